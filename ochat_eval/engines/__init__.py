@@ -1,0 +1,1 @@
+"""The engines that answer requests; `conf/engine/<name>.yaml` describes each."""

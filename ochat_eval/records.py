@@ -1,0 +1,206 @@
+"""The data types that pass between the stages, and their one-line JSON form.
+
+The field names of `Item`, `Response` and `Score` are a fixed file format (README, "Files of
+a run"): tools outside this project read them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+Rule = Literal["published", "robust"]
+RULES: tuple[Rule, ...] = ("published", "robust")
+"""`published`: the published answer rule with its quirks; `robust`: a careful reader's."""
+
+
+class UserError(Exception):
+    """Something its user can mend: printed as one line, exit code 2, never a traceback.
+
+    The message says what is wrong, where, and what to do.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One row of a benchmark, ready to be asked.
+
+    Attributes:
+        id: `<task>/<subset>/<index>`, unique in a run.
+        task: the benchmark's name.
+        subset: the part of the benchmark (an MMLU subject), `main` where there is none.
+        index: the row's 0-based place in its source (MT-Bench: the question id).
+        turns: the user messages, asked one after another.
+        target: the right answers as the benchmark writes them; several where several are right.
+        choices: the labels an answer may have, None where the answer is free.
+        condition: the chat format's condition (`GPT4 Correct`), None for the model's default.
+    """
+
+    id: str
+    task: str
+    subset: str
+    index: int
+    turns: tuple[str, ...]
+    target: tuple[str, ...]
+    choices: tuple[str, ...] | None = None
+    condition: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a conversation; `role` is `system`, `user` or `assistant`."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How an answer is drawn.
+
+    Attributes:
+        temperature: 0 is greedy.
+        top_p: nucleus mass, in (0, 1].
+        max_tokens: longest answer in tokens; None for what is left of the context.
+        seed: the request's own seed; None where `temperature` is 0.
+    """
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    max_tokens: int | None = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One generation: answer `sample` (0…n-1) of item `id`, at `turn` (0…)."""
+
+    id: str
+    sample: int
+    turn: int
+    messages: tuple[Message, ...]
+    condition: str | None
+    sampling: Sampling
+
+    @property
+    def key(self) -> tuple[str, int, int]:
+        """What makes a request, and its response, one of a kind in a run."""
+        return (self.id, self.sample, self.turn)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What the model wrote.
+
+    Attributes:
+        finish_reason: `stop` (the model ended its turn), `length` (cut off), or None (unknown:
+            a replay that does not say).
+        prompt_tokens, completion_tokens: counts, None where unknown.
+    """
+
+    id: str
+    text: str
+    sample: int = 0
+    turn: int = 0
+    finish_reason: str | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+    @property
+    def key(self) -> tuple[str, int, int]:
+        """The key of the request that this answers."""
+        return (self.id, self.sample, self.turn)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What an answer rule read in a response.
+
+    Attributes:
+        answer: the answer as read; None where nothing was found and the rule does not guess.
+        matched: whether the rule found what it looks for (a default or a fallback: False).
+        span: `[start, end)` in the response, in characters, of what was read; None if nowhere.
+    """
+
+    answer: str | None
+    matched: bool
+    span: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One rule's verdict on one answer.
+
+    Attributes:
+        value: 0 or 1, or a judge's rating.
+        detail: what else there is to say (why it failed, other metrics), JSON-serialisable.
+    """
+
+    id: str
+    sample: int
+    rule: Rule
+    answer: str | None
+    matched: bool
+    value: float
+    detail: dict[str, Any] | None = None
+
+
+R = TypeVar("R", Item, Response, Score)
+
+
+def to_json(record: Item | Response | Score) -> str:
+    """The record as one line of JSON, without the line end."""
+    fields = {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
+    line = json.dumps(fields, ensure_ascii=False)
+    try:
+        line.encode()
+    except UnicodeEncodeError:  # a lone surrogate in model text: stays \u-escaped
+        return json.dumps(fields)
+    return line
+
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "id": (str,),
+    "task": (str,),
+    "subset": (str,),
+    "index": (int,),
+    "turns": (list,),
+    "target": (list,),
+    "choices": (list, type(None)),
+    "condition": (str, type(None)),
+    "text": (str,),
+    "sample": (int,),
+    "turn": (int,),
+    "finish_reason": (str, type(None)),
+    "prompt_tokens": (int, type(None)),
+    "completion_tokens": (int, type(None)),
+    "rule": (str,),
+    "answer": (str, type(None)),
+    "matched": (bool,),
+    "value": (int, float),
+    "detail": (dict, type(None)),
+}
+
+
+def from_json(cls: type[R], line: str) -> R:
+    """The record that a line of JSON holds; unknown fields are passed over.
+
+    Raises:
+        ValueError: not a JSON object, a field missing, or a value of the wrong type.
+    """
+    fields = json.loads(line)
+    if not isinstance(fields, dict):
+        raise ValueError(f"not a JSON object but {type(fields).__name__}")
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(cls):
+        if field.name not in fields:
+            if field.default is dataclasses.MISSING:
+                raise ValueError(f"the field {field.name!r} is missing")
+            continue
+        value = fields[field.name]
+        if not isinstance(value, _TYPES[field.name]):
+            raise ValueError(f"the field {field.name!r} is {type(value).__name__}")
+        values[field.name] = tuple(value) if isinstance(value, list) else value
+    return cls(**values)

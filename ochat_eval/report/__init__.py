@@ -1,0 +1,1 @@
+"""What people look at: the table and the page."""
