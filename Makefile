@@ -1,0 +1,60 @@
+# make demo: a real model on a real benchmark. make test: every test. Both set up what they need.
+SHELL := /bin/bash
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+KIND := $(if $(GPU),gpu,cpu)
+PY := .venv/bin/python
+READY := .venv/.ready-$(KIND)
+TEST ?=
+
+MODEL ?= smollm2_135m
+ENGINE ?= vllm
+LIMIT ?= null
+
+.PHONY: help setup demo test check bench reproduce-table lock clean
+
+help: ## what there is to make
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
+
+setup: $(READY) ## the environment in .venv: make setup, or make setup GPU=1 on a GPU machine
+
+$(READY): locks/$(KIND).txt pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "needs Python 3.11 (PYTHON=/path/to/python3.11)"; exit 1; }
+	@test -x $(PY) || $(PYTHON) -m venv .venv
+	@echo "installing locks/$(KIND).txt into .venv (a few minutes the first time)"
+	@$(PY) -m pip install -q --disable-pip-version-check --no-deps -r locks/$(KIND).txt || { \
+	  echo "The CPU build of torch is not on the ordinary package index: add PyTorch's own, as in"; \
+	  echo "  make setup PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu"; exit 1; }
+	@$(PY) -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@command -v bwrap >/dev/null || $(MAKE) -s bubblewrap
+	@rm -f .venv/.ready-*; touch $(READY)
+
+.PHONY: bubblewrap
+bubblewrap:
+	@echo "installing bubblewrap, which isolates model-written code"
+	@root=; [ "$$(id -u)" = 0 ] || root="sudo -n"; \
+	  { $$root apt-get install -y -qq bubblewrap || { $$root apt-get update -qq && \
+	    $$root apt-get install -y -qq bubblewrap; }; } >/dev/null 2>&1 || \
+	  echo "could not: install bubblewrap yourself (apt-get install bubblewrap); HumanEval needs it"
+
+demo: $(READY) ## HumanEval and sample items on the embedded small model, about five minutes
+	@$(PY) -m ochat_eval task=demo
+
+test: $(READY) ## the linter, the type checker and every test: make test TEST="-k gsm8k"
+	@$(PY) -m ruff check ochat_eval tasks tests
+	@$(PY) -m ruff format --check ochat_eval tasks tests
+	@$(PY) -m mypy ochat_eval tasks
+	@$(PY) -m pytest $(TEST)
+
+bench: $(READY) ## times and peak memory of the harness itself, as ratios from one run
+	@$(PY) -m ochat_eval.bench
+
+lock: $(READY) ## solve locks/*.in again (cpu: with the index that has torch's CPU build)
+	@$(PY) -m pip install -q uv
+	@for kind in cpu gpu; do $(PY) -m uv pip compile locks/$$kind.in \
+	  --override locks/$$kind-without.txt --python-version 3.11 \
+	  --python-platform x86_64-manylinux_2_28 --no-annotate --no-header -q \
+	  --index-strategy unsafe-best-match -o locks/$$kind.txt || exit 1; \
+	  sed -i "1i # Made by 'make lock' from $$kind.in; installed with --no-deps, so that what stands here is all there is." locks/$$kind.txt; done
+
+clean: ## remove the environment and what tools left behind (results stay)
+	@rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
