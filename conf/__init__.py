@@ -1,0 +1,1 @@
+"""Hydra configuration: one small file for each thing a user can choose."""

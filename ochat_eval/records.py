@@ -146,6 +146,10 @@ class Score:
     value: float
     detail: dict[str, Any] | None = None
 
+    def with_detail(self, **more: Any) -> Score:
+        """The same score with more said in `detail`."""
+        return dataclasses.replace(self, detail={**(self.detail or {}), **more})
+
 
 R = TypeVar("R", Item, Response, Score)
 

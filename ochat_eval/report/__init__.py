@@ -1,1 +1,1 @@
-"""What people look at: the table and the page."""
+"""What people look at: the table in the terminal and in Markdown, and the HTML page."""

@@ -1,0 +1,266 @@
+"""The configuration: Hydra composes it, dataclasses check it, and mistakes get one clear line.
+
+`engine.X=…` and `tasks.NAME.X=…` may name any option of the engine or the task, whether or not
+its YAML file lists it; the classes named in the YAML files say which there are.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import importlib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hydra import compose, initialize_config_module
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+from ochat_eval.config_groups import GROUPS, options
+from ochat_eval.engines import Engine
+from ochat_eval.models import Model
+from ochat_eval.records import UserError
+from ochat_eval.sources import Source
+from ochat_eval.task import Task
+
+TARGET_PREFIXES = ("ochat_eval.tasks.", "ochat_eval.engines.")
+"""A configuration file can name classes of these packages only."""
+
+
+class Stage(StrEnum):
+    """How far a run goes; each stage but `all` does its own part."""
+
+    all = "all"
+    plan = "plan"
+    generate = "generate"
+    score = "score"
+    report = "report"
+
+
+class Data(StrEnum):
+    """The benchmarks themselves, or the few sample items that the repository ships."""
+
+    full = "full"
+    sample = "sample"
+
+
+class Sandbox(StrEnum):
+    """How model-written code is isolated."""
+
+    bwrap = "bwrap"
+    none = "none"
+
+
+class Overlong(StrEnum):
+    """What becomes of a prompt that is longer than the context."""
+
+    error = "error"
+    truncate = "truncate"
+
+
+@dataclass
+class Config:
+    """Every option of a run; conf/config.yaml has the values and what they mean."""
+
+    stage: Stage = Stage.all
+    run: str | None = None
+    results: str = "results/runs"
+    limit: int | None = None
+    seed: int = 0
+    data: Data = Data.full
+    sandbox: Sandbox = Sandbox.bwrap
+    workers: int | None = None
+    overlong: Overlong = Overlong.error
+    tasks: dict[str, Any] = field(default_factory=dict)
+    model: Any = None
+    engine: Any = None
+
+
+ConfigStore.instance().store("schema", Config)
+
+
+def load(overrides: Sequence[str]) -> Config:
+    """Composes and checks the configuration.
+
+    Args:
+        overrides: Hydra overrides as on the command line: `task=gsm8k`, `limit=40`.
+
+    Raises:
+        UserError: an unknown option, value or file, with the nearest right name.
+    """
+    for override in overrides:
+        key, equals, _ = override.partition("=")
+        if not equals:
+            raise UserError(f"{override!r} is no option: write NAME=VALUE, as in task=gsm8k")
+        if key.lstrip("+~") in ("_target_", "hydra") or "._target_" in key or "hydra" in key:
+            raise UserError(f"{key}: this cannot be set from the command line")
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_module("ochat_eval.conf", version_base="1.3"):
+            composed = compose("config", [_open(override) for override in overrides])
+        config: Any = OmegaConf.to_object(composed)
+    except (HydraException, OmegaConfBaseException) as e:
+        raise UserError(_explain(e, overrides)) from e
+    if not config.tasks:
+        raise UserError("no task is chosen; write task=gsm8k, or task=[gsm8k,humaneval]")
+    if config.run is not None and not re.fullmatch(r"[\w.+-]*[\w+-]", config.run):
+        raise UserError(
+            f"run={config.run}: a run's name has letters, digits, '.', '_', '+', '-' only"
+        )
+    config.model = _typed(Model, config.model or {}, "model")
+    return config  # type: ignore[no-any-return]
+
+
+def _open(override: str) -> str:
+    """Lets `engine.` and `tasks.` options be named that the YAML files do not list."""
+    return f"++{override}" if override.startswith(("engine.", "model.", "tasks.")) else override
+
+
+def _explain(error: Exception, overrides: Sequence[str]) -> str:
+    """One line for what Hydra refused, naming the option and the nearest right one."""
+    lower: BaseException = error
+    while lower.__cause__ is not None:
+        lower = lower.__cause__
+    if isinstance(lower, MissingMandatoryValue):
+        return f"{lower.full_key} is not set: write {lower.full_key}=VALUE"
+    if isinstance(error, OverrideParseException):
+        return f"{error.override}: this cannot be read as NAME=VALUE (quotes or brackets?)"
+    first_line = str(lower).splitlines()[0] if str(lower) else type(lower).__name__
+    for override in overrides:
+        key, _, value = override.partition("=")
+        if key in GROUPS:
+            known = options(key)
+            for name in (v.strip() for v in value.strip("[]").split(",")):
+                if name not in known:
+                    return f"{key}={name}: there is no such {key}{nearest(name, known)}"
+    for override in overrides:
+        key, _, value = override.partition("=")
+        if f"'{key}'" in str(error) or f"full_key: {key}" in str(lower):
+            if "not in" in first_line or "Could not override" in first_line:
+                return f"{key}: there is no such option{nearest(key, _known_keys())}"
+            return f"{key}={value}: {first_line}"
+        if override in str(error):
+            return f"{override}: {first_line}"
+    return first_line
+
+
+def _known_keys() -> list[str]:
+    return [*(f.name for f in dataclasses.fields(Config) if f.name != "tasks"), "task"]
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`; did you mean X?`, or all that there is where nothing is near."""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return f"; did you mean {near[0]}?" if near else f"; there are {', '.join(known)}"
+
+
+T = TypeVar("T")
+
+
+def build(node: Any, base: type[T], where: str, **given: Any) -> T:
+    """An object of the class that a configuration node names in `_target_`.
+
+    Args:
+        node: the mapping: `_target_` and the options.
+        base: what the class must be derived from.
+        where: the node's place, for messages: `engine`, `tasks.gsm8k`.
+        given: options that the harness sets.
+
+    Raises:
+        UserError: no `_target_`, one outside `TARGET_PREFIXES`, or an option that the class
+            does not have or cannot take.
+    """
+    values = {str(k): v for k, v in dict(node or {}).items()}
+    target = values.pop("_target_", None)
+    if target is None:
+        raise UserError(f"{where} is set but not chosen: choose it with {where.split('.')[0]}=…")
+    return _typed(_class(str(target), base, where), values, where, **given)
+
+
+def _typed(cls: type[T], values: dict[str, Any], where: str, **given: Any) -> T:
+    """An object of a dataclass; unknown options and values of the wrong type are refused."""
+    known = [f.name for f in dataclasses.fields(cls)]  # type: ignore[arg-type]
+    extra = {name: value for name, value in values.items() if name not in known}
+    if extra and "arguments" in known:
+        given["arguments"] = {**values.get("arguments", {}), **extra}
+    elif extra:
+        visible = [name for name in known if name not in given]
+        name = next(iter(extra))
+        raise UserError(f"{where}.{name}: there is no such option{nearest(name, visible)}")
+    named = {name: value for name, value in values.items() if name in known}
+    try:
+        filled = OmegaConf.create({**named, **given})
+        made: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(cls), filled))
+    except OmegaConfBaseException as e:
+        if isinstance(e, MissingMandatoryValue):
+            raise UserError(f"{where}.{e.key} is not set: write {where}.{e.key}=VALUE") from e
+        raise UserError(f"{where}.{e.full_key or e.key}: {str(e).splitlines()[0]}") from e
+    return made  # type: ignore[no-any-return]
+
+
+def _class(target: str, base: type[T], where: str) -> type[T]:
+    module, _, name = target.rpartition(".")
+    if not target.startswith(TARGET_PREFIXES):
+        raise UserError(
+            f"{where}._target_ is {target}: a configuration may name only classes under "
+            f"{' or '.join(p.rstrip('.') for p in TARGET_PREFIXES)}"
+        )
+    try:
+        cls = getattr(importlib.import_module(module), name, None)
+    except ModuleNotFoundError as e:
+        if e.name is None or not module.startswith(e.name):
+            raise
+        cls = None
+    if not (isinstance(cls, type) and issubclass(cls, base) and dataclasses.is_dataclass(cls)):
+        raise UserError(f"{where}._target_ is {target}: there is no such {base.__name__.lower()}")
+    return cls  # type: ignore[return-value]
+
+
+def build_tasks(config: Config) -> list[Task]:
+    """The chosen benchmarks, in the order chosen, the run's options filled in."""
+    tasks = []
+    for name, node in config.tasks.items():
+        task = build(node, Task, f"tasks.{name}", name=name)
+        tasks.append(
+            dataclasses.replace(
+                task,
+                limit=config.limit if task.limit is None else task.limit,
+                data=config.data.value if task.data is None else task.data,
+                condition=task.condition if config.model.conditions else None,
+            )
+        )
+    return tasks
+
+
+def build_engine(config: Config) -> Engine:
+    """The chosen engine, not yet started."""
+    return build(config.engine, Engine, "engine")
+
+
+def all_sources(names: Sequence[str]) -> list[Source[Any]]:
+    """The pinned data of the named tasks, or of all; for `ochat_eval.pull`.
+
+    Raises:
+        UserError: an unknown task.
+    """
+    chosen = [f"task=[{','.join(names or ['all'])}]"]
+    tasks = build_tasks(load([*chosen, "data=full"]))
+    return list(dict.fromkeys(source for task in tasks for source in task.sources()))
+
+
+def to_yaml(config: Config) -> str:
+    """The resolved configuration as YAML."""
+    return OmegaConf.to_yaml(DictConfig(OmegaConf.structured(config)), resolve=True)
+
+
+def results_folder(config: Config) -> Path:
+    """The folder of all runs."""
+    return Path(config.results).expanduser()

@@ -1,0 +1,20 @@
+"""The files of conf/ that a user can choose from, found without loading Hydra."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+GROUPS = ("task", "model", "engine")
+
+
+def options(group: str) -> dict[str, str]:
+    """The files of a configuration group: name -> the first comment that is no directive."""
+    found = {}
+    for file in sorted(resources.files(f"ochat_eval.conf.{group}").iterdir(), key=lambda f: f.name):
+        if file.name.endswith(".yaml"):
+            comments = [
+                line[1:].strip() for line in file.read_text().splitlines() if line[:1] == "#"
+            ]
+            text = next((line for line in comments if not line.startswith("@")), "")
+            found[file.name.removesuffix(".yaml")] = text
+    return found

@@ -1,0 +1,89 @@
+"""The engine that answers from recorded responses: rescoring, tests, other people's outputs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ochat_eval.engines import Engine, Failure, Session, Work
+from ochat_eval.models import Model
+from ochat_eval.records import Request, Response, UserError
+from ochat_eval.store import read_records
+
+Key = tuple[str, int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replay(Engine):
+    """Answers from a file.
+
+    Attributes:
+        path: a `responses.jsonl`; only `id` and `text` are required in a line.
+        ignore_unknown: pass over responses to items that the run does not ask.
+    """
+
+    path: str = ""
+    ignore_unknown: bool = False
+
+    @property
+    def label(self) -> str:
+        """The engine's part in the run's default name."""
+        return "replay"
+
+    def _file(self) -> Path:
+        if not self.path:
+            raise UserError("engine.path is not set: write engine.path=FILE, a responses.jsonl")
+        return Path(self.path).expanduser()
+
+    def identity(self, model: Model) -> dict[str, Any]:
+        """The recorded file's digest; the model only by its name."""
+        try:
+            with self._file().open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as e:
+            raise UserError(f"engine.path: cannot read {self.path}: {e.strerror}") from e
+        return {"model": model.name, "replay": digest}
+
+    def start(self, work: Work) -> Session:
+        """Reads the file.
+
+        Raises:
+            UserError: a broken line, a response recorded twice, or one to an unknown item.
+        """
+        recorded: dict[Key, Response] = {}
+        for response in read_records(self._file(), Response):
+            if response.key in recorded:
+                raise UserError(
+                    f"{self.path} answers {response.id} sample {response.sample} turn "
+                    f"{response.turn} twice; keep one of them"
+                )
+            recorded[response.key] = response
+        planned = {item.id for item in work.items()}
+        unknown = [key[0] for key in recorded if key[0] not in planned]
+        if unknown and not self.ignore_unknown:
+            raise UserError(
+                f"{self.path} has {len(unknown):,} responses to items that this run does not "
+                f"ask, the first to {unknown[0]!r}; leave them out with engine.ignore_unknown=true"
+            )
+        return _ReplaySession(recorded)
+
+
+class _ReplaySession(Session):
+    window = 1024
+
+    def __init__(self, recorded: Mapping[Key, Response]):
+        self._recorded = recorded
+        self._ready: deque[Response | Failure] = deque()
+
+    def submit(self, request: Request) -> None:
+        response = self._recorded.get(request.key)
+        self._ready.append(response or Failure(*request.key, "no recorded response"))
+
+    def collect(self) -> list[Response | Failure]:
+        ready = list(self._ready)
+        self._ready.clear()
+        return ready

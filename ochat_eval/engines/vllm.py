@@ -1,0 +1,254 @@
+"""vLLM's offline engine, driven so that each response comes out the moment it is finished."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import os
+import threading
+import warnings
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from ochat_eval.chat import ChatFormat, load_format
+from ochat_eval.engines import Engine, Failure, Session, Work
+from ochat_eval.models import Model, digest_of, prepare
+from ochat_eval.records import Message, Request, Response, UserError
+
+TRANSPORT = {
+    "tensor_parallel_size",
+    "pipeline_parallel_size",
+    "data_parallel_size",
+    "distributed_executor_backend",
+    "gpu_memory_utilization",
+    "kv_cache_memory_bytes",
+    "max_num_seqs",
+    "max_num_batched_tokens",
+    "enable_prefix_caching",
+    "enable_chunked_prefill",
+    "enforce_eager",
+    "disable_log_stats",
+    "download_dir",
+    "load_format",
+    "max_parallel_loading_workers",
+    "disable_custom_all_reduce",
+    "use_tqdm_on_load",
+}
+"""vLLM arguments that move bytes and batches but do not choose the answer."""
+
+_WATCH_SECONDS = 0.2
+_PIECE_TOKENS = 64
+"""More than any chat format adds around a message, in tokens."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vllm(Engine):
+    """`vllm.LLM` on this machine.
+
+    Attributes:
+        window: requests in flight; None is twice vLLM's `max_num_seqs`, so that the scheduler
+            always has one waiting and a long run does not sit in its queue.
+        in_process: run the engine in this process; None is only on CPUs, where it halves both
+            start and run time.
+        arguments: any other argument of `vllm.LLM`, given as `engine.NAME=VALUE`.
+    """
+
+    window: int | None = None
+    in_process: bool | None = None
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """The engine's part in the run's default name."""
+        return "vllm"
+
+    def identity(self, model: Model) -> dict[str, Any]:
+        """The weights, the context and every vLLM argument that is no transport option."""
+        chosen = {k: v for k, v in sorted(self.arguments.items()) if k not in TRANSPORT}
+        return {
+            "model": model.name,
+            "weights": digest_of(model),
+            "chat": model.chat,
+            "context": model.context,
+            "arguments": chosen,
+        }
+
+    def start(self, work: Work) -> Session:
+        """Loads the model.
+
+        Raises:
+            UserError: vLLM is missing, refuses an argument or the model, or a prompt is longer
+                than the context.
+        """
+        if self.window is not None and self.window < 1:
+            raise UserError(f"engine.window is {self.window}; it must be at least 1")
+        llm_class = self._import()
+        path = str(prepare(work.model))
+        chat = load_format(work.model, path)
+        context = int(self.arguments.get("max_model_len", work.model.context))
+        if not work.truncate_overlong:
+            _refuse_overlong(work, chat, context)
+        work.say(f"loading {work.model.name} in vLLM …")
+        arguments = {
+            "max_model_len": work.model.context,
+            "enable_prefix_caching": True,
+            "use_tqdm_on_load": False,
+            "seed": work.seed,
+            **({"revision": work.model.revision} if work.model.revision else {}),
+            **self.arguments,
+        }
+        try:
+            llm = llm_class(model=path, **arguments)
+        except (ValueError, RuntimeError, OSError, TypeError) as e:
+            raise UserError(f"vLLM cannot load {work.model.name}: {_one_line(e)}") from e
+        return _VllmSession(llm, chat, self.window)
+
+    def _import(self) -> Any:
+        """The class `vllm.LLM`, our arguments checked against it; sets vLLM's environment."""
+        # Its warnings are about our own choices; VLLM_LOGGING_LEVEL=INFO shows all it says.
+        os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+        os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+        warnings.filterwarnings("ignore", category=FutureWarning, module="vllm")
+        os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+        try:
+            from vllm.platforms import current_platform
+        except ModuleNotFoundError as e:
+            raise UserError(
+                f"engine=vllm needs vLLM ({e}): make setup, or make setup GPU=1 on a GPU machine"
+            ) from e
+        on_cpu = current_platform.is_cpu()
+        in_process = on_cpu if self.in_process is None else self.in_process
+        os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0" if in_process else "1"
+        if on_cpu:
+            os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "4")  # GiB, per engine
+        from vllm import LLM
+        from vllm.engine.arg_utils import EngineArgs
+
+        from ochat_eval.config import nearest
+
+        known = {f.name for f in dataclasses.fields(EngineArgs)}
+        known |= set(inspect.signature(LLM.__init__).parameters) - {"self", "kwargs", "model"}
+        for name in self.arguments:
+            if name not in known:
+                raise UserError(
+                    f"engine.{name}: vllm.LLM has no such argument{nearest(name, sorted(known))}"
+                )
+        return LLM
+
+
+def _one_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines)[:500] or type(error).__name__
+
+
+def _refuse_overlong(work: Work, chat: ChatFormat, context: int) -> None:
+    """Refuses a run that has first prompts longer than the context, before the model loads.
+
+    A token is at least one byte, so only prompts of more bytes than the context has tokens are
+    tokenised.
+    """
+    found: list[tuple[int, str]] = []
+    for item in work.items():
+        if len(item.turns[0].encode(errors="replace")) + _PIECE_TOKENS >= context:
+            tokens = len(chat.encode([Message("user", item.turns[0])], item.condition))
+            if tokens >= context:
+                found.append((tokens, item.id))
+    if found:
+        tokens, longest = max(found)
+        raise UserError(
+            f"{len(found):,} prompts leave no room in the context of {context:,} tokens (longest: "
+            f"{longest}, {tokens:,}); raise engine.max_model_len, or keep their last tokens as the "
+            "published evaluation did with overlong=truncate"
+        )
+
+
+class _VllmSession(Session):
+    def __init__(self, llm: Any, chat: ChatFormat, window: int | None):
+        self._llm = llm
+        self._chat = chat
+        self._engine = llm.llm_engine
+        config = self._engine.vllm_config
+        self._context: int = config.model_config.max_model_len
+        self.window = window or 2 * config.scheduler_config.max_num_seqs
+        self._in_flight: dict[str, Request] = {}
+        self._ready: deque[Response | Failure] = deque()
+        self._closed = threading.Event()
+        resources = getattr(self._engine.engine_core, "resources", None)
+        if resources is not None:  # the engine has a process of its own
+            threading.Thread(target=self._watch, args=(resources,), daemon=True).start()
+
+    def _watch(self, resources: Any) -> None:
+        """Wakes `step` when the engine process dies; it would wait for its output for ever."""
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        while not self._closed.wait(_WATCH_SECONDS):
+            if resources.engine_dead:
+                self._engine.engine_core.outputs_queue.put_nowait(EngineDeadError())
+                return
+
+    def submit(self, request: Request) -> None:
+        ids = self._chat.encode(request.messages, request.condition)
+        room = self._context - len(ids)
+        if room <= 0:  # as published: the last tokens are kept, and nothing is left to answer in
+            self._ready.append(
+                Response(request.id, "", request.sample, request.turn, "length", self._context, 0)
+            )
+            return
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        sampling = request.sampling
+        params = SamplingParams(
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            max_tokens=min(room, sampling.max_tokens or room),
+            seed=sampling.seed,
+            stop_token_ids=list(self._chat.stop_token_ids),
+            ignore_eos=True,  # the chat format's own end of turn, and nothing else, ends it
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+        [given] = self._llm.enqueue({"prompt_token_ids": ids}, params, use_tqdm=False)
+        self._in_flight[given.split("-")[0]] = request
+
+    def collect(self) -> list[Response | Failure]:
+        done = list(self._ready)
+        self._ready.clear()
+        while not done and self._in_flight:
+            done = list(self._step())
+        return done
+
+    def _step(self) -> Iterator[Response | Failure]:
+        """One step of the engine: the loop of `vllm.LLM` itself, but nothing is held back."""
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        try:
+            outputs = self._engine.step()
+        except EngineDeadError as e:
+            raise UserError(
+                f"vLLM's engine process died with {len(self._in_flight)} requests in flight; "
+                "what had finished is kept: run the same command again"
+            ) from e
+        for output in outputs:
+            if not output.finished:
+                continue
+            request = self._in_flight.pop(output.request_id.split("-")[0])
+            [answer] = output.outputs
+            if answer.finish_reason not in ("stop", "length"):
+                yield Failure(*request.key, f"vLLM ended it with {answer.finish_reason!r}")
+                continue
+            yield Response(
+                request.id,
+                self._chat.clean(answer.text),
+                request.sample,
+                request.turn,
+                answer.finish_reason,
+                len(output.prompt_token_ids),
+                len(answer.token_ids),
+            )
+
+    def close(self) -> None:
+        self._closed.set()
+        self._engine.engine_core.shutdown()

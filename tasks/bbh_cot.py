@@ -1,0 +1,61 @@
+"""BIG-Bench Hard (Suzgun et al. 2022): 27 subsets, three examples with reasoning.
+
+Published setting: openchat's evaluation of January 2024. 17 subsets are answered with a label,
+ten with text.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from ochat_eval.fewshot import first_examples
+from ochat_eval.records import Item
+from ochat_eval.shapes import MarkedText, by_subset
+from ochat_eval.sources import Row, SampleSource, Source, files_of
+from ochat_eval.task import make_item
+
+FILES = files_of("bbh")
+SUBSETS = sorted(path[4:-5] for path in FILES if path.startswith("bbh/"))
+_LABEL = re.compile(r"^\([A-Z]\)", re.MULTILINE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BbhCot(MarkedText):
+    """Attributes: num_fewshot: examples before the question, from 0 to 3; None for all 3. The
+    subset's description stays with none.
+    """
+
+    sample: ClassVar[SampleSource] = SampleSource("bbh_cot")
+    size: ClassVar[int] = 6511
+
+    condition: str | None = "GPT4 Correct"
+    num_fewshot: int | None = None
+
+    def sources(self) -> tuple[Source[Any], ...]:
+        return (self.sample,) if self.data == "sample" else tuple(FILES.values())
+
+    def items(self) -> Iterator[Item]:
+        for subset, prompt, rows in self._subsets():
+            # What stands above the line is the file's canary.
+            block = prompt.split("-----\n", maxsplit=1)[1] + "\n\n"
+            option = f"tasks.{self.name}.num_fewshot"
+            examples = first_examples(block, "Q: ", self.num_fewshot, option)
+            for index, row in enumerate(rows):
+                question = f"{examples}Q: {row['input']}\nA: Let's think step by step."
+                choices = _LABEL.findall(row["input"])
+                yield make_item(self, subset, index, question, row["target"], choices or None)
+
+    def _subsets(self) -> Iterator[tuple[str, str, list[Row]]]:
+        """Each subset with its file of examples and its rows."""
+        if self.data != "sample":
+            for subset in SUBSETS:
+                rows = json.loads(FILES[f"bbh/{subset}.json"].text())["examples"]
+                yield subset, FILES[f"cot-prompts/{subset}.txt"].text(), rows
+        else:
+            for subset, rows in by_subset(self.sample.load()).items():
+                prompt = "".join(row["prompt"] for row in rows if "prompt" in row)
+                yield subset, prompt, [row for row in rows if "prompt" not in row]

@@ -1,0 +1,70 @@
+"""GSM8K (Cobbe et al. 2021): grade-school word problems, 8-shot with worked solutions.
+
+Published setting: openchat's evaluation of January 2024, with chain-of-thought hub's examples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ochat_eval.extract import last_number, robust_number, same_number
+from ochat_eval.fewshot import first_examples, shared_block
+from ochat_eval.records import Item, Reading, Rule
+from ochat_eval.sources import HubSource, Row, SampleSource, Source, files_of
+from ochat_eval.task import Task, make_item
+
+TEST = HubSource(
+    id="openai/gsm8k",
+    config="main",
+    split="test",
+    revision="cc7b047b6e5bb11b4f1af84efc572db110a51b3c",
+    rows=1319,
+    digest="32c548f08195e19e33408b844dd7be6aa4bcae457d957bc05909ff4bd4a00595",
+)
+PUBLISHED = files_of("openchat")["ochat/evaluation/eval_data/fs_cothub/gsm8k/gsm8k.jsonl"]
+SAMPLE = SampleSource("gsm8k")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gsm8k(Task):
+    """Attributes: num_fewshot: worked examples before the question, from 0 to 8."""
+
+    condition: str | None = "Math Correct"
+    num_fewshot: int | None = None
+
+    def sources(self) -> tuple[Source[Any], ...]:
+        return (SAMPLE,) if self.data == "sample" else (TEST, PUBLISHED)
+
+    def expected_items(self) -> int | None:
+        return None if self.data == "sample" else TEST.rows
+
+    def items(self) -> Iterator[Item]:
+        rows, block = self._sample() if self.data == "sample" else self._published()
+        examples = first_examples(
+            block, "Question: ", self.num_fewshot, f"tasks.{self.name}.num_fewshot"
+        )
+        for index, row in enumerate(rows):
+            prompt = f"{examples}Question: {row['question']}\n"
+            yield make_item(self, "main", index, prompt, row["answer"].split("#### ")[-1])
+
+    def _published(self) -> tuple[list[Row], str]:
+        return TEST.load(), shared_block([row["question"] for row in PUBLISHED.jsonl()])
+
+    def _sample(self) -> tuple[list[Row], str]:
+        rows = SAMPLE.load()
+        examples = [row for row in rows if row.get("example")]
+        block = "".join(
+            f"Question: {row['question']}\nLet's think step by step\n{row['answer']}\n\n"
+            for row in examples
+        )
+        return [row for row in rows if not row.get("example")], block
+
+    def read(self, item: Item, text: str, rule: Rule) -> Reading:
+        return last_number(text) if rule == "published" else robust_number(text)
+
+    def right(self, item: Item, answer: str, rule: Rule) -> bool:
+        """Published: as text, so that `1,200` can never be right; robust: as numbers."""
+        target = item.target[0]
+        return answer == target if rule == "published" else same_number(answer, target)

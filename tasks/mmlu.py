@@ -1,0 +1,107 @@
+"""MMLU (Hendrycks et al. 2021): 57 subjects, four choices, five examples with reasoning.
+
+Published setting: openchat's evaluation of January 2024, with chain-of-thought hub's examples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from ochat_eval.fewshot import first_examples, shared_block
+from ochat_eval.records import Item, UserError
+from ochat_eval.shapes import LABELS, MarkedChoice, by_subset
+from ochat_eval.sources import HubSource, Row, SampleSource, Source, files_of
+from ochat_eval.task import make_item
+
+TEST = HubSource(
+    id="cais/mmlu",
+    config="all",
+    split="test",
+    revision="c30699e8356da336a370243923dbaf21066bb9fe",
+    rows=14042,
+    digest="d9f2a8d5b8a8e26db75d8a1851932fa750096abe95e57e6fec499131ccf9c15b",
+)
+_FOLDER = "ochat/evaluation/eval_data/fs_cothub/mmlu/"
+PUBLISHED = {
+    path.removeprefix(_FOLDER).removesuffix(".jsonl"): file
+    for path, file in files_of("openchat").items()
+    if path.startswith(_FOLDER)
+}
+_START = "Q: "  # of an example
+_MOST = 5  # examples; three subjects have four
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mmlu(MarkedChoice):
+    """The published quirks are options, of the benchmark's data (not of the sample items).
+
+    Attributes:
+        first_row_lost: leave out each subject's first row, lost as a CSV header.
+        none_as_nan: show the choice `None` as `nan`: pandas reads it as missing.
+        num_fewshot: examples before the question, from 0 to 5; None for all. The subject's
+            heading stays with none, as in the authors' own zero-shot prompt.
+    """
+
+    sample: ClassVar[SampleSource] = SampleSource("mmlu")
+    default: ClassVar[str | None] = "(C)"
+
+    condition: str | None = "GPT4 Correct"
+    first_row_lost: bool = True
+    none_as_nan: bool = True
+    num_fewshot: int | None = None
+
+    def sources(self) -> tuple[Source[Any], ...]:
+        return (self.sample,) if self.data == "sample" else (TEST, *PUBLISHED.values())
+
+    def expected_items(self) -> int | None:
+        if self.data == "sample":
+            return None
+        return TEST.rows - len(PUBLISHED) if self.first_row_lost else TEST.rows
+
+    def items(self) -> Iterator[Item]:
+        if self.num_fewshot is not None and not 0 <= self.num_fewshot <= _MOST:
+            option = f"tasks.{self.name}.num_fewshot"
+            raise UserError(f"{option} is {self.num_fewshot}; it must be from 0 to {_MOST}")
+        lost = self.first_row_lost and self.data != "sample"
+        for subject, block, rows in self._subjects():
+            examples = self._shortened(block)
+            for index, row in enumerate(rows):
+                if index or not lost:
+                    yield self._item(subject, index, row, examples)
+
+    def _subjects(self) -> Iterator[tuple[str, str, list[Row]]]:
+        """Each subject with its example block and its rows."""
+        if self.data != "sample":
+            for subject, rows in by_subset(TEST.load(), "subject").items():
+                published = PUBLISHED[subject].jsonl()
+                yield subject, shared_block([row["question"] for row in published]), rows
+        else:
+            for subject, rows in by_subset(self.sample.load(), "subject").items():
+                block = "".join(row["block"] for row in rows if "block" in row)
+                yield subject, block, [row for row in rows if "block" not in row]
+
+    def _shortened(self, block: str) -> str:
+        """The block with `num_fewshot` examples, all where it has fewer."""
+        if self.num_fewshot is None or self.num_fewshot >= block.count("\n\n" + _START):
+            return block
+        return first_examples(block, _START, self.num_fewshot, f"tasks.{self.name}.num_fewshot")
+
+    def _item(self, subject: str, index: int, row: Row, examples: str) -> Item:
+        labels = LABELS[: len(row["choices"])]
+        # Of all choices, pandas (its default missing values) reads only this text as missing.
+        shown = ["nan" if c == "None" and self.none_as_nan else c for c in row["choices"]]
+        choices = " ".join(f"{label} {choice}" for label, choice in zip(labels, shown, strict=True))
+        prompt = (
+            f"{examples}{_as_published(subject, index, row['question'])}\n{choices} \n"
+            "A: Let's think step by step."
+        )
+        return make_item(self, subject, index, prompt, labels[row["answer"]], labels)
+
+
+def _as_published(subject: str, index: int, question: str) -> str:
+    """The question as the published file has it: one row lost a blank on the way to the hub."""
+    if (subject, index) == ("college_medicine", 80):
+        return question.replace("…\n", "… \n", 1)
+    return question

@@ -1,0 +1,76 @@
+"""What every benchmark gets: the count check, subsets, the seeded stratified limit."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from ochat_eval.records import Item, UserError
+from ochat_eval.task import Task, make_item, selected_items
+
+
+@dataclass(frozen=True, kw_only=True)
+class Letters(Task):
+    sizes: tuple[int, ...] = (60, 30, 10)
+
+    def expected_items(self) -> int | None:
+        return 100
+
+    def items(self) -> Iterator[Item]:
+        for subset, size in zip("abc", self.sizes, strict=True):
+            for index in range(size):
+                yield make_item(self, subset, index, f"{subset}{index}?", "yes")
+
+
+def chosen(seed: int = 0, **options: object) -> list[Item]:
+    items, total = selected_items(Letters(name="letters", **options), seed)
+    assert total == 100
+    return items
+
+
+def test_all_items_in_source_order():
+    assert [i.id for i in chosen()][58:62] == [
+        f"letters/{x}" for x in ("a/58", "a/59", "b/0", "b/1")
+    ]
+
+
+def test_another_number_of_rows_is_an_error():
+    with pytest.raises(UserError, match="yields 99 items where the benchmark has 100"):
+        chosen(sizes=(60, 30, 9))
+
+
+@pytest.mark.parametrize("limit", [10, 20, 50])
+def test_each_subset_gets_its_share(limit):
+    counts = Counter(i.subset for i in chosen(limit=limit))
+    assert counts == {"a": 0.6 * limit, "b": 0.3 * limit, "c": 0.1 * limit}
+
+
+def test_the_sample_is_seeded_and_keeps_the_order():
+    first, again, other = chosen(limit=20), chosen(limit=20), chosen(limit=20, seed=1)
+    assert first == again != other
+    assert first == [i for i in chosen() if i in first]
+
+
+def test_every_item_has_the_same_chance():
+    drawn = Counter(i.id for seed in range(600) for i in chosen(limit=7, seed=seed))
+    assert sum(drawn.values()) == 7 * 600
+    mean, sd = 42, (600 * 0.07 * 0.93) ** 0.5
+    assert len(drawn) == 100
+    assert all(abs(count - mean) < 5 * sd for count in drawn.values())
+
+
+def test_a_limit_above_the_size_takes_all():
+    assert len(chosen(limit=1000)) == 100
+
+
+@pytest.mark.parametrize("limit", [0, -3])
+def test_a_limit_below_one_is_refused(limit):
+    with pytest.raises(UserError, match="at least 1"):
+        chosen(limit=limit)
+
+
+def test_subsets():
+    assert {i.subset for i in chosen(subsets=["c", "a"])} == {"a", "c"}
+    with pytest.raises(UserError, match=r"no subset 'd'; it has a, b, c"):
+        chosen(subsets=["d"])

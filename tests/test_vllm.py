@@ -1,0 +1,116 @@
+"""Real vLLM on the CPU with the real small model: generation, kills, resume, refused options.
+
+Each run loads the model, so there are few runs and each shows several things.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import lines
+
+pytestmark = [pytest.mark.vllm, pytest.mark.timeout(600)]
+
+SAMPLE = ("task=gsm8k", "data=sample", "tasks.gsm8k.max_tokens=48", "run=r")
+NARROW = ("engine.max_num_seqs=2", "engine.window=3")  # so that answers come one after another
+
+
+def wait_for_lines(path: Path, count: int, process, seconds: float = 240) -> None:
+    """Waits until the journal has so many lines; fails if the process ends first."""
+    until = time.monotonic() + seconds
+    while not path.exists() or path.read_bytes().count(b"\n") < count:
+        assert process.poll() is None, "the run ended before it could be killed"
+        assert time.monotonic() < until, "no responses"
+        time.sleep(0.05)
+
+
+def children(pid: int) -> dict[int, str]:
+    """The living descendants of a process: pid -> name."""
+    found: dict[int, str] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+                parent, state = int(fields[1]), fields[0]
+                name = (entry / "comm").read_text().strip()
+            except (OSError, IndexError):
+                continue
+            if parent == pid and state != "Z":
+                found |= {int(entry.name): name, **children(int(entry.name))}
+    return found
+
+
+def test_killed_in_mid_generation_it_goes_on_and_then_has_nothing_to_do(tmp_path, started, cli):
+    journal = tmp_path / "results/runs/r/responses.jsonl"
+    process = started(*SAMPLE, *NARROW)
+    wait_for_lines(journal, 3, process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    before = journal.read_bytes()
+    before = before[: before.rindex(b"\n") + 1]
+    kept = before.count(b"\n")
+    assert 3 <= kept < 12
+    with journal.open("ab") as file:
+        file.write(b'{"id": "gsm8k/main/')  # as a kill in the middle of a write would leave it
+
+    done = cli(*SAMPLE, *NARROW)
+    assert done.returncode == 0, done.stderr
+    assert "half-written last line" in done.stderr
+    assert f"going on: {kept} of 12" in done.stderr
+    assert journal.read_bytes().startswith(before)
+    responses = lines(journal)
+    assert sorted(r["id"] for r in responses) == sorted(f"gsm8k/main/{i}" for i in range(12))
+    for response in responses:
+        assert response["text"].strip()
+        assert 0 < response["completion_tokens"] <= 48
+        assert response["prompt_tokens"] > 100
+        assert (response["finish_reason"] == "length") == (response["completion_tokens"] == 48)
+
+    stamp = journal.stat().st_mtime_ns
+    begun = time.monotonic()
+    again = cli(*SAMPLE, *NARROW)
+    assert again.returncode == 0 and "nothing to do" in again.stderr
+    assert "gsm8k" in again.stdout and journal.stat().st_mtime_ns == stamp
+    assert time.monotonic() - begun < 15, "a finished run must not load the model"
+
+    other = cli(*SAMPLE, *NARROW, "tasks.gsm8k.num_fewshot=1")
+    assert other.returncode == 2
+    assert "tasks.gsm8k.num_fewshot: null there, 1 now" in other.stderr
+    assert journal.stat().st_mtime_ns == stamp
+
+
+def test_a_dead_engine_process_ends_the_run_at_once_and_keeps_what_there_is(tmp_path, started):
+    journal = tmp_path / "results/runs/r/responses.jsonl"
+    process = started(*SAMPLE, *NARROW, "engine.in_process=false")
+    wait_for_lines(journal, 2, process)
+    [engine] = [pid for pid, name in children(process.pid).items() if "Engine" in name]
+    os.kill(engine, signal.SIGKILL)
+    begun = time.monotonic()
+    assert process.wait(timeout=60) == 2
+    assert time.monotonic() - begun < 10
+    assert not children(process.pid)
+    errors = (tmp_path / "stderr-0").read_text()
+    assert "engine process died" in errors.splitlines()[-1]
+    assert "Traceback" not in errors
+    assert len(lines(journal)) >= 2
+
+
+@pytest.mark.parametrize(
+    ("option", "complaint"),
+    [
+        ("engine.tensor_paralel_size=2", "did you mean tensor_parallel_size?"),
+        ("engine.max_model_len=40", "leave no room in the context of 40 tokens"),
+        ("engine.max_model_len=1000000", "vLLM cannot load smollm2_135m"),
+    ],
+)
+def test_what_cannot_work_is_one_line(cli, tmp_path, option, complaint):
+    done = cli(*SAMPLE, option)
+    assert done.returncode == 2
+    assert complaint in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "results/runs/r/scores.jsonl").exists()
