@@ -96,11 +96,13 @@ def load(overrides: Sequence[str]) -> Config:
         UserError: an unknown option, value or file, with the nearest right name.
     """
     for override in overrides:
-        key, equals, _ = override.partition("=")
+        key, equals, value = override.partition("=")
         if not equals:
             raise UserError(f"{override!r} is no option: write NAME=VALUE, as in task=gsm8k")
         if key.lstrip("+~") in ("_target_", "hydra") or "._target_" in key or "hydra" in key:
             raise UserError(f"{key}: this cannot be set from the command line")
+        if key in GROUPS:
+            _check_choice(key, value)
     GlobalHydra.instance().clear()
     try:
         with initialize_config_module("ochat_eval.conf", version_base="1.3"):
@@ -123,6 +125,14 @@ def _open(override: str) -> str:
     return f"++{override}" if override.startswith(("engine.", "model.", "tasks.")) else override
 
 
+def _check_choice(key: str, value: str) -> None:
+    """Refuses a file of a group that is not there."""
+    known = options(key)
+    for name in (one.strip() for one in value.strip("[]").split(",")):
+        if name not in known and value != "[]":
+            raise UserError(f"{key}={name}: there is no such {key}{nearest(name, known)}")
+
+
 def _explain(error: Exception, overrides: Sequence[str]) -> str:
     """One line for what Hydra refused, naming the option and the nearest right one."""
     lower: BaseException = error
@@ -132,23 +142,14 @@ def _explain(error: Exception, overrides: Sequence[str]) -> str:
         return f"{lower.full_key} is not set: write {lower.full_key}=VALUE"
     if isinstance(error, OverrideParseException):
         return f"{error.override}: this cannot be read as NAME=VALUE (quotes or brackets?)"
-    first_line = str(lower).splitlines()[0] if str(lower) else type(lower).__name__
+    reason = (str(lower).splitlines() or [type(lower).__name__])[0]
     for override in overrides:
         key, _, value = override.partition("=")
-        if key in GROUPS:
-            known = options(key)
-            for name in (v.strip() for v in value.strip("[]").split(",")):
-                if name not in known:
-                    return f"{key}={name}: there is no such {key}{nearest(name, known)}"
-    for override in overrides:
-        key, _, value = override.partition("=")
-        if f"'{key}'" in str(error) or f"full_key: {key}" in str(lower):
-            if "not in" in first_line or "Could not override" in first_line:
+        if f"'{key}'" in str(error) or f"full_key: {key}" in str(lower) or override in str(error):
+            if "not in" in reason or "Could not override" in reason:
                 return f"{key}: there is no such option{nearest(key, _known_keys())}"
-            return f"{key}={value}: {first_line}"
-        if override in str(error):
-            return f"{override}: {first_line}"
-    return first_line
+            return f"{key}={value}: {reason}"
+    return reason
 
 
 def _known_keys() -> list[str]:
@@ -181,7 +182,9 @@ def build(node: Any, base: type[T], where: str, **given: Any) -> T:
     values = {str(k): v for k, v in dict(node or {}).items()}
     target = values.pop("_target_", None)
     if target is None:
-        raise UserError(f"{where} is set but not chosen: choose it with {where.split('.')[0]}=…")
+        raise UserError(
+            f"{where} is set but not chosen: choose it with {where.partition('.')[0]}=…"
+        )
     return _typed(_class(str(target), base, where), values, where, **given)
 
 

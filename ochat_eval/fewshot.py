@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 from ochat_eval.records import UserError
@@ -17,7 +16,13 @@ def shared_block(prompts: Sequence[str]) -> str:
     Raises:
         ValueError: they share no block that ends in a blank line.
     """
-    common = os.path.commonprefix(list(prompts))
+    first, last = min(prompts), max(prompts)  # what these two share, all share
+    length = 0
+    for one, other in zip(first, last, strict=False):
+        if one != other:
+            break
+        length += 1
+    common = first[:length]
     end = common.rfind("\n\n")
     if end < 0:
         raise ValueError("the prompts share no example block")

@@ -122,6 +122,49 @@ def digest_of(model: Model) -> str:
     return f"folder:{total.hexdigest()}"
 
 
+def first_line(error: Exception) -> str:
+    """An error's first line, or its class."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:300]
+
+
+def model_file(model: Model, path: str | Path, name: str) -> Path | None:
+    """A file of the model, downloaded if need be; None if the model has none of that name.
+
+    Args:
+        path: the folder or hub id that `prepare` returned.
+
+    Raises:
+        UserError: the hub cannot be reached, or has no such model.
+    """
+    if Path(path).is_dir():
+        return file if (file := Path(path) / name).is_file() else None
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+    model_id, revision = str(path), model.revision
+    try:
+        return Path(hf_hub_download(model_id, name, revision=revision))
+    except LocalEntryNotFoundError as e:  # no network: what was downloaded is all there is
+        if isinstance(try_to_load_from_cache(model_id, "config.json", revision=revision), str):
+            return None
+        raise UserError(unreachable(path, e)) from e
+    except EntryNotFoundError:
+        return None
+    except (OSError, ValueError) as e:
+        raise UserError(unreachable(path, e)) from e
+
+
+def unreachable(path: str | Path, error: Exception) -> str:
+    """One line for a tokenizer that could not be loaded from the folder or hub id `path`."""
+    if Path(path).is_dir():
+        return f"the tokenizer in {path} cannot be loaded ({first_line(error)})"
+    return (
+        f"model.path={path} is no folder here and cannot be had from the hub: check the name and "
+        "the network (HF_HUB_OFFLINE=1 uses what was downloaded before), or give a folder "
+        f"({first_line(error)})"
+    )
+
+
 def _sampled(file: Path) -> Iterable[bytes]:
     size = file.stat().st_size
     with file.open("rb") as f:

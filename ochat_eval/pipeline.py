@@ -15,6 +15,7 @@ from typing import Any
 from tqdm import tqdm
 
 from ochat_eval import store
+from ochat_eval.chat import load_format
 from ochat_eval.config import (
     Config,
     Overlong,
@@ -26,7 +27,6 @@ from ochat_eval.config import (
     to_yaml,
 )
 from ochat_eval.engines import Engine, Failure, Session, Work
-from ochat_eval.chat import load_format
 from ochat_eval.manifest import Manifest
 from ochat_eval.models import prepare
 from ochat_eval.records import (

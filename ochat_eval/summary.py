@@ -61,6 +61,8 @@ def _notes(task: Task, whole: Mapping[str, Any]) -> list[str]:
     if whole["missing"]:
         notes.append(f"{whole['missing']:,} missing")
     rule = whole["published"]
+    if unjudged := whole["asked"] - whole["missing"] - rule["n"]:
+        notes.append(f"{unjudged:,} not judged")
     for name in ("truncated", "empty"):
         if (rule[name] or 0) > 0.01:
             notes.append(f"{rule[name]:.1%} {name}")
@@ -70,17 +72,12 @@ def _notes(task: Task, whole: Mapping[str, Any]) -> list[str]:
 def _rule(
     task: Task, answered: Sequence[Answered], scores: Mapping[str, Sequence[Score]], subsets: bool
 ) -> dict[str, Any]:
-    if not answered:
-        return {
-            "score": None,
-            "n": 0,
-            "stderr": None,
-            "ci95": None,
-            "unmatched": None,
-            "truncated": None,
-            "empty": None,
-        }
-    items = [one.item for one in answered]
+    """One rule's figures; a score of None where nothing has been judged."""
+    ends = _ends([r for one in answered for r in one.responses])
+    items = [one.item for one in answered if scores.get(one.item.id)]
+    if not items:
+        nothing = dict.fromkeys(("score", "stderr", "ci95", "unmatched"))
+        return {**nothing, "n": 0, **ends}
     values = [stats.mean([s.value for s in scores[item.id]]) for item in items]
     clusters = [task.cluster(item) for item in items]
     strata = [task.stratum(item) for item in items]
@@ -91,24 +88,22 @@ def _rule(
         bounds=task.bounds,
         scale=task.scale,
     )
-    every = [s for item in items for s in scores[item.id]]
-    responses = [r for one in answered for r in one.responses]
     result: dict[str, Any] = {
         "score": found.score,
         "n": found.n,
         "stderr": found.stderr,
         "ci95": [found.lo, found.hi],
-        "unmatched": stats.mean([not s.matched for s in every]),
-        **_ends(responses),
+        "unmatched": stats.mean([not s.matched for item in items for s in scores[item.id]]),
+        **ends,
         **_several(task, items, scores),
     }
     if subsets:
-        names = dict.fromkeys(item.subset for item in items)
-        parts = {
-            name: _rule(task, [a for a in answered if a.item.subset == name], scores, False)
-            for name in names
+        by_subset: dict[str, list[Answered]] = defaultdict(list)
+        for one in answered:
+            by_subset[one.item.subset].append(one)
+        result["subsets"] = {
+            name: _rule(task, part, scores, subsets=False) for name, part in by_subset.items()
         }
-        result["subsets"] = parts
     return result
 
 
@@ -116,7 +111,7 @@ def _ends(responses: Sequence[Response]) -> dict[str, float | None]:
     known = [r.finish_reason == "length" for r in responses if r.finish_reason is not None]
     return {
         "truncated": stats.mean(known) if known else None,
-        "empty": stats.mean([not r.text.strip() for r in responses]),
+        "empty": stats.mean([not r.text.strip() for r in responses]) if responses else None,
     }
 
 

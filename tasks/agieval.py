@@ -12,7 +12,7 @@ from string import ascii_uppercase
 from typing import ClassVar
 
 from ochat_eval.records import Item
-from ochat_eval.shapes import FirstLetter
+from ochat_eval.shapes import FirstLetter, RowTask
 from ochat_eval.sources import FileSource, Row, SampleSource, files_of
 from ochat_eval.task import make_item
 
@@ -27,7 +27,7 @@ _SAT_PASSAGES = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class AgiEval(FirstLetter):
+class AgiEval(RowTask, FirstLetter):
     """No options beyond `Task`'s."""
 
     full: ClassVar[Mapping[str, FileSource]] = {

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from ochat_eval.fewshot import first_examples
 from ochat_eval.records import Item
@@ -20,6 +20,7 @@ from ochat_eval.task import make_item
 
 FILES = files_of("bbh")
 SUBSETS = sorted(path[4:-5] for path in FILES if path.startswith("bbh/"))
+SAMPLE = SampleSource("bbh_cot")
 _LABEL = re.compile(r"^\([A-Z]\)", re.MULTILINE)
 
 
@@ -29,14 +30,14 @@ class BbhCot(MarkedText):
     subset's description stays with none.
     """
 
-    sample: ClassVar[SampleSource] = SampleSource("bbh_cot")
-    size: ClassVar[int] = 6511
-
     condition: str | None = "GPT4 Correct"
     num_fewshot: int | None = None
 
     def sources(self) -> tuple[Source[Any], ...]:
-        return (self.sample,) if self.data == "sample" else tuple(FILES.values())
+        return (SAMPLE,) if self.data == "sample" else tuple(FILES.values())
+
+    def expected_items(self) -> int | None:
+        return None if self.data == "sample" else 6511
 
     def items(self) -> Iterator[Item]:
         for subset, prompt, rows in self._subsets():
@@ -56,6 +57,6 @@ class BbhCot(MarkedText):
                 rows = json.loads(FILES[f"bbh/{subset}.json"].text())["examples"]
                 yield subset, FILES[f"cot-prompts/{subset}.txt"].text(), rows
         else:
-            for subset, rows in by_subset(self.sample.load()).items():
+            for subset, rows in by_subset(SAMPLE.load()).items():
                 prompt = "".join(row["prompt"] for row in rows if "prompt" in row)
                 yield subset, prompt, [row for row in rows if "prompt" not in row]

@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ochat_eval.shapes import FirstLetter
+from ochat_eval.shapes import FirstLetter, RowTask
 from ochat_eval.sources import FileSource, SampleSource, files_of
 
 _FOLDER = "ochat/evaluation/eval_data/zs/bbh_mc_orca/"
 
 
 @dataclass(frozen=True, kw_only=True)
-class BbhMc(FirstLetter):
+class BbhMc(RowTask, FirstLetter):
     """No options beyond `Task`'s."""
 
     full: ClassVar[Mapping[str, FileSource]] = {

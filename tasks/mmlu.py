@@ -29,6 +29,7 @@ PUBLISHED = {
     for path, file in files_of("openchat").items()
     if path.startswith(_FOLDER)
 }
+SAMPLE = SampleSource("mmlu")
 _START = "Q: "  # of an example
 _MOST = 5  # examples; three subjects have four
 
@@ -44,7 +45,6 @@ class Mmlu(MarkedChoice):
             heading stays with none, as in the authors' own zero-shot prompt.
     """
 
-    sample: ClassVar[SampleSource] = SampleSource("mmlu")
     default: ClassVar[str | None] = "(C)"
 
     condition: str | None = "GPT4 Correct"
@@ -53,7 +53,7 @@ class Mmlu(MarkedChoice):
     num_fewshot: int | None = None
 
     def sources(self) -> tuple[Source[Any], ...]:
-        return (self.sample,) if self.data == "sample" else (TEST, *PUBLISHED.values())
+        return (SAMPLE,) if self.data == "sample" else (TEST, *PUBLISHED.values())
 
     def expected_items(self) -> int | None:
         if self.data == "sample":
@@ -78,7 +78,7 @@ class Mmlu(MarkedChoice):
                 published = PUBLISHED[subject].jsonl()
                 yield subject, shared_block([row["question"] for row in published]), rows
         else:
-            for subject, rows in by_subset(self.sample.load(), "subject").items():
+            for subject, rows in by_subset(SAMPLE.load(), "subject").items():
                 block = "".join(row["block"] for row in rows if "block" in row)
                 yield subject, block, [row for row in rows if "block" not in row]
 
@@ -101,7 +101,7 @@ class Mmlu(MarkedChoice):
 
 
 def _as_published(subject: str, index: int, question: str) -> str:
-    """The question as the published file has it: one row lost a blank on the way to the hub."""
+    """The question as the published file has it: the row lacks a blank there."""
     if (subject, index) == ("college_medicine", 80):
         return question.replace("…\n", "… \n", 1)
     return question

@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ochat_eval.shapes import FirstLetter
+from ochat_eval.shapes import FirstLetter, RowTask
 from ochat_eval.sources import FileSource, SampleSource, files_of
 
 _FILE = "ochat/evaluation/eval_data/zs/truthfulqa_orca/truthfulqa_mc.jsonl"
 
 
 @dataclass(frozen=True, kw_only=True)
-class TruthfulQa(FirstLetter):
+class TruthfulQa(RowTask, FirstLetter):
     """No options beyond `Task`'s."""
 
     full: ClassVar[Mapping[str, FileSource]] = {"mc": files_of("openchat")[_FILE]}

@@ -49,13 +49,11 @@ def plan_table(
     """The table, a row per task and a last one for the sum."""
     unit = "tokens" if all(one.overlong is not None for one in found.values()) else "characters"
     headers = ["task", "items", "of", f"prompt {unit}", "longest", "whose", "over the context"]
-    rows = [
-        [
-            name, f"{counts[name]:,}", f"{totals[name]:,}", f"{one.total:,}",
-            f"{one.longest:,}", one.longest_id, "?" if one.overlong is None else f"{one.overlong:,}",
-        ]
-        for name, one in ((name, found[name]) for name in tasks)
-    ]  # fmt: skip
+    rows = []
+    for name, one in ((name, found[name]) for name in tasks):
+        over = "?" if one.overlong is None else f"{one.overlong:,}"
+        row = [name, f"{counts[name]:,}", f"{totals[name]:,}", f"{one.total:,}"]
+        rows.append([*row, f"{one.longest:,}", one.longest_id, over])
     total = f"{sum(one.total for one in found.values()):,}"
     rows.append(
         ["all", f"{sum(counts.values()):,}", f"{sum(totals.values()):,}", total, "", "", ""]

@@ -1,0 +1,140 @@
+"""The robust MATH rule: the answer that a response states, compared by math-verify."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import deque
+from functools import cache
+from typing import Any
+
+from ochat_eval.extract_code import strip_span
+from ochat_eval.math_grader.published import light
+from ochat_eval.records import Reading
+
+
+def verify_job(job: tuple[str, str]) -> tuple[bool, Reading]:
+    """`verify` of a pair (response, gold), for `run_jobs`."""
+    return verify(*job)
+
+
+def verify(response: str, gold: str) -> tuple[bool, Reading]:
+    r"""Whether the answer that a response states is the gold one, as a careful reader sees it.
+
+    The answer is the content of the last box; else what follows the last `answer is`, `answer:`
+    and the like; else the last formula, or number, of the last paragraph. It is right if it is
+    the gold one's text after the light clean-up of the published rule, or if math-verify calls
+    the two equal.
+
+    Returns:
+        The verdict, and what was read; nothing read (None, unmatched) is wrong.
+
+    Never raises: math-verify takes any error of its own, out of memory too, for "not equal".
+    """
+    reading, values = _stated(response)
+    if reading.answer is None:
+        return False, reading
+    if light(reading.answer) == light(gold):
+        return True, reading
+    if values is None:
+        values = _values(reading.answer)
+    return bool(_math_verify().verify(_values(gold), values, timeout_seconds=None)), reading
+
+
+_NOTHING = Reading(None, matched=False)
+_STATED = re.compile(r"(?i)\banswers?\b\W{0,3}(?:is\b|are\b|=|:)[\s:*]*")
+_PARAGRAPH_END = re.compile(r"\n[ \t\r]*\n")
+_SENTENCE_END = re.compile(r"\n|\.(?!\d)")
+_MATH = re.compile(r"\$|\\[(\[]")
+_COMMAND = re.compile(r"\\[A-Za-z]+(?:\{[A-Za-z ]*\})?")
+_WORD = re.compile(r"[A-Za-z]{3,}(?!\()")
+
+
+def _stated(response: str) -> tuple[Reading, list[Any] | None]:
+    """What a response states, and math-verify's values of it; None: the whole is a formula."""
+    box = _last_closed_box(response)
+    if box is not None:
+        return _whole(response, *box), None
+    marker = _last(_STATED, response)
+    if marker is not None:
+        stop = _PARAGRAPH_END.search(response, marker.end())
+        return _prose(response, marker.end(), stop.start() if stop else len(response), True)
+    end = len(response.rstrip())
+    stop = _last(_PARAGRAPH_END, response[:end])
+    return _prose(response, stop.end() if stop else 0, end, False)
+
+
+def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    """The last match of a pattern."""
+    found = deque(pattern.finditer(text), maxlen=1)
+    return found[0] if found else None
+
+
+def _last_closed_box(text: str) -> tuple[int, int] | None:
+    r"""The span of the content of the last `\boxed{…}`, `\fbox{…}` or `\boxed x`, if closed."""
+    command = _last(re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])\s*"), text)
+    if command is None:
+        return None
+    start = command.end()
+    if not text.startswith("{", start):
+        bare = re.compile(r"\\?[^\s\\${}]+").match(text, start)
+        return bare.span() if bare else None
+    depth = 0
+    for match in re.compile(r"\\.|[{}]", re.DOTALL).finditer(text, start):
+        depth += {"{": 1, "}": -1}.get(match[0], 0)
+        if depth == 0:
+            return strip_span(text, start + 1, match.start())
+    return None
+
+
+def _whole(response: str, start: int, end: int) -> Reading:
+    """The reading of a part of the response as it is."""
+    text = response[start:end]
+    return Reading(text, matched=True, span=(start, end)) if text else _NOTHING
+
+
+def _prose(response: str, start: int, end: int, stated: bool) -> tuple[Reading, list[Any] | None]:
+    """The same as `_stated`, of a part of the response that may hold words.
+
+    Args:
+        stated: the part follows `answer is`: its beginning counts, not its end.
+    """
+    math = _MATH.search(response, start, end)
+    if math is not None and stated and re.search(r"\d", response[start : math.start()]):
+        end, math = math.start(), None  # `the answer is 5, since $x = 5$`
+    stop = _SENTENCE_END.search(response, start, end) if stated and math is None else None
+    first, last = strip_span(response, start, stop.start() if stop else end)
+    sentence = _whole(response, first, first + len(response[first:last].rstrip("*.")))
+    if math is None and not _WORD.search(_COMMAND.sub("", sentence.answer or "")):
+        return sentence, None
+    values = _math_verify().parse(
+        ("answer is " if stated else "") + response[start:end], parsing_timeout=None
+    )
+    if values and isinstance(values[-1], str):
+        text = values[-1]
+        at = response.rfind(text, start, end)
+        span = (at, at + len(text)) if at >= 0 else (start, end)
+        return Reading(text, matched=True, span=span), values
+    if stated and math is None:
+        return sentence, []  # a word, to be compared as text
+    return _NOTHING, []
+
+
+def _values(latex: str) -> list[Any]:
+    """What math-verify reads in a formula: its value, if it has one, and its text."""
+    for old in (r"\!", r"\$", "$"):
+        latex = latex.replace(old, "")
+    # math-verify takes no line breaks in a formula, and a percent sign only behind it.
+    latex = latex.replace("\n", " ")
+    formula = latex.rstrip(" \\%")
+    percent = "%" if "%" in latex[len(formula) :] else ""
+    return list(_math_verify().parse(f"${formula}${percent}", parsing_timeout=None))
+
+
+@cache
+def _math_verify() -> Any:
+    """The library, kept from telling on every call that its time limits are off."""
+    import math_verify
+
+    logging.getLogger("math_verify").setLevel(logging.CRITICAL)
+    return math_verify

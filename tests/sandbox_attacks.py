@@ -1,0 +1,207 @@
+"""Programs that try to pass a test without solving it, or to do harm; for test_sandbox.py."""
+
+from __future__ import annotations
+
+SQUARE = "def square(x):\n    return x * x\n"
+
+
+def inside(body: str) -> str:
+    """A program whose `square` has this body."""
+    return "def square(x):\n" + "".join(f"    {line}\n" for line in body.splitlines())
+
+
+def lying(base: str, value: str) -> str:
+    return (
+        f"class Liar({base}):\n"
+        "    __eq__ = __ge__ = __le__ = __bool__ = lambda *_: True\n"
+        "    __ne__ = lambda *_: False\n"
+        "    __hash__ = lambda _: 0\n" + inside(f"return Liar({value})")
+    )
+
+
+def raw(data: str) -> str:
+    """A program that sends these bytes where the answer should go."""
+    return inside(
+        "import os, stat\n"
+        f"data = {data}\n"
+        "fds = []\n"
+        "for fd in range(3, 64):\n"
+        "    try:\n"
+        "        if stat.S_ISSOCK(os.fstat(fd).st_mode): fds.append(fd)\n"
+        "    except OSError: pass\n"
+        "for fd in fds: os.write(fd, data)"
+    )
+
+
+def framed(text: str) -> str:
+    return f"(lambda b: len(b).to_bytes(4, 'big') + b)(({text}).encode())"
+
+
+# name -> (program, the reason of its verdict as a regular expression)
+ATTACKS = {
+    "spin": (inside("while True: pass"), "time limit"),
+    "spin while loading": ("while True: pass", "time limit"),
+    "spin in C": (inside("return 9**9**9"), "time limit"),
+    "sleep": (inside("import time; time.sleep(60)"), "time limit"),
+    "ignore SIGXCPU": (
+        "import signal; signal.signal(signal.SIGXCPU, signal.SIG_IGN)\nwhile True: pass",
+        "died: SIGKILL|time limit",
+    ),
+    "fork bomb": (
+        inside("import os\nwhile True:\n    try: os.fork()\n    except OSError: pass"),
+        "time limit|died: SIGKILL",
+    ),
+    "daemon": (
+        inside(
+            "import os, time\nif os.fork() == 0:\n    os.setsid()\n"
+            "    if os.fork() == 0: time.sleep(600)\n    os._exit(0)\n"
+            "return -1"
+        ),
+        "assertion",
+    ),
+    "allocate at once": (inside("return len(bytes(10 << 30))"), "memory limit"),
+    "allocate bit by bit": (
+        inside("kept = []\nwhile True: kept.append(bytes(1 << 24))"),
+        "memory limit",
+    ),
+    "allocate for good": (
+        "kept = []\n" + inside("while True: kept.append(bytes(1 << 24))"),
+        "memory limit",
+    ),
+    "recurse": (
+        "import sys; sys.setrecursionlimit(10**9)\n" + inside("return square(x)"),
+        "memory limit|time limit|died: .*",
+    ),
+    "segfault": (inside("import ctypes; ctypes.string_at(0)"), "died: SIGSEGV"),
+    "exit": (inside("import os; os._exit(0)"), "died: exit code 0"),
+    "exit while loading": ("import os; os._exit(0)", "died: exit code 0"),
+    "sys.exit": (inside("import sys; sys.exit(0)"), "exception: SystemExit: 0"),
+    "sys.exit while loading": ("import sys; sys.exit()", "exception: SystemExit:"),
+    "KeyboardInterrupt": (inside("raise KeyboardInterrupt"), "exception: KeyboardInterrupt:"),
+    "BaseException": (inside("raise BaseException('no')"), "exception: BaseException: no"),
+    "exception without text": (
+        "class Bad(Exception):\n    def __str__(self): raise SystemExit\n" + inside("raise Bad"),
+        "exception: Bad:",
+    ),
+    "exception with a lying text": (
+        "class Text(str):\n    def __getitem__(self, _): return 5\n"
+        "class Bad(Exception):\n    def __str__(self): return Text('a')\n" + inside("raise Bad"),
+        "garbled answer",
+    ),
+    "long exception with control characters": (
+        inside("raise ValueError('a\\n\\x1b[31m\\u202e\\ud800' * 1000)"),
+        "exception: ValueError: a .{150,178}…",
+    ),
+    "its own AssertionError": (inside("assert False, 'no'"), "exception: AssertionError: no"),
+    "UnicodeDecodeError": (inside("b'\\xff'.decode()"), "exception: UnicodeDecodeError: .*"),
+    "equal to everything": (lying("object", ""), "assertion"),
+    "lying int": (lying("int", "5"), "assertion"),
+    "lying float": (lying("float", "5"), "assertion"),
+    "lying str": (lying("str", "'4'"), "assertion"),
+    "lying list": (lying("list", "[4]"), "assertion"),
+    "lying __class__": (
+        "class Liar:\n    __class__ = int\n    __eq__ = lambda *_: True\n"
+        + inside("return Liar()"),
+        "assertion",
+    ),
+    "equal keys": (inside("return {object(): 1, (lambda: 0): 2}"), "assertion"),
+    "nan": (inside("return float('nan')"), "assertion"),
+    "nested": (
+        inside("a = []\nfor _ in range(10**5): a = [a]\nreturn a"),
+        "exception: ValueError: nested more than 100 deep",
+    ),
+    "contains itself": (
+        inside("a = {}\na[0] = a\nreturn a"),
+        "exception: ValueError: nested more than 100 deep",
+    ),
+    "shared without end": (
+        inside("a = [0]\nfor _ in range(90): a = [a, a]\nreturn a"),
+        "memory limit|time limit",
+    ),
+    "gigantic text": (inside("return 'x' * (50 << 20)"), "answer too large"),
+    "gigantic number": (inside("return 1 << (8 * 50 << 20)"), "answer too large"),
+    "number too long to print": (inside("return 10**5000"), "assertion"),
+    "noise on stdout": (
+        inside("while True: print('x' * 10000, flush=True)"),
+        "time limit",
+    ),
+    "noise on the connection": (raw("b'\\xff' * 1000"), "answer too large"),
+    "noise without end": (
+        inside("while True: square2(x)\n")
+        + raw("b' ' * 10000").replace("def square", "def square2"),
+        "answer too large",
+    ),
+    "half an answer": (raw("b'\\0\\0\\xff\\0['") + "    import time; time.sleep(60)", "time limit"),
+    "an answer in drips": (
+        raw("b'\\0\\x10\\0\\0'")
+        + "    import time\n    while True: time.sleep(5e-4); os.write(fds[0], b' ')",
+        "time limit",
+    ),
+    "no JSON": (raw(framed("'[1, 2'")), "garbled answer"),
+    "no UTF-8": (raw("b'\\0\\0\\0\\1\\xff'"), "garbled answer"),
+    "nested JSON": (raw(framed("'[' * 100000")), "garbled answer"),
+    "JSON nested more than data": (
+        raw(framed("'[\"value\", ' + '[\"list\", ' * 900 + ']' * 901")),
+        "garbled answer|assertion",
+    ),
+    "long number in JSON": (raw(framed("'1' * 5000")), "garbled answer"),
+    "unknown message": (raw(framed("'[\"passed\"]'")), "garbled answer"),
+    "another message": (raw(framed("'[\"loaded\"]'")), "garbled answer"),
+    "unknown tag": (raw(framed('\'["value", ["object"]]\'')), "garbled answer"),
+    "tag of the wrong type": (raw(framed("'[\"value\", [[]]]'")), "garbled answer"),
+    "bad hexadecimal": (raw(framed('\'["value", ["int", "zz"]]\'')), "garbled answer"),
+    "unhashable": (raw(framed('\'["value", ["set", ["list"]]]\'')), "garbled answer"),
+    "JSON object": (raw(framed("'[\"value\", {}]'")), "garbled answer"),
+    "exception of a strange name": (
+        raw(framed('\'["raised", "__import__", "os"]\'')),
+        "exception: __import__: os",
+    ),
+    "hang up": (
+        inside("import os, time; os.closerange(0, 64); time.sleep(60)"),
+        "time limit",
+    ),
+    "patched JSON": (
+        "import json\njson.dumps = lambda *_, **__: '[\"value\", true]'\n" + inside("return 0"),
+        "garbled answer",
+    ),
+    "patched builtins": (
+        "import builtins\nbuiltins.type = builtins.len = lambda *_: 4\n" + inside("return 0"),
+        "assertion|exception: .*|died: .*|garbled answer",
+    ),
+    "kill everybody": (
+        inside(
+            "import os, signal\n"
+            "for pid in (os.getppid(), 1, -1, *range(2, 300)):\n"
+            "    try:\n"
+            "        if pid != os.getpid(): os.kill(pid, signal.SIGKILL)\n"
+            "    except OSError: pass\n"
+            "return -1"
+        ),
+        "assertion",
+    ),
+    "exec of a shell": (
+        inside("import os; os.execv('/bin/sh', ['sh', '-c', 'true'])"),
+        "exception: FileNotFoundError: .*",
+    ),
+    "exec of Python": (
+        inside("import os, sys; os.execv(sys.executable, [sys.executable, '-c', 'pass'])"),
+        "died: exit code 0",
+    ),
+    "many calls": (inside("import time; time.sleep(0.2); return x * x"), "time limit"),
+    "look for the expected result": (
+        inside(
+            "import gc, sys\n"
+            "frame = sys._getframe()\n"
+            "seen = [*gc.get_objects()]\n"
+            "while frame: seen += [frame.f_locals, frame.f_globals]; frame = frame.f_back\n"
+            "return 4 if x == 2 else 123454320 + any(str(x * x) in repr(o) for o in seen)"
+        ),
+        "assertion",
+    ),
+    "syntax error": ("def square(x) return x", "does not compile: SyntaxError: .*"),
+    "null byte": (SQUARE + "\0", "does not compile: .*"),
+    "lone surrogate": (SQUARE + "# \ud800", "does not compile: .*"),
+    "nested source": (SQUARE + "(" * 10000, "does not compile: .*"),
+    "empty": ("", "exception: NameError: name 'square' is not defined"),
+    "no function": ("square = 4", "exception: TypeError: 'int' object is not callable"),
+}
