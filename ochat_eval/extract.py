@@ -66,7 +66,7 @@ def text_after_marker(
 
     With `labels` the answer is the first of them, in their own order, that occurs there; if none
     does, the text itself, unmatched. Without, it is the text less one final full stop; nothing
-    left is unmatched (the published code stops with an error there). No marker: the whole
+    there is unmatched (the published code stops with an error). No marker: the whole
     response, unmatched.
     """
     at = text.rfind(marker)
@@ -76,9 +76,10 @@ def text_after_marker(
     if labels is not None:
         found = choice_after_marker(text, labels, marker=marker)
         return found if found.matched else Reading(text[start:end], matched=False)
+    matched = end > start
     if text.endswith(".", start, end):
         end -= 1
-    return Reading(text[start:end], matched=end > start, span=(start, end))
+    return Reading(text[start:end], matched=matched, span=(start, end))
 
 
 def last_number(text: str) -> Reading:

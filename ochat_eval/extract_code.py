@@ -123,7 +123,7 @@ def _dedent(code: str) -> str:
     """The code less its lines' common indentation (textwrap's compiles it as a pattern: slow)."""
     lines = code.split("\n")
     margin = min((len(x) - len(x.lstrip(" \t")) for x in lines if x.strip()), default=0)
-    return "\n".join(line[margin:] if line.strip() else "" for line in lines)
+    return "\n".join(line[margin:] for line in lines)
 
 
 def _parse(code: str) -> ast.Module | None:
@@ -140,14 +140,24 @@ def _parse(code: str) -> ast.Module | None:
 def _defines(tree: ast.Module, name: str) -> bool:
     """Whether `name` is at top level a function with an effect, or a name given a value."""
     for node in tree.body:
-        if isinstance(node, ast.FunctionDef) and node.name == name:
-            ends = (ast.Return, ast.Yield, ast.YieldFrom, ast.Raise)
-            if any(isinstance(inner, ends) for inner in ast.walk(node)):
-                return True
+        if isinstance(node, ast.FunctionDef) and node.name == name and _answers(node):
+            return True
         if isinstance(node, ast.Assign) and any(
             isinstance(target, ast.Name) and target.id == name for target in node.targets
         ):
             return True
+    return False
+
+
+def _answers(function: ast.FunctionDef) -> bool:
+    """Whether the function itself, not one inside it, returns, yields or raises."""
+    nodes: list[ast.AST] = [*function.body]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, (ast.Return, ast.Yield, ast.YieldFrom, ast.Raise)):
+            return True
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):
+            nodes.extend(ast.iter_child_nodes(node))
     return False
 
 

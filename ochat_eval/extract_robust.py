@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from string import ascii_letters
 
 from ochat_eval.records import Reading
@@ -34,8 +35,8 @@ _SENTENCE_END = re.compile(r"[.!?](?=[\s*)]|$)|[\n。;]|$")
 _LATEST = 100  # statements, the last ones
 _LONGEST = 300  # characters of a sentence
 _NOT = re.compile(  # before an answer: it is ruled out
-    r"(?:\b(?:not|neither|nor|than|instead of|except|eliminate[sd]?|rule[sd]? out|exclude[sd]?)"
-    r"|n't|不是|不选|排除)\s*(?:(?:the|option|choice|answer|be)\s+){0,2}$",
+    r"(?:\b(?:not|cannot|neither|nor|than|instead of|except|eliminate[sd]?|rule[sd]? out|exclude[sd]?"
+    r")|n't|不是|不选|排除)\s*(?:(?:the|option|choice|answer|be)\s+){0,2}$",
     re.IGNORECASE,
 )
 _MARKUP = " \t\r\n*_`\"'“”‘’$"
@@ -80,7 +81,7 @@ _NUMBER = re.compile(
      (?P<digits>(?:(?<!\.)\.)?[0-9](?:[0-9]|[.,:/](?=[0-9]))*+)
      (?:e(?P<e>[+-]?[0-9]{1,9})(?![A-Za-z0-9])
      |[ ]?(?:x|×|\*|\\times|\\cdot)[ ]?10[ ]?\^[ ]?\{?(?P<power>[+-]?[0-9]{1,9})\}?)?
-     (?!(?:st|nd|rd|th)\b|[ ]?\^))""",
+     (?![ ]?\^))""",
     re.VERBOSE | re.IGNORECASE,
 )
 _DECIMAL = (
@@ -95,8 +96,9 @@ def robust_number(text: str) -> Reading:
 
     What stands in the last box or behind the last `answer is`, `answer:`, `####`, `答案` counts:
     there the first number, or the result where an equation follows it; `3 or 4` and `3 + 4` are no
-    answer. Without one, the last bold number of the last line; else the last number. Times,
-    dates, versions, powers, ordinals and the digits in a name (`x2`) are no numbers.
+    answer. Without one: on the last line the last bold number, or else
+    the one behind the last `=`; else the last number of all. Times,
+    dates, versions, powers and the digits in a name (`x2`) are no numbers.
 
     Returns:
         The number in plain ASCII: `-1200.50`, `1/2`, `2 1/2`, `1.2e3`; without thousands commas,
@@ -104,7 +106,7 @@ def robust_number(text: str) -> Reading:
     """
     plain = text.translate(_PLAIN)
     for start, end in _statements(plain):
-        found = [n for n in _numbers(plain, start, end) if not _NOT.search(plain, start, n[1][0])]
+        found = list(_numbers(plain, start, end))
         if not found:
             continue
         chosen, equals = found[0], plain.rfind("=", start, end)
@@ -118,18 +120,20 @@ def robust_number(text: str) -> Reading:
                 break
             chosen = number
         return Reading(chosen[0], matched=True, span=chosen[1])
-    body = plain.rstrip()
-    last_line = body.rfind("\n") + 1
-    bold = [n for b in _BOLD.finditer(body, last_line) for n in _numbers(plain, *b.span(1))]
-    last = bold[-1:] or list(deque(_numbers(plain, 0, len(plain)), maxlen=1))
+    end = len(plain.rstrip())
+    start = plain.rfind("\n", 0, end) + 1
+    bold = [n for b in _BOLD.finditer(plain, start, end) for n in _numbers(plain, *b.span(1))]
+    equals = plain.rfind("=", start, end)
+    result = list(islice(_numbers(plain, equals, end), 1)) if equals >= 0 else []
+    last = bold[-1:] or result or list(deque(_numbers(plain, 0, end), maxlen=1))
     return Reading(last[0][0], matched=True, span=last[0][1]) if last else _NOTHING
 
 
 def _numbers(plain: str, start: int, end: int) -> Iterator[tuple[str, tuple[int, int]]]:
-    """The numbers between `start` and `end`, each written plainly, with its span."""
+    """The numbers from `start` to `end` not behind `not`, each written plainly, with its span."""
     for match in _NUMBER.finditer(plain, start, end):
         value = (match["over"] and f"{match['over']}/{match['under']}") or match["digits"]
-        if _VALUE.fullmatch(value):
+        if _VALUE.fullmatch(value) and not plain.endswith("not ", 0, match.start()):
             sign = "-" if match["sign"] or match["sign2"] else ""
             power = match["e"] or match["power"]
             value = (match["whole"] or "") + value.replace(",", "") + (f"e{power}" if power else "")

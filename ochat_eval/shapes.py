@@ -40,18 +40,24 @@ class LocalCsv(Source[list[Row]]):
 
     Attributes:
         path: the file, with a header line.
+        columns: what every row must have.
     """
 
     kind = "local"
     path: str
+    columns: tuple[str, ...]
 
     def load(self) -> list[Row]:
         """The rows, by the names in the header."""
         try:
             text = Path(self.path).expanduser().read_text("utf-8-sig")
-            return list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
+            rows: list[Row] = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
         except (OSError, ValueError, csv.Error) as error:
             raise UserError(f"{self.path}: cannot be read as CSV: {error}") from error
+        for number, row in enumerate(rows, start=1):
+            if missing := [name for name in self.columns if row.get(name) is None]:
+                raise UserError(f"{self.path}: row {number} has no column {missing[0]!r}")
+        return rows
 
     def describe(self) -> dict[str, Any]:
         """As `Source.describe`, and the digest of the rows as they are now."""
@@ -108,8 +114,11 @@ class OwnCopy(RowTask):
     """A benchmark whose data may not be passed on: every user brings a copy.
 
     Attributes:
+        columns: what the copy must have.
         file: the copy, a CSV file with a header line.
     """
+
+    columns: ClassVar[tuple[str, ...]]
 
     file: str | None = None
 
@@ -131,7 +140,7 @@ class OwnCopy(RowTask):
                 f"{option} is not set: {self.name} is gated and cannot be fetched. Ask its authors "
                 f"for access, name your copy with {option}=FILE.csv, or take data=sample"
             )
-        return LocalCsv(self.file)
+        return LocalCsv(self.file, self.columns)
 
 
 def by_subset(rows: list[Row], key: str = "subset") -> dict[str, list[Row]]:

@@ -16,15 +16,18 @@ class Gpqa(OwnCopy, MarkedChoice):
 
     sample: ClassVar[SampleSource] = SampleSource("gpqa")
     size: ClassVar[int] = 198
+    columns: ClassVar[tuple[str, ...]] = (
+        "Question", "Correct Answer", "Incorrect Answer 1", "Incorrect Answer 2",
+        "Incorrect Answer 3",
+    )  # fmt: skip
 
     def item(self, subset: str, index: int, row: Row) -> Item:
-        """The authors' zero-shot prompt, the choices in an order that the index decides."""
-        answers = [row["Correct Answer"], *(row[f"Incorrect Answer {n}"] for n in (1, 2, 3))]
+        """The authors' zero-shot prompt; the index decides the order of the choices."""
+        question, *answers = (row[name].strip() for name in self.columns)
         order = random.Random(f"gpqa/{index}").sample(range(4), 4)
-        choices = [f"{LABELS[at]} {answers[n].strip()}" for at, n in enumerate(order)]
+        choices = "\n".join(f"{LABELS[at]} {answers[n]}" for at, n in enumerate(order))
         prompt = (
-            f"What is the correct answer to this question: {row['Question'].strip()}\n\nChoices:\n"
-            + "\n".join(choices)
-            + '\n\nFormat your response as follows: "The correct answer is (insert answer here)"'
+            f"What is the correct answer to this question: {question}\n\nChoices:\n{choices}\n\n"
+            'Format your response as follows: "The correct answer is (insert answer here)"'
         )
         return make_item(self, subset, index, prompt, LABELS[order.index(0)], LABELS[:4])

@@ -469,9 +469,6 @@ def test_a_format_that_does_not_fit_is_refused(with_template, chat, says):
         load(with_template(None), chat=chat)
 
 
-# -- loading --
-
-
 def test_a_folder_without_a_working_tokenizer_gets_one_line(tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "llama"}')
     (tmp_path / "tokenizer.json").write_text('{"model": {"type": "nonsense"}}')
@@ -496,8 +493,7 @@ for chat in ("template", "openchat"):
         raise SystemExit("loaded")
 load_format(Model(path={str(small[0])!r}), {str(small[0])!r})
 """
-    root = str(Path(__file__).parent.parent)
-    env = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": root}
+    env = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(Path(__file__).parent.parent)}
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

