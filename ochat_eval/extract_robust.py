@@ -35,8 +35,8 @@ _SENTENCE_END = re.compile(r"[.!?](?=[\s*)]|$)|[\n。;]|$")
 _LATEST = 100  # statements, the last ones
 _LONGEST = 300  # characters of a sentence
 _NOT = re.compile(  # before an answer: it is ruled out
-    r"(?:\b(?:not|cannot|neither|nor|than|instead of|except|eliminate[sd]?|rule[sd]? out|exclude[sd]?"
-    r")|n't|不是|不选|排除)\s*(?:(?:the|option|choice|answer|be)\s+){0,2}$",
+    r"(?:\b(?:not|cannot|neither|nor|than|instead of|except|rule[sd]? out|eliminate[sd]?)"
+    r"|n't|不是|不选|排除)\s*(?:(?:the|option|choice|answer|be)\s+){0,2}$",
     re.IGNORECASE,
 )
 _MARKUP = " \t\r\n*_`\"'“”‘’$"

@@ -22,6 +22,8 @@ TEST = HubSource(
     revision="c30699e8356da336a370243923dbaf21066bb9fe",
     rows=14042,
     digest="d9f2a8d5b8a8e26db75d8a1851932fa750096abe95e57e6fec499131ccf9c15b",
+    # With the blank of `_as_published`, which public copies have.
+    also="c808c0f63ddd07ec0f68739ffce3cdded3a92c50076cb9f0d9533b2bcee39ce1",
 )
 _FOLDER = "ochat/evaluation/eval_data/fs_cothub/mmlu/"
 PUBLISHED = {

@@ -19,7 +19,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import environment
+from tests.conftest import environment
 
 from ochat_eval import pull as pull_module
 from ochat_eval.pull import pull
