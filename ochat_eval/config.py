@@ -248,14 +248,18 @@ def build_engine(config: Config) -> Engine:
     return build(config.engine, Engine, "engine")
 
 
-def all_sources(names: Sequence[str]) -> list[Source[Any]]:
-    """The pinned data of the named tasks, or of all; for `ochat_eval.pull`.
+def all_sources(chosen: Sequence[str]) -> list[Source[Any]]:
+    """The pinned data of tasks, for `ochat_eval.pull`.
+
+    Args:
+        chosen: names of tasks (none: all), and `NAME=VALUE` options of them.
 
     Raises:
-        UserError: an unknown task.
+        UserError: an unknown task or option.
     """
-    chosen = [f"task=[{','.join(names or ['all'])}]"]
-    tasks = build_tasks(load([*chosen, "data=full"]))
+    names = [name for name in chosen if "=" not in name] or ["all"]
+    overrides = [option for option in chosen if "=" in option]
+    tasks = build_tasks(load([f"task=[{','.join(names)}]", *overrides, "data=full"]))
     return list(dict.fromkeys(source for task in tasks for source in task.sources()))
 
 

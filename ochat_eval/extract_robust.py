@@ -219,7 +219,10 @@ _ARTICLE = re.compile(  # behind a bare `A` or `I` that is a word, not a label
     r"in|on|from|to)\b)[a-z]"
 )
 _ALONE = re.compile(r"[\W_]*+\Z")
-_SEPARATED = re.compile(r"[.:、]\*{0,2}\s|,(?<!I,)\s|\s[-—]\s|\s(?:because|since)\b", re.IGNORECASE)
+_SEPARATED = re.compile(  # between a bare label and its text
+    r"[.:、]\*{0,2}\s|,(?<!I,)\s|\s[-—]\s|\s(?:because|since)\b|(?<![AI])\s(?=(?-i:[A-Z0-9$-]))",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,7 @@
-"""Fill a data root for machines without a network: `python -m ochat_eval.pull DIR [TASK ...]`."""
+"""Fill a data root for machines without a network: `python -m ochat_eval.pull DIR [TASK ...]`.
+
+Options that choose other data can be given too: `tasks.humaneval.problems=v0.1.10`.
+"""
 
 from __future__ import annotations
 
@@ -34,14 +37,15 @@ def pull(sources: Iterable[Source[Any]], root: Path) -> int:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot make the folder {root}: {error.strerror}") from error
-    return sum(source.store(root) for source in tqdm(wanted, desc=str(root), unit="file"))
+    with tqdm(wanted, desc=str(root), unit="file") as bar:
+        return sum(source.store(root) for source in bar)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line. Returns the exit code: 0, or 2 after one line about what went wrong."""
     parser = argparse.ArgumentParser(prog="python -m ochat_eval.pull", description=__doc__)
     parser.add_argument("dir", type=Path, help="the data root; name it in OCHAT_EVAL_DATA later")
-    parser.add_argument("task", nargs="*", help="the benchmarks to pull; all where none is named")
+    parser.add_argument("task", nargs="*", help="what to pull, all if none is named; and options")
     args = parser.parse_args(argv)
     from ochat_eval.config import all_sources
 

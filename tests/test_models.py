@@ -274,7 +274,8 @@ def test_the_small_model_answers_sensibly():
     model = configured("smollm2_135m")
     path = prepare(model)
     tokenizer = AutoTokenizer.from_pretrained(path)
-    network = AutoModelForCausalLM.from_pretrained(path, dtype=torch.bfloat16)
+    # in bfloat16 the first token is a near tie, which rounding decides; not in float32
+    network = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
     assert network.config.max_position_embeddings == model.context
     asked = [{"role": "user", "content": "What is the capital of France?"}]
     inputs = tokenizer.apply_chat_template(
