@@ -11,6 +11,7 @@ import difflib
 import functools
 import hashlib
 import json
+import os
 import re
 import uuid
 from collections.abc import Callable, Iterable, Sequence
@@ -18,6 +19,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from ochat_eval.hub import hub_answers
 from ochat_eval.models import Model, first_line, model_file, quiet_transformers, unreachable
 from ochat_eval.records import Message, UserError
 
@@ -319,6 +321,8 @@ def load_format(model: Model, path: str | Path) -> ChatFormat:
     Raises:
         UserError: no such format; a tokenizer missing, broken or unfit for it.
     """
+    if not Path(path).is_dir() and not hub_answers():
+        os.environ["HF_HUB_OFFLINE"] = "1"  # what was downloaded before is all there is
     if model.chat == "openchat":
         return _load_openchat(model, path)
     if model.chat != "template" and not model.chat.startswith("fastchat:"):

@@ -201,15 +201,15 @@ def _name(config: Config, engine: Engine, identity: dict[str, Any]) -> str:
 
 def token_counts(config: Config, planned: Plan) -> dict[str, Lengths]:
     """Prompt lengths per task: in tokens where the model's tokenizer is at hand."""
-    items = tqdm(
-        planned.items(), total=sum(planned.counts.values()), unit=" prompts", delay=2,
-        desc="measure", file=sys.stderr, dynamic_ncols=True,
-    )  # fmt: skip
     try:
         chat = load_format(config.model, prepare(config.model))
     except UserError as e:
         say(f"lengths in characters, for want of a tokenizer: {e}")
-        return lengths(((item, len(item.turns[0])) for item in items), None)
+        return lengths(((item, len(item.turns[0])) for item in planned.items()), None)
+    items = tqdm(
+        planned.items(), total=sum(planned.counts.values()), unit=" prompts", delay=2,
+        desc="measure", file=sys.stderr, dynamic_ncols=True,
+    )  # fmt: skip
     return lengths(
         ((i, len(chat.encode([Message("user", i.turns[0])], i.condition))) for i in items),
         config.model.context,

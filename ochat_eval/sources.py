@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 from urllib.parse import quote
 
+from ochat_eval.hub import hub_address, hub_answers
 from ochat_eval.records import UserError
 from ochat_eval.rows import Row, check_digest, check_rows, gunzip, parse_jsonl, rows_digest
 
@@ -249,8 +250,8 @@ class HubSource(_Remote[list[Row]]):
         return rows
 
     def _fetch(self) -> list[Row]:
-        if os.environ.get("HF_HUB_OFFLINE", "").upper() not in {"1", "ON", "YES", "TRUE"}:
-            self._probe()
+        if not hub_answers():
+            raise _unreachable(self.label, hub_address())
         try:
             from datasets import load_dataset
 
@@ -264,16 +265,6 @@ class HubSource(_Remote[list[Row]]):
                 f"{_one_line(error)}. {_ADVICE}"
             ) from error
         return rows
-
-    def _probe(self) -> None:
-        """Ask the hub for an answer of any kind: `datasets` alone retries for half a minute."""
-        import requests
-
-        endpoint = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
-        try:
-            requests.head(endpoint, timeout=TIMEOUT)
-        except requests.RequestException as error:
-            raise _unreachable(self.label, endpoint) from error
 
     def _bytes(self, value: list[Row]) -> bytes:
         import pyarrow as pa

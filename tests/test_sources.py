@@ -19,7 +19,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.conftest import environment
 
 from ochat_eval import pull as pull_module
 from ochat_eval.pull import pull
@@ -34,6 +33,7 @@ from ochat_eval.sources import (
     data_root,
     files_of,
 )
+from tests.conftest import environment
 
 ROWS: list[dict[str, Any]] = [
     {"question": "Which is a fruit – ?", "choices": ["stone", "pear"], "answer": 1},

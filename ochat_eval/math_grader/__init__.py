@@ -5,11 +5,19 @@ of January 2024 read in a response (`ochat/evaluation/match_answer.py`), and the
 which is PRM800K's (`grading/grader.py`, `grading/math_normalize.py`). `verify` is the robust
 rule: the stated answer, compared by the library math-verify.
 
-A grade is pure, but a hostile answer (`9^9^9`, a thousand brackets) may keep sympy busy for ever
-or eat the memory: run `grade_job` and `verify_job` through `ochat_eval.workers.run_jobs`.
+A grade is pure, but a hostile answer (`9**9**9**9`) may keep sympy busy for ever or eat the
+memory: run `grade_job` and `verify_job` through `ochat_eval.workers.run_jobs`. Libraries are
+imported only for answers that need them: a worker's first such grade takes a second or two.
 """
 
 from ochat_eval.math_grader.published import grade, grade_job, last_boxed, published_answer
 from ochat_eval.math_grader.robust import verify, verify_job
 
-__all__ = ["grade", "grade_job", "last_boxed", "published_answer", "verify", "verify_job"]
+__all__ = [
+    "grade",
+    "grade_job",
+    "last_boxed",
+    "published_answer",
+    "verify",
+    "verify_job",
+]

@@ -1,0 +1,233 @@
+"""The MATH rules: tables of cases, published verdicts, real labels, hostile text, the clock."""
+
+from __future__ import annotations
+
+import builtins
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from types import BuiltinFunctionType
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ochat_eval.math_grader import (
+    formula,
+    grade,
+    grade_job,
+    last_boxed,
+    published_answer,
+    verify,
+    verify_job,
+)
+from ochat_eval.workers import Killed, run_jobs
+
+CASES = [
+    json.loads(line)
+    for line in (Path(__file__).parent / "cases" / "math_grader.jsonl").read_text().splitlines()
+]
+
+
+def cases(function: str) -> pytest.MarkDecorator:
+    chosen = [case for case in CASES if case["function"] == function]
+    return pytest.mark.parametrize("case", chosen, ids=lambda case: case["why"])
+
+
+@cases("grade")
+def test_grade(case: dict[str, Any]) -> None:
+    assert grade(case["answer"], case["gold"]) is case["right"]
+
+
+@cases("published_answer")
+def test_published_answer(case: dict[str, Any]) -> None:
+    reading = published_answer(case["text"])
+    assert (reading.answer, reading.matched) == (case["answer"], case["matched"])
+    assert reading.span is not None
+    assert case["text"][slice(*reading.span)] == reading.answer
+
+
+@cases("verify")
+def test_verify(case: dict[str, Any]) -> None:
+    right, reading = verify(case["text"], case["gold"])
+    assert (right, reading.answer) == (case["right"], case["answer"])
+    assert reading.matched is (reading.answer is not None)
+    if reading.span is not None:
+        assert case["text"][slice(*reading.span)] == reading.answer
+
+
+# --- Real data -------------------------------------------------------------------------------
+
+
+def test_every_published_verdict(parity: Path) -> None:
+    rows = [json.loads(line) for line in (parity / "math_verdicts.jsonl").open()]
+    assert len(rows) == 1200
+    assert [row for row in rows if grade(row["answer"], row["gold"]) is not row["correct"]] == []
+
+
+def test_every_solution_has_a_label_that_is_right(real_data: Path) -> None:
+    import pyarrow.parquet
+
+    files = sorted(real_data.glob("hub/EleutherAI/hendrycks_math/*/test-*.parquet"))
+    solutions = [
+        solution
+        for file in files
+        for solution in pyarrow.parquet.read_table(file)["solution"].to_pylist()
+    ]
+    assert len(solutions) == 5000
+    for solution in solutions:
+        box = last_boxed(solution)
+        assert box is not None, solution
+        gold = solution[slice(*box)]
+        assert gold
+        assert published_answer(f"The answer is $\\boxed{{{gold}}}$.").answer == gold
+        assert grade(gold, gold)
+        assert verify(solution, gold)[0]
+
+
+# --- Hostile answers -------------------------------------------------------------------------
+
+ATTACKS = [
+    "__import__('os').system('touch {path}')",
+    '__import__("os").system("touch {path}")',
+    "open('{path}','w')",
+    "().__class__.__base__.__subclasses__()",
+    "(1).real",
+    "sqrt.__globals__",
+    "x.\nid",
+    "'a'*9",
+    "f'{{id}}'",
+    "b''",
+]
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_attacks_are_refused_before_anything_is_evaluated(attack: str, tmp_path: Path) -> None:
+    sentinel = tmp_path / "touched"
+    text = attack.format(path=sentinel)
+    with pytest.raises(ValueError, match="not part of a formula"):
+        formula._parsed(f"(x)-({text})")
+    assert grade(text, "x") is False
+    assert grade(rf"\text{{{text}}}+x", "x") is False
+    assert verify(text, "x")[0] is False
+    assert not sentinel.exists()
+
+
+@pytest.mark.parametrize("name", ["eval", "open", "exec", "getattr", "ｅｖａｌ", "ⅰⅾ", "print"])
+def test_a_call_of_an_unknown_name_is_a_mere_symbol(name: str) -> None:
+    import sympy
+
+    # `ev(5)` is a product, `e*v*5`: nothing of Python is called.
+    parsed = formula._parsed(f"{name}(5)")
+    assert isinstance(parsed, sympy.Expr)
+    assert parsed.atoms(sympy.Symbol) | parsed.atoms(sympy.core.function.AppliedUndef)
+
+
+@pytest.mark.parametrize("text", ["(lambda: 5)()", "[lambda x: x]", "[i for i in (1, 2)]"])
+def test_functions_and_loops_are_no_formulas(text: str) -> None:
+    with pytest.raises((SyntaxError, TypeError)):
+        formula._parsed(text)
+
+
+def test_the_namespace_is_what_two_letters_can_spell() -> None:
+    names: dict[str, Any] = {}
+    exec("from sympy import *", names)
+    del names["__builtins__"]
+    functions = {n: f for n, f in vars(builtins).items() if isinstance(f, BuiltinFunctionType)}
+    reachable = {n for n in {**names, **functions} if n == n.lower() and formula.letters(n) <= 2}
+    own = {*formula._SYMPY_NAMES.split(), *formula._BUILTINS}
+    by_the_parser = {name for name in own if name != name.lower()} | {"factorial", "factorial2"}
+    assert own == reachable | by_the_parser
+
+
+# A worker's first grade imports the libraries; that must not count as its time.
+WARM_UP = partial(verify, r"$\frac{1}{2}$", "0.5")
+
+
+def test_a_hanging_answer_costs_only_itself() -> None:
+    jobs = [("9**9**9**9", "x"), ("3(x+2)", "3x+6"), ("7", "8")]
+    results = dict(run_jobs(grade_job, jobs, workers=2, seconds=3, setup=WARM_UP))
+    assert isinstance(results[0], Killed)
+    assert (results[1], results[2]) == (True, False)
+
+
+def test_robust_verdicts_come_back_from_workers() -> None:
+    jobs = [(r"\boxed{12/2}", "6"), (r"\boxed{1" + " " * 20000 + "2}", "x")]
+    results = dict(run_jobs(verify_job, jobs, workers=2, seconds=3, setup=WARM_UP))
+    assert results[0] == verify(*jobs[0])
+    assert isinstance(results[1], Killed)
+
+
+# --- Any text, and the clock -----------------------------------------------------------------
+
+PARTS = (
+    r"\boxed \fbox \frac \sqrt \text{ \left { } ( ) [ ] , . = / ^ _ - + $ % answer is : x y 2 3 İ"
+)
+texts = st.lists(st.sampled_from([*PARTS.split(" "), " ", "\n", "answer is"]), max_size=12)
+any_text = st.one_of(st.text(max_size=60), texts.map("".join))
+
+
+@given(any_text)
+@settings(max_examples=500, deadline=None)
+def test_reading_never_raises_and_reads_what_is_there(text: str) -> None:
+    reading = published_answer(text)
+    assert reading.span is not None
+    assert reading.answer == text[slice(*reading.span)]
+    box = last_boxed(text)
+    assert box is None or 0 <= box[0] <= box[1] <= len(text)
+
+
+@given(any_text, any_text)
+@settings(max_examples=150, deadline=None)
+def test_grading_never_raises(answer: str, gold: str) -> None:
+    assert grade(answer, gold) in (True, False)
+    assert grade(answer, answer) is True
+
+
+@given(st.sampled_from(["a{2}b", r"\frac{1}{2}", "{}", ""]), st.text(max_size=20))
+def test_a_box_gives_back_its_content(content: str, prose: str) -> None:
+    prose = re.sub(r"[\\{}]", "", prose)
+    text = f"{prose}\\boxed{{{content}}}{prose}"
+    box = last_boxed(text)
+    assert box is not None
+    assert text[slice(*box)] == content
+
+
+@pytest.mark.parametrize("function", [last_boxed, published_answer])
+@pytest.mark.parametrize(
+    "unit", [r"\boxed{", r"\fbox{x}", "{", "}", "answer is ", "answer is:.", " ", "İ", "x", "\\"]
+)
+def test_time_is_linear(function: Callable[[str], object], unit: str) -> None:
+    def seconds(size: int) -> float:
+        text = r"\boxed{" + unit * (size // len(unit))
+        times = []
+        for _ in range(3):
+            start = time.perf_counter()
+            function(text)
+            times.append(time.perf_counter() - start)
+        return min(times)
+
+    # Eight times the text: a quadratic rule takes 64 times as long.
+    assert seconds(1_000_000) < 24 * seconds(125_000) + 0.01
+
+
+def test_answers_that_agree_as_text_need_no_sympy() -> None:
+    code = (
+        "import sys; from ochat_eval.math_grader import grade, verify; "
+        "assert grade('12', '12'); assert grade('1,200 cm', '1200'); assert not grade('6', '7/8'); "
+        "assert not grade('a sentence', '7/8'); assert verify('\\\\boxed{12}', '12')[0]; "
+        "assert not {'sympy', 'math_verify', 'pylatexenc'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_math_verify_is_quiet(capfd: pytest.CaptureFixture[str]) -> None:
+    code = "from ochat_eval.math_grader import verify; assert verify('$12/2$', '6')[0]"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert capfd.readouterr().err == ""
