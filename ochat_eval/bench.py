@@ -7,11 +7,10 @@ Recorded answers (each item's own target) are replayed, so that what is measured
 
 from __future__ import annotations
 
-import os
+import json
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,22 +31,29 @@ class Cost:
     mib: float
 
 
+_LAUNCH = """
+import json, os, resource, subprocess, sys, time
+begun = time.monotonic()
+done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL)
+seconds = time.monotonic() - begun
+peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+print(json.dumps([done.returncode, seconds, peak]))
+"""
+"""A small process of its own starts the command: a child's peak is never below its parent's."""
+
+
 def measure(command: list[str], folder: Path) -> Cost:
     """Runs a command to its end in a folder.
 
     Raises:
         UserError: it failed.
     """
-    begun = time.monotonic()
-    process = subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
-    errors = process.stderr.read() if process.stderr else ""
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.monotonic() - begun
-    if status:
-        raise UserError(f"{' '.join(command)} failed: {errors.strip().splitlines()[-1:]}")
-    return Cost(seconds, usage.ru_maxrss / 1024)
+    launch = [sys.executable, "-I", "-S", "-c", _LAUNCH, *command]
+    done = subprocess.run(launch, cwd=folder, capture_output=True, text=True, check=True)
+    code, seconds, mib = json.loads(done.stdout)
+    if code:
+        raise UserError(f"{' '.join(command)} failed: {done.stderr.strip().splitlines()[-1:]}")
+    return Cost(seconds, mib)
 
 
 def harness(names: list[str]) -> str:

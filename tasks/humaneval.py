@@ -84,8 +84,11 @@ class HumanEval(Task):
                 for rule in RULES:
                     read = code_block if rule == "published" else robust_code
                     reading = read(response.text, row["prompt"], row["entry_point"])
+                    if reading.answer is None:
+                        yield score_of(response, rule, reading, 0).with_detail(reason="no code")
+                        continue
                     check = Check(
-                        program=reading.answer or "",
+                        program=reading.answer,
                         entry_point=row["entry_point"],
                         setup=row["prompt"],
                         test=row["test"],
