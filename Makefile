@@ -20,11 +20,15 @@ setup: $(READY) ## the environment in .venv: make setup, or make setup GPU=1 on 
 $(READY): locks/$(KIND).txt pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "needs Python 3.11 (PYTHON=/path/to/python3.11)"; exit 1; }
 	@test -x $(PY) || $(PYTHON) -m venv .venv
-	@echo "installing locks/$(KIND).txt into .venv (a few minutes the first time)"
-	@$(PY) -m pip install -q --disable-pip-version-check --no-deps -r locks/$(KIND).txt || { \
-	  echo "The CPU build of torch is not on the ordinary package index: add PyTorch's own, as in"; \
+	@echo "installing locks/$(KIND).txt into .venv: about three minutes the first time"
+	@set -o pipefail; $(PY) -m pip install --disable-pip-version-check --progress-bar off --no-deps \
+	  -r locks/$(KIND).txt 2>.venv/pip-errors | awk -v total="$$(grep -c == locks/$(KIND).txt)" \
+	  '/^Collecting|already satisfied/ { if (++n % 20 == 0 || n == total) { printf "\r  %d of %d packages", n, total; fflush() } } \
+	   /^Installing/ { printf ", installing"; fflush() } END { print "" }' || { \
+	  grep -v ^WARNING .venv/pip-errors; \
+	  echo "If it is torch's CPU build that is missing (not on the ordinary package index): "; \
 	  echo "  make setup PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu"; exit 1; }
-	@$(PY) -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(PY) -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@command -v bwrap >/dev/null || $(MAKE) -s bubblewrap
 	@rm -f .venv/.ready-*; touch $(READY)
 

@@ -73,6 +73,7 @@ class Config:
     run: str | None = None
     results: str = "results/runs"
     limit: int | None = None
+    max_tokens: int | None = None
     seed: int = 0
     data: Data = Data.full
     sandbox: Sandbox = Sandbox.bwrap
@@ -236,11 +237,16 @@ def build_tasks(config: Config) -> list[Task]:
             dataclasses.replace(
                 task,
                 limit=config.limit if task.limit is None else task.limit,
+                max_tokens=_least(config.max_tokens, task.max_tokens),
                 data=config.data.value if task.data is None else task.data,
                 condition=task.condition if config.model.conditions else None,
             )
         )
     return tasks
+
+
+def _least(one: int | None, other: int | None) -> int | None:
+    return other if one is None else one if other is None else min(one, other)
 
 
 def build_engine(config: Config) -> Engine:

@@ -109,12 +109,18 @@ def run_command(arguments: list[str]) -> Path:
         UserError: anything a user can mend.
     """
     config = load(arguments)
-    if config.run and config.stage in (Stage.score, Stage.report):
-        known = results_folder(config) / config.run / store.MANIFEST
-        if known.exists():
-            arguments = [*store.read_json(known)["overrides"], *arguments]
-            config = load(arguments)
+    if known := _known(config):
+        by_name = {o.partition("=")[0]: o for o in (*known["overrides"], *arguments)}
+        arguments = list(by_name.values())
+        config = load(arguments)
     return run(config, arguments)
+
+
+def _known(config: Config) -> dict[str, Any]:
+    """The manifest of a run that is to be scored or reported again; empty for any other."""
+    again = config.stage in (Stage.score, Stage.report)
+    path = results_folder(config) / (config.run or "") / store.MANIFEST
+    return store.read_json(path) if again and config.run and path.exists() else {}
 
 
 def run(config: Config, overrides: list[str]) -> Path:
@@ -133,9 +139,10 @@ def run(config: Config, overrides: list[str]) -> Path:
         print(plan_table(made.tasks, made.counts, made.totals, token_counts(config, made)))
         return path
     finished = made.manifest.values.get("finished")
-    if stage is Stage.all and finished and finished == made.responses_digest():
+    table_file = path / store.TABLE
+    if stage is Stage.all and finished == made.responses_digest() and table_file.exists():
         say("finished before, nothing to do; stage=score or stage=report do their part anew")
-        print(path.joinpath(store.TABLE).read_text())
+        print(table_file.read_text())
         print(made.run.file(store.REPORT))
         return path
     if stage in (Stage.all, Stage.generate):
@@ -167,7 +174,13 @@ def plan(config: Config, engine: Engine, overrides: list[str]) -> Plan:
                     line = to_json(item) + "\n"
                     digest.update(line.encode())
                     file.write(line)
-        identity = _identity(config, engine, tasks, digest.hexdigest())
+        identity = {
+            **_engine_identity(config, engine),
+            "prompts": digest.hexdigest(),
+            "seed": config.seed,
+            "overlong": config.overlong.value,
+            "tasks": {name: dataclasses.asdict(task) for name, task in tasks.items()},
+        }
         run_dir = store.RunDir(root / (config.run or _name(config, engine, identity)))
         run_dir.check_identity(identity)
         with store.writing(run_dir.path):
@@ -181,17 +194,11 @@ def plan(config: Config, engine: Engine, overrides: list[str]) -> Plan:
     return Plan(run_dir, tasks, counts, totals, requests, config.model.name, manifest)
 
 
-def _identity(
-    config: Config, engine: Engine, tasks: dict[str, Task], prompts: str
-) -> dict[str, Any]:
-    """What makes two runs the same work: data, prompts, sampling, model."""
-    return {
-        **engine.identity(config.model),
-        "prompts": prompts,
-        "seed": config.seed,
-        "overlong": config.overlong.value,
-        "tasks": {name: dataclasses.asdict(task) for name, task in tasks.items()},
-    }
+def _engine_identity(config: Config, engine: Engine) -> dict[str, Any]:
+    """Engine and model; to score again neither need be there, so the run's word is taken."""
+    ours = ("prompts", "seed", "overlong", "tasks")
+    known = _known(config).get("identity", {})
+    return {k: v for k, v in known.items() if k not in ours} or engine.identity(config.model)
 
 
 def _name(config: Config, engine: Engine, identity: dict[str, Any]) -> str:
@@ -400,6 +407,7 @@ def report(planned: Plan) -> None:
         store.write_text(run_dir.file(store.TABLE), table.markdown(summary) + "\n")
         html = page(run_dir.path.name, summary, planned.manifest.values, answered, scores)
         store.write_text(run_dir.file(store.REPORT), html)
-    planned.manifest.set("finished", planned.responses_digest())
+    whole = sum(len(a.responses) for every in answered.values() for a in every) == planned.requests
+    planned.manifest.set("finished", planned.responses_digest() if whole else "no")
     print(table.terminal(summary))
     print(f"\n{run_dir.file(store.REPORT)}")

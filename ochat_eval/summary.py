@@ -58,6 +58,8 @@ def _notes(task: Task, whole: Mapping[str, Any]) -> list[str]:
         notes.append("sample items, not the benchmark")
     elif whole["asked"] < whole["of"]:
         notes.append(f"limited to {whole['asked']:,} of {whole['of']:,}")
+    if task.subsets is not None:
+        notes.append(f"only {', '.join(task.subsets)}")
     if whole["missing"]:
         notes.append(f"{whole['missing']:,} missing")
     rule = whole["published"]

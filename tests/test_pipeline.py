@@ -70,6 +70,52 @@ def test_a_replayed_run_has_every_file_and_both_rules(cli, tmp_path):
     assert "58.33" in done.stdout and str(Path(RUN) / "report.html") in done.stdout
 
 
+def test_the_second_turn_is_asked_with_the_first_answer_and_resume_works_between_turns(
+    cli, tmp_path
+):
+    rows = [json.loads(x) for x in (CHECKOUT / "tasks/samples/mt_bench.jsonl").open()]
+    answers = [
+        {
+            "id": f"mt_bench/{r['category']}/{r['question_id']}",
+            "turn": turn,
+            "text": f"answer {turn}",
+        }
+        for turn in (0, 1)
+        for r in rows
+    ]
+    run = ("task=mt_bench", *REPLAY[1:])
+    write(tmp_path / "a.jsonl", *answers)
+    assert cli(*run).returncode == 0
+    journal = tmp_path / RUN / "responses.jsonl"
+    assert [(x["id"], x["turn"]) for x in lines(journal)] == [(a["id"], a["turn"]) for a in answers]
+    # As a kill between the turns leaves it: every first turn, and one second turn.
+    kept = journal.read_text().splitlines(keepends=True)[: len(rows) + 1]
+    journal.write_text("".join(kept))
+    done = cli(*run)
+    assert done.returncode == 0 and f"going on: {len(rows) + 1} of {2 * len(rows)}" in done.stderr
+    assert sorted((x["id"], x["turn"]) for x in lines(journal)) == sorted(
+        (a["id"], a["turn"]) for a in answers
+    )
+    table = (tmp_path / RUN / "table.md").read_text()
+    assert f"{len(rows)} not judged" in table and "–" in table
+
+
+def test_model_text_cannot_run_in_the_report(cli, tmp_path):
+    hostile = "</pre></details><script>document.title='owned'</script><img src=x onerror=alert(1)>"
+    write(tmp_path / "a.jsonl", *sample_answers(i0=hostile))
+    assert cli(*REPLAY).returncode == 0
+    page = (tmp_path / RUN / "report.html").read_text()
+    assert "<script" not in page and "<img" not in page and "&lt;script&gt;" in page
+
+
+def test_subsets_and_limits_are_stated(cli, tmp_path):
+    write(tmp_path / "a.jsonl", *sample_answers())
+    done = cli(*REPLAY, "tasks.gsm8k.subsets=[main]", "limit=5", "engine.ignore_unknown=true")
+    assert done.returncode == 0, done.stderr
+    assert "only main" in (tmp_path / RUN / "table.md").read_text()
+    assert summary_of(tmp_path)["gsm8k"]["robust"]["n"] == 5
+
+
 def test_missing_is_missing_and_never_wrong(cli, tmp_path):
     write(tmp_path / "a.jsonl", *sample_answers()[:9])
     done = cli(*REPLAY)
@@ -79,13 +125,19 @@ def test_missing_is_missing_and_never_wrong(cli, tmp_path):
     assert (gsm8k["missing"], gsm8k["robust"]["n"], gsm8k["robust"]["score"]) == (3, 9, 100.0)
     assert "3 missing" in (tmp_path / RUN / "table.md").read_text()
     assert len(lines(tmp_path / RUN / "failures.jsonl")) == 3
+    again = cli(*REPLAY)
+    assert "going on: 9 of 12" in again.stderr, "an incomplete run is not finished"
 
 
 def test_stages_do_their_own_part(cli, tmp_path):
     write(tmp_path / "a.jsonl", *sample_answers())
     assert cli(*REPLAY, "stage=generate").returncode == 0
     assert not (tmp_path / RUN / "scores.jsonl").exists()
+    (tmp_path / "a.jsonl").unlink()
     assert cli("run=r", "stage=score").returncode == 0, "a run's own options are known"
+    assert cli("run=r", "task=gsm8k", "stage=score").returncode == 0
+    other = cli("run=r", "tasks.gsm8k.num_fewshot=0", "stage=score")
+    assert other.returncode == 2 and "did other work" in other.stderr
     (tmp_path / RUN / "summary.json").unlink()
     assert cli("run=r", "stage=report").returncode == 0
     assert summary_of(tmp_path)["gsm8k"]["robust"]["score"] == 100.0

@@ -240,6 +240,11 @@ class _VllmSession(Session):
                 f"vLLM's engine process died with {len(self._in_flight)} requests in flight; "
                 "what had finished is kept: run the same command again"
             ) from e
+        except RuntimeError as e:  # torch's out of memory is one, too
+            raise UserError(
+                f"vLLM failed: {_one_line(e)}; what had finished is kept: run it again, or with "
+                "less at a time (engine.max_num_seqs, engine.gpu_memory_utilization)"
+            ) from e
         for output in outputs:
             if not output.finished:
                 continue
