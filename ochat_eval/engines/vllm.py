@@ -116,6 +116,10 @@ class Vllm(Engine):
         logging.getLogger("vllm").setLevel(logging.ERROR)  # while it is being imported
         warnings.filterwarnings("ignore", category=FutureWarning, module="vllm")
         os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+        # A killed engine leaves semaphores, which multiprocessing's tracker removes and tells of.
+        os.environ.setdefault(
+            "PYTHONWARNINGS", "ignore::UserWarning:multiprocessing.resource_tracker"
+        )
         try:
             import vllm  # noqa: F401 (is it there?)
         except ModuleNotFoundError as e:
