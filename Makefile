@@ -6,11 +6,7 @@ PY := .venv/bin/python
 READY := .venv/.ready-$(KIND)
 TEST ?=
 
-MODEL ?= smollm2_135m
-ENGINE ?= vllm
-LIMIT ?= null
-
-.PHONY: help setup demo test check bench reproduce-table lock clean
+.PHONY: help setup demo test check bench lock clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -40,7 +36,7 @@ bubblewrap:
 	    $$root apt-get install -y -qq bubblewrap; }; } >/dev/null 2>&1 || \
 	  echo "could not: install bubblewrap yourself (apt-get install bubblewrap); HumanEval needs it"
 
-demo: $(READY) ## HumanEval and sample items on the embedded small model, about five minutes
+demo: $(READY) ## HumanEval and sample items on the embedded small model, a few minutes
 	@$(PY) -m ochat_eval task=demo
 
 test: $(READY) ## the linter, the type checker and every test: make test TEST="-k gsm8k"

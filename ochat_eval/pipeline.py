@@ -145,10 +145,14 @@ def run(config: Config, overrides: list[str]) -> Path:
         print(table_file.read_text())
         print(made.run.file(store.REPORT))
         return path
+    options = ScoringOptions(config.sandbox.value, config.workers or os.cpu_count() or 1)
+    if stage in (Stage.all, Stage.score):
+        for task in made.tasks.values():
+            task.check_scoring(options)
     if stage in (Stage.all, Stage.generate):
         generate(config, engine, made)
     if stage in (Stage.all, Stage.score):
-        score(config, made)
+        score(made, options)
     if stage in (Stage.all, Stage.score, Stage.report):
         report(made)
     return path
@@ -367,11 +371,8 @@ def _record_failures(planned: Plan, failures: list[Failure]) -> None:
     )
 
 
-def score(config: Config, planned: Plan) -> None:
+def score(planned: Plan, options: ScoringOptions) -> None:
     """Reads and judges every response under both rules."""
-    options = ScoringOptions(
-        sandbox=config.sandbox.value, workers=config.workers or os.cpu_count() or 1
-    )
     if not planned.run.file(store.RESPONSES).exists():
         raise UserError(f"{planned.run.path} has no responses yet: run stage=generate first")
     answered = planned.answered()

@@ -26,7 +26,7 @@ from ochat_eval.records import (
 from ochat_eval.sources import Source
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class ScoringOptions:
     """What scoring may use.
 
@@ -99,6 +99,9 @@ class Task:
     def right(self, item: Item, answer: str, rule: Rule) -> bool:
         """Whether an answer that was read is right under the rule."""
         raise NotImplementedError
+
+    def check_scoring(self, options: ScoringOptions) -> None:
+        """Raises UserError where `score` could not work; asked before anything is generated."""
 
     def score(self, answered: Iterable[Answered], options: ScoringOptions) -> Iterator[Score]:
         """Both rules' verdicts on every response, in any order.

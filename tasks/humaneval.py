@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from ochat_eval.extract_code import code_block, robust_code
 from ochat_eval.records import RULES, Item, Reading, Rule, Score, UserError
-from ochat_eval.sandbox import Check, run_checks
+from ochat_eval.sandbox import Check, check_available, run_checks
 from ochat_eval.sandbox_program import Limits
 from ochat_eval.sources import EvalPlusSource, PackageSource, Row, SampleSource, Source
 from ochat_eval.task import Answered, ScoringOptions, Task, make_item, score_of
@@ -73,6 +73,9 @@ class HumanEval(Task):
                 f"```\n{row['prompt'].strip()}\n```"
             )
             yield make_item(self, "main", index, prompt, f"check({row['entry_point']})")
+
+    def check_scoring(self, options: ScoringOptions) -> None:
+        check_available(options.sandbox)
 
     def score(self, answered: Iterable[Answered], options: ScoringOptions) -> Iterator[Score]:
         """Runs the program that each rule reads in a response; the same program only once."""

