@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import os
 import sys
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -330,6 +331,7 @@ def _drive(session: Session, queue: Queue, journal: store.Journal, missing: int)
     """Keeps the session's window full until every request is answered or has failed."""
     failures: list[Failure] = []
     in_flight = tokens = 0
+    shown = time.monotonic()
     with tqdm(
         total=missing,
         unit=" answers",
@@ -353,10 +355,13 @@ def _drive(session: Session, queue: Queue, journal: store.Journal, missing: int)
                 queue.answered(response)
                 tokens += response.completion_tokens or 0
             in_flight -= len(finished)
-            elapsed = bar.format_dict["elapsed"]
-            if tokens and elapsed:
-                bar.set_postfix_str(f"{tokens / elapsed:,.0f} tokens/s", refresh=False)
+            written = tokens + session.unfinished_tokens()
+            if written and (elapsed := bar.format_dict["elapsed"]):
+                bar.set_postfix_str(f"{written / elapsed:,.0f} tokens/s", refresh=False)
             bar.update(len(finished))
+            if time.monotonic() - shown > bar.mininterval:  # also while nothing finishes
+                bar.refresh()
+                shown = time.monotonic()
 
 
 def _record_failures(planned: Plan, failures: list[Failure]) -> None:

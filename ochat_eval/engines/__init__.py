@@ -78,10 +78,17 @@ class Session:
     def collect(self) -> list[Response | Failure]:
         """Waits until something submitted has finished, and returns all that has.
 
+        Where nothing finishes for a while, it may return nothing, so that its caller can show
+        that there is progress.
+
         Raises:
             UserError: the engine died; what it had in flight is lost, the journal is not.
         """
         raise NotImplementedError
+
+    def unfinished_tokens(self) -> int:
+        """Tokens written so far for what is in flight, where the session knows."""
+        return 0
 
     def close(self) -> None:
         """Frees what the engine holds."""

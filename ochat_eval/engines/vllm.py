@@ -7,6 +7,7 @@ import inspect
 import logging
 import os
 import threading
+import time
 import warnings
 from collections import deque
 from collections.abc import Iterator
@@ -40,6 +41,7 @@ TRANSPORT = {
 """vLLM arguments that move bytes and batches but do not choose the answer."""
 
 _WATCH_SECONDS = 0.2
+_COLLECT_SECONDS = 1.0
 _PIECE_TOKENS = 64
 """More than any chat format adds around a message, in tokens."""
 
@@ -229,9 +231,14 @@ class _VllmSession(Session):
     def collect(self) -> list[Response | Failure]:
         done = list(self._ready)
         self._ready.clear()
-        while not done and self._in_flight:
+        until = time.monotonic() + _COLLECT_SECONDS
+        while not done and self._in_flight and time.monotonic() < until:
             done = list(self._step())
         return done
+
+    def unfinished_tokens(self) -> int:
+        states = self._engine.output_processor.request_states.values()
+        return sum(s.detokenizer.num_output_tokens() for s in states if s.detokenizer)
 
     def _step(self) -> Iterator[Response | Failure]:
         """One step of the engine: the loop of `vllm.LLM` itself, but nothing is held back."""
