@@ -57,4 +57,4 @@ lock: $(READY) ## solve locks/*.in again (cpu: with the index that has torch's C
 	  sed -i "1i # Made by 'make lock' from $$kind.in; installed with --no-deps, so that what stands here is all there is." locks/$$kind.txt; done
 
 clean: ## remove the environment and what tools left behind (results stay)
-	@rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf .venv .venv-lm-eval build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -117,14 +117,19 @@ def measure(
     return Cost(seconds, peak * os.sysconf("SC_PAGE_SIZE") / 2**20)
 
 
-def _resident_pages(pid: int) -> int:
-    """Resident memory of a process and its descendants; nothing for one that has ended."""
-    folder, pages, children = Path(f"/proc/{pid}"), 0, []
+def _resident_pages(pid: int, parent: str = "") -> int:
+    """Resident memory of a process and its descendants; nothing for one that has ended.
+
+    A child with its parent's very figures (`parent`) has not yet begun its own program (vfork):
+    it still uses the parent's memory.
+    """
+    folder, figures, children = Path(f"/proc/{pid}"), parent, []
     with contextlib.suppress(OSError):
-        pages = int((folder / "statm").read_text().split()[1])
+        figures = (folder / "statm").read_text()
         for thread in (folder / "task").iterdir():
             children += (thread / "children").read_text().split()
-    return pages + sum(_resident_pages(int(child)) for child in children)
+    own = 0 if figures == parent else int(figures.split()[1])
+    return own + sum(_resident_pages(int(child), figures) for child in children)
 
 
 def _last_line(output: bytes) -> str:
@@ -253,13 +258,13 @@ def lm_eval_side(python: Path, task: Task, folder: Path) -> tuple[list[str], dic
         "dataset_kwargs": {"data_files": {"test": str(folder / "rows.jsonl")}},
     }
     write_text(tasks / "gsm8k_cot_rows.yaml", json.dumps(settings))  # JSON is YAML
-    command = (
-        f"-m lm_eval --model dummy --tasks gsm8k_cot_rows --num_fewshot 8 --include_path {tasks}"
-    )
+    command = [str(python), "-m", "lm_eval", "--model", "dummy", "--num_fewshot", "8"]
+    command += ["--tasks", "gsm8k_cot_rows", "--include_path", str(tasks)]
+    command += ["--output_path", str(folder / "output")]
     environment = _bare(
         HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", HF_HOME=str(folder / "huggingface")
     )
-    return [str(python), *command.split(), "--output_path", str(folder / "output")], environment
+    return command, environment
 
 
 def comparison(pairs: int = PAIRS) -> str:

@@ -47,6 +47,7 @@ from ochat_eval.summary import summarise_task
 from ochat_eval.task import Answered, ScoringOptions, Task, selected_items
 
 Key = tuple[str, int, int]
+ByTask = dict[str, list[Answered]]
 
 
 def say(line: str) -> None:
@@ -78,14 +79,14 @@ class Plan:
         """The planned items, read anew from disk."""
         return store.read_records(self.run.file(store.ITEMS), Item)
 
-    def answered(self) -> dict[str, list[Answered]]:
+    def answered(self) -> ByTask:
         """Per task, the items that have responses, in the plan's order, with them."""
         responses: dict[str, list[Response]] = {}
         path = self.run.file(store.RESPONSES)
         if path.exists():
             for response in store.read_records(path, Response):
                 responses.setdefault(response.id, []).append(response)
-        found: dict[str, list[Answered]] = {name: [] for name in self.tasks}
+        found: ByTask = {name: [] for name in self.tasks}
         for item in self.items():
             if item.id in responses:
                 ordered = sorted(responses[item.id], key=lambda r: (r.sample, r.turn))
@@ -152,10 +153,11 @@ def run(config: Config, overrides: list[str]) -> Path:
             task.check_scoring(options)
     if stage in (Stage.all, Stage.generate):
         generate(config, engine, made)
-    if stage in (Stage.all, Stage.score):
-        score(made, options)
     if stage in (Stage.all, Stage.score, Stage.report):
-        report(made)
+        answered = made.answered()
+        if stage is not Stage.report:
+            score(made, answered, options)
+        report(made, answered)
     return path
 
 
@@ -376,11 +378,10 @@ def _record_failures(planned: Plan, failures: list[Failure]) -> None:
     )
 
 
-def score(planned: Plan, options: ScoringOptions) -> None:
+def score(planned: Plan, answered: ByTask, options: ScoringOptions) -> None:
     """Reads and judges every response under both rules."""
     if not planned.run.file(store.RESPONSES).exists():
         raise UserError(f"{planned.run.path} has no responses yet: run stage=generate first")
-    answered = planned.answered()
     total = len(RULES) * sum(len(a.responses) for every in answered.values() for a in every)
     with (
         planned.manifest.timing("score"),
@@ -393,9 +394,9 @@ def score(planned: Plan, options: ScoringOptions) -> None:
                 bar.update()
 
 
-def report(planned: Plan) -> None:
+def report(planned: Plan, answered: ByTask) -> None:
     """Writes summary.json, table.md and report.html, and prints the table."""
-    run_dir, answered = planned.run, planned.answered()
+    run_dir = planned.run
     if not run_dir.file(store.SCORES).exists():
         raise UserError(f"{run_dir.path} has no scores yet: run stage=score first")
     scores: dict[str, list[Score]] = {name: [] for name in planned.tasks}

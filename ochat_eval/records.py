@@ -156,7 +156,7 @@ R = TypeVar("R", Item, Response, Score)
 
 def to_json(record: Item | Response | Score) -> str:
     """The record as one line of JSON, without the line end."""
-    fields = {f.name: getattr(record, f.name) for f in dataclasses.fields(record)}
+    fields = {name: getattr(record, name) for name, _, _ in _FIELDS[type(record)]}
     line = json.dumps(fields, ensure_ascii=False)
     try:
         line.encode()
@@ -188,6 +188,15 @@ _TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
+_FIELDS: dict[type, list[tuple[str, tuple[type, ...], bool]]] = {
+    cls: [
+        (f.name, _TYPES[f.name], f.default is dataclasses.MISSING) for f in dataclasses.fields(cls)
+    ]
+    for cls in (Item, Response, Score)
+}
+"""Per record: each field's name, the JSON types it may have, and whether it must be there."""
+
+
 def from_json(cls: type[R], line: str) -> R:
     """The record that a line of JSON holds; unknown fields are passed over.
 
@@ -198,13 +207,13 @@ def from_json(cls: type[R], line: str) -> R:
     if not isinstance(fields, dict):
         raise ValueError(f"not a JSON object but {type(fields).__name__}")
     values: dict[str, Any] = {}
-    for field in dataclasses.fields(cls):
-        if field.name not in fields:
-            if field.default is dataclasses.MISSING:
-                raise ValueError(f"the field {field.name!r} is missing")
+    for name, types, required in _FIELDS[cls]:
+        if name not in fields:
+            if required:
+                raise ValueError(f"the field {name!r} is missing")
             continue
-        value = fields[field.name]
-        if not isinstance(value, _TYPES[field.name]):
-            raise ValueError(f"the field {field.name!r} is {type(value).__name__}")
-        values[field.name] = tuple(value) if isinstance(value, list) else value
+        value = fields[name]
+        if not isinstance(value, types):
+            raise ValueError(f"the field {name!r} is {type(value).__name__}")
+        values[name] = tuple(value) if isinstance(value, list) else value
     return cls(**values)

@@ -5,17 +5,15 @@ Published setting: openchat's evaluation of January 2024, graded as in PRM800K.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 
 from ochat_eval.math_grader import (
     grade,
-    grade_job,
     last_boxed,
     published_answer,
     verify,
-    verify_job,
 )
 from ochat_eval.records import Item, Reading, Response, Rule, Score
 from ochat_eval.shapes import RowTask
@@ -45,10 +43,7 @@ SECONDS = 10.0
 MEMORY_BYTES = 2 << 30
 """Address space of a grading process, its imports included."""
 
-T = TypeVar("T")
-V = TypeVar("V")
-
-_Pair = tuple[str, str]  # what is graded, and the gold answer
+_Job = tuple[Rule, str, str]  # the rule, what is graded, and the gold answer
 _UNREAD = Reading(None, matched=False)
 
 
@@ -81,48 +76,40 @@ class Math(RowTask):
 
     def score(self, answered: Iterable[Answered], options: ScoringOptions) -> Iterator[Score]:
         """Grades in processes that can be killed, each pair of texts only once per rule."""
-        published: dict[_Pair, list[tuple[Response, Reading]]] = {}
-        robust: dict[_Pair, list[Response]] = {}
+        jobs: dict[_Job, list[tuple[Response, Reading]]] = {}
         for one in answered:
             gold = one.item.target[0]
             for response in one.responses:
                 reading = published_answer(response.text)
-                published.setdefault((reading.answer or "", gold), []).append((response, reading))
-                robust.setdefault((response.text, gold), []).append(response)
+                published: _Job = ("published", reading.answer or "", gold)
+                jobs.setdefault(published, []).append((response, reading))
+                jobs.setdefault(("robust", response.text, gold), []).append((response, _UNREAD))
+        order = list(jobs)
+        results = run_jobs(
+            judge,
+            order,
+            workers=options.workers,
+            seconds=SECONDS,
+            memory_bytes=MEMORY_BYTES,
+            setup=warm_up,
+        )
+        for place, verdict in results:
+            rule = order[place][0]
+            for response, reading in jobs[order[place]]:
+                if isinstance(verdict, Killed):
+                    killed = score_of(response, rule, reading, 0)
+                    yield killed.with_detail(reason=verdict.reason)
+                else:
+                    yield score_of(response, rule, verdict[1] or reading, verdict[0])
 
-        for right, read in _graded(grade_job, published, options.workers):
-            for response, reading in read:
-                yield _score(response, "published", reading, right)
-        for verdict, responses in _graded(verify_job, robust, options.workers):
-            right, reading = (verdict, _UNREAD) if isinstance(verdict, Killed) else verdict
-            for response in responses:
-                yield _score(response, "robust", reading, right)
+
+def judge(job: _Job) -> tuple[bool, Reading | None]:
+    """One rule's verdict, and what it read where that was not known before."""
+    rule, answer, gold = job
+    return verify(answer, gold) if rule == "robust" else (grade(answer, gold), None)
 
 
 def warm_up() -> None:
     """Brings a grading process to the point where a grade takes no more imports."""
     grade("x+1", "1+x")
     verify(r"$\frac{1}{2}$", "0.5")
-
-
-def _graded(
-    function: Callable[[_Pair], T], jobs: Mapping[_Pair, V], workers: int
-) -> Iterator[tuple[T | Killed, V]]:
-    """What the function gives for each pair, or why it was killed, with the pair's value."""
-    pairs = list(jobs)
-    results = run_jobs(
-        function,
-        pairs,
-        workers=workers,
-        seconds=SECONDS,
-        memory_bytes=MEMORY_BYTES,
-        setup=warm_up,
-    )
-    for place, result in results:
-        yield result, jobs[pairs[place]]
-
-
-def _score(response: Response, rule: Rule, reading: Reading, right: bool | Killed) -> Score:
-    """The verdict as a score; a grade that was killed is wrong, with the reason."""
-    score = score_of(response, rule, reading, right is True)
-    return score.with_detail(reason=right.reason) if isinstance(right, Killed) else score

@@ -36,11 +36,14 @@ def verify(response: str, gold: str) -> tuple[bool, Reading]:
         return False, reading
     if light(reading.answer) == light(gold):
         return True, reading
+    if _INTEGER.fullmatch(reading.answer) and _INTEGER.fullmatch(gold):
+        return int(reading.answer) == int(gold), reading  # nothing to parse: 60 % of the golds
     if values is None:
         values = _values(reading.answer)
     return bool(_math_verify().verify(_values(gold), values, timeout_seconds=None)), reading
 
 
+_INTEGER = re.compile(r"-?(?:0|[1-9]\d{0,30})", re.ASCII)
 _NOTHING = Reading(None, matched=False)
 _STATED = re.compile(r"(?i)\banswers?\b\W{0,3}(?:is\b|are\b|=|:)[\s:*]*")
 _PARAGRAPH_END = re.compile(r"\n[ \t\r]*\n")
