@@ -103,10 +103,15 @@ class Vllm(Engine):
             **({"revision": work.model.revision} if work.model.revision else {}),
             **self.arguments,
         }
+        preload = os.environ.get("LD_PRELOAD")
         try:
             llm = llm_class(model=path, **arguments)
         except (ValueError, RuntimeError, OSError, TypeError) as e:
             raise UserError(f"vLLM cannot load {work.model.name}: {_one_line(e)}") from e
+        finally:  # it names its libraries for its own processes; ours are none of them
+            os.environ.pop("LD_PRELOAD", None)
+            if preload is not None:
+                os.environ["LD_PRELOAD"] = preload
         return _VllmSession(llm, chat, self.window)
 
     def _import(self) -> Any:
