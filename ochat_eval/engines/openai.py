@@ -1,0 +1,145 @@
+"""The engine that asks any OpenAI-compatible server."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+from ochat_eval.client import Client, ClientOptions, Completion
+from ochat_eval.engines import Engine, Failure, Session, Work
+from ochat_eval.models import Model
+from ochat_eval.records import Request, Response, UserError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenAi(ClientOptions, Engine):
+    """A server with `/chat/completions`; it applies the chat format.
+
+    Attributes:
+        served_name: the name that the server knows the model by; empty: `model.name`.
+    """
+
+    served_name: str = ""
+
+    @property
+    def label(self) -> str:
+        """The engine's part in the run's default name."""
+        return "openai"
+
+    def identity(self, model: Model) -> dict[str, Any]:
+        """Names and condition; the address is transport, the chat format the server's own."""
+        self.check("engine")
+        return {
+            "model": model.name,
+            "served_name": self.served_name or model.name,
+            "chat": "server",
+            "condition": model.condition,
+        }
+
+    def start(self, work: Work) -> Session:
+        """Connects to the server.
+
+        Raises:
+            UserError: an option that cannot work, or no server at the address.
+        """
+        if work.truncate_overlong:
+            raise UserError(
+                "overlong=truncate: a server does its own counting and cannot be told to cut "
+                "prompts as published; leave it out, and what it refuses is listed as failed"
+            )
+        session = _ServerSession(self, work)
+        try:
+            session.connect()
+        except UserError:
+            session.close()
+            raise
+        return session
+
+
+class _ServerSession(Session):
+    """The client in the event loop of a thread of its own; a queue brings what has finished."""
+
+    def __init__(self, options: OpenAi, work: Work):
+        self._client = Client(options, "engine")
+        self._served_name = options.served_name or work.model.name
+        self._condition = work.model.condition  # where an item names none
+        self._say = work.say
+        self.window = options.concurrency + options.concurrency // 8 + 1  # the next wait at hand
+        self._finished: SimpleQueue[Response | Failure | BaseException] = SimpleQueue()
+        self._tasks: set[asyncio.Task[Response | Failure]] = set()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def connect(self) -> None:
+        """Raises UserError if nothing answers at the address."""
+        self._run(self._client.connect())
+
+    def submit(self, request: Request) -> None:
+        self._loop.call_soon_threadsafe(self._begin, request)
+
+    def _begin(self, request: Request) -> None:
+        task = self._loop.create_task(self._answer(request))
+        self._tasks.add(task)
+        task.add_done_callback(self._end)
+
+    def _end(self, task: asyncio.Task[Response | Failure]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            self._finished.put(task.exception() or task.result())
+
+    async def _answer(self, request: Request) -> Response | Failure:
+        condition = request.condition or self._condition
+        fields = {"condition": condition} if condition is not None else {}
+        outcome = await self._client.complete(
+            self._served_name, request.messages, request.sampling, **fields
+        )
+        if not isinstance(outcome, Completion):
+            return Failure(*request.key, outcome.reason)
+        return Response(
+            request.id,
+            outcome.text,
+            request.sample,
+            request.turn,
+            outcome.finish_reason,
+            outcome.prompt_tokens,
+            outcome.completion_tokens,
+        )
+
+    def collect(self) -> list[Response | Failure]:
+        done: list[Response | Failure] = []
+        while not done or not self._finished.empty():
+            outcome = self._finished.get()
+            if not isinstance(outcome, BaseException):
+                done.append(outcome)
+            elif done:  # the answers first: they are to be kept
+                self._finished.put(outcome)
+                break
+            else:
+                raise outcome
+        return done
+
+    def close(self) -> None:
+        self._run(self._stop())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+        if repeated := self._client.repeated:
+            reasons = ", ".join(f"{reason} {n:,} times" for reason, n in repeated.most_common())
+            self._say(f"attempts that were repeated: {reasons}")
+
+    async def _stop(self) -> None:
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)  # cancelled; their ends are no news
+        await self._client.aclose()
