@@ -85,6 +85,7 @@ class Program:
     Attributes:
         failure: why there are no further answers, None while there are.
         raised: the last exception that `call` passed on from the program, and its reason.
+        seconds: processor time of the last call, as the program's process says.
 
     Raises:
         ProgramFailed: on entering, the program does not compile, or raises as it is executed.
@@ -95,6 +96,7 @@ class Program:
     def __init__(self, source: str, sandbox: str, limits: Limits) -> None:
         self.failure: str | None = None
         self.raised: tuple[Exception, str] | None = None
+        self.seconds = 0.0
         self._source = source
         self._sandbox = sandbox
         self._limits = limits
@@ -128,16 +130,26 @@ class Program:
     ) -> None:
         self._cleanup.close()
 
-    def call(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any] | None = None) -> Any:
+    def call(
+        self,
+        name: str,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        seconds: float = 0.0,
+        digested: bool = False,
+    ) -> Any:
         """Call a function of the program.
 
         Args:
             name: the function's.
             args, kwargs: plain data (`sandbox_child.encode`); what the function does to them
                 is not seen here.
+            seconds: processor time that the call may take, 0 for what is left of the limits.
+            digested: whether only the `sandbox_child.digest` of what it returns is wanted.
 
         Returns:
-            What it returned, as plain data; `Opaque` for what is none.
+            What it returned, as plain data; `Opaque` for what is none. Or its digest.
 
         Raises:
             Exception: what the function raised, as the built-in exception of that name, or
@@ -148,9 +160,10 @@ class Program:
         if self.failure is not None:
             raise ProgramFailed(self.failure)
         packed = [encode(part, strict=True) for part in (list(args), dict(kwargs or {}))]
-        self._send([name, *packed])
+        self._send([name, *packed, seconds, digested])
         match self._receive():
-            case ["value", value]:
+            case ["value", value, float(taken)]:
+                self.seconds = taken
                 try:
                     return decode(value)
                 except (ValueError, TypeError, OverflowError, RecursionError):
@@ -284,7 +297,7 @@ class Program:
             self._kill()  # the group; what is ending by itself keeps its own status
         code = self._process.wait()  # bwrap itself holds the connection open until its end
         number = code - 128 if code > 128 else -code  # bwrap's way, or subprocess's
-        if number == signal.SIGXCPU:
+        if number in (signal.SIGXCPU, signal.SIGPROF):
             return "time limit"
         return f"died: {signal_name(number) if number > 0 else f'exit code {code}'}"
 

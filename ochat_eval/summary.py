@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ochat_eval import stats
-from ochat_eval.records import RULES, Response, Score
+from ochat_eval.records import RULES, Item, Response, Score
 from ochat_eval.task import Answered, Task
 
 _KS = (1, 2, 4, 5, 8, 10, 16, 32, 64, 100)
@@ -46,6 +47,7 @@ def summarise_task(
         missing=asked - len(answered),
         data=task.data,
         scale=task.scale,
+        also=list(task.also),
     )
     whole["notes"] = _notes(task, whole)
     return whole
@@ -80,16 +82,7 @@ def _rule(
     if not items:
         nothing = dict.fromkeys(("score", "stderr", "ci95", "unmatched"))
         return {**nothing, "n": 0, **ends}
-    values = [stats.mean([s.value for s in scores[item.id]]) for item in items]
-    clusters = [task.cluster(item) for item in items]
-    strata = [task.stratum(item) for item in items]
-    found = stats.estimate(
-        values,
-        clusters=clusters if len(set(clusters)) < len(items) else None,
-        strata=strata if len(set(strata)) > 1 else None,
-        bounds=task.bounds,
-        scale=task.scale,
-    )
+    found = _estimate(task, items, scores, lambda s: s.value)
     result: dict[str, Any] = {
         "score": found.score,
         "n": found.n,
@@ -99,6 +92,13 @@ def _rule(
         **ends,
         **_several(task, items, scores),
     }
+    for name in task.also:
+        if all(name in (s.detail or {}) for item in items for s in scores[item.id]):
+            named = functools.partial(_detail, name)
+            more = _estimate(task, items, scores, named)
+            result[name] = {
+                "score": more.score, "n": more.n, "stderr": more.stderr, "ci95": [more.lo, more.hi]
+            }  # fmt: skip
     if subsets:
         by_subset: dict[str, list[Answered]] = defaultdict(list)
         for one in answered:
@@ -107,6 +107,29 @@ def _rule(
             name: _rule(task, part, scores, subsets=False) for name, part in by_subset.items()
         }
     return result
+
+
+def _detail(name: str, score: Score) -> float:
+    return float((score.detail or {})[name])
+
+
+def _estimate(
+    task: Task,
+    items: Sequence[Item],
+    scores: Mapping[str, Sequence[Score]],
+    value: Callable[[Score], float],
+) -> stats.Estimate:
+    """The mean over items, each the mean of its samples, with the task's clusters and strata."""
+    values = [stats.mean([value(s) for s in scores[item.id]]) for item in items]
+    clusters = [task.cluster(item) for item in items]
+    strata = [task.stratum(item) for item in items]
+    return stats.estimate(
+        values,
+        clusters=clusters if len(set(clusters)) < len(items) else None,
+        strata=strata if len(set(strata)) > 1 else None,
+        bounds=task.bounds,
+        scale=task.scale,
+    )
 
 
 def _ends(responses: Sequence[Response]) -> dict[str, float | None]:

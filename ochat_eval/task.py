@@ -55,6 +55,7 @@ class Task:
         metric: what the score is called.
         bounds, scale: the least and greatest value of one item, and what turns their mean into
             the published unit: 100 for points.
+        also: entries of a score's `detail`, true or false, that are summarised like its value.
         name: first part of every item id.
         data: `full` for the benchmark itself, `sample` for the repository's own few items;
             None takes the run's.
@@ -69,6 +70,7 @@ class Task:
     metric: ClassVar[str] = "accuracy"
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     scale: ClassVar[float] = 100.0
+    also: ClassVar[tuple[str, ...]] = ()
 
     name: str
     data: str | None = None

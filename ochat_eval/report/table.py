@@ -23,7 +23,8 @@ def rows(summary: Mapping[str, Any]) -> list[list[str]]:
             interval = "–" if low is None else f"{low:.1f} … {high:.1f}"
             rates = [_percent(one[key]) for key in ("unmatched", "truncated", "empty")]
             score = "–" if one["score"] is None else f"{one['score']:.2f}"
-            note = "; ".join(task["notes"])
+            more = [f"{key} {one[key]['score']:.2f}" for key in task["also"] if key in one]
+            note = "; ".join([*more, *task["notes"]])
             made.append([name, rule, score, interval, f"{one['n']:,}", *rates, note])
     return made
 

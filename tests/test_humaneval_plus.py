@@ -1,0 +1,328 @@
+"""Judging by inputs: on small problems of our own, and on HumanEval+ against EvalPlus itself."""
+
+from __future__ import annotations
+
+import ast
+import gzip
+import random
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ochat_eval.tasks.humaneval import PROBLEMS, HumanEval
+
+from ochat_eval.io_check import (
+    IoCheck,
+    IoProblem,
+    IoVerdict,
+    Truths,
+    ground_truth,
+    run_io_checks,
+)
+from ochat_eval.records import Response
+from ochat_eval.sandbox_child import decode, digest, encode
+from ochat_eval.task import Answered, ScoringOptions
+
+SQUARES = IoProblem(
+    "humaneval",
+    "squares",
+    "def squares(n):\n    return [i * i for i in range(n)]\n",
+    "",
+    "def check(candidate): assert candidate(3) == [0, 1, 4]",
+    {"base": [[0], [3]], "plus": [[1], [2000]]},  # the last answer is kept as a digest
+    0,
+)
+HALVES = IoProblem(
+    "humaneval",
+    "halves",
+    "def halves(xs):\n    return [x / 2 for x in xs]\n",
+    "",
+    "def check(candidate): assert candidate([1, 2]) == [0.5, 1]",
+    {"base": [[[1, 2]]], "plus": [[[3]], [list(range(500))]]},
+    0,
+)
+# EvalPlus knows the name: a root is judged by the polynomial's value there.
+ROOT = IoProblem(
+    "humaneval",
+    "find_zero",
+    "def find_zero(xs):\n    return -xs[0] / xs[1]\n",
+    "def value(xs, x): return xs[0] + xs[1] * x",
+    "def check(candidate): assert value([2, 1], candidate([2, 1])) == 0",
+    {"base": [[[2, 1]]], "plus": [[[9, 3]], [[-1, 8]]]},
+    1e-4,
+)
+PROBLEMS_HERE = [SQUARES, HALVES, ROOT]
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory):
+    """A cache folder of the tests' own, for the whole session."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv("XDG_CACHE_HOME", str(folder))
+        yield folder
+
+
+@pytest.fixture
+def truths(cache) -> list[Truths]:
+    return ground_truth(PROBLEMS_HERE, data="ours", sandbox="bwrap", workers=2)
+
+
+def verdict(problem: IoProblem, truths: list[Truths], program: str) -> IoVerdict:
+    check = IoCheck(program, problem, truths[PROBLEMS_HERE.index(problem)])
+    [(_, found)] = run_io_checks([check], sandbox="bwrap", workers=1)
+    return found
+
+
+# --- Ground truth ----------------------------------------------------------------------------
+
+
+def test_ground_truth_is_read_from_the_cache_and_made_anew_where_it_is_damaged(cache, truths):
+    [path] = cache.rglob("ours-*.json.gz")
+    good = path.read_bytes()
+
+    def again(sandbox: str) -> list[Truths]:
+        return ground_truth(PROBLEMS_HERE, data="ours", sandbox=sandbox, workers=1)
+
+    assert again("there is none") == truths, "what is cached needs no sandbox"
+    body = gzip.decompress(good)
+    middle = len(good) // 2
+    garbled = good[:middle] + b"garbled" + good[middle + 7 :]
+    for damaged in (
+        good[:-20],
+        garbled,
+        b"",
+        b"no gzip",
+        gzip.compress(body.replace(b"1.5", b"2.5")),
+    ):
+        path.write_bytes(damaged)
+        answers = [t.answer for one in again("bwrap") for kind in one.values() for t in kind]
+        assert answers == [t.answer for one in truths for kind in one.values() for t in kind]
+        assert gzip.decompress(path.read_bytes()) != damaged
+    assert [t.digested for t in truths[0]["plus"]] == [False, True]
+    assert not any(t.digested for t in truths[1]["plus"]), "floats have a tolerance"
+
+
+@pytest.mark.parametrize(
+    ("test", "complaint"),
+    [
+        ("def check(candidate): pass", "ZeroDivisionError: division by zero"),
+        ("def check(candidate): assert candidate(1) == 2", "its own test: assertion"),
+    ],
+)
+def test_a_reference_that_fails_is_an_error_and_not_a_truth(cache, test, complaint):
+    inputs = {"base": [[1], [0]], "plus": []}
+    broken = IoProblem("humaneval", "f", "def f(x): return 1 / x", "", test, inputs, 0)
+    with pytest.raises(RuntimeError, match=f"reference solution of f failed: .*{complaint}"):
+        ground_truth([broken], data="broken", sandbox="bwrap", workers=1)
+    assert not list(cache.rglob("broken*"))
+
+
+# --- Verdicts --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("problem", "program", "base", "plus"),
+    [
+        (SQUARES, "def squares(n): return [i ** 2 for i in range(n)]", "", ""),
+        (SQUARES, "def squares(n): return [float(i * i) for i in range(n)]", "", ""),
+        (SQUARES, "def squares(n): return tuple(i * i for i in range(n))", *["wrong answer: base input 0"] * 2),
+        (SQUARES, "def squares(n): return [0, 1, 4][:n]", "", "wrong answer: plus input 1"),
+        (SQUARES, "def squares(n): return [0, 1, 4][:n] if n < 9 else 1 / 0", "",
+         "exception: ZeroDivisionError: division by zero"),
+        (SQUARES, "def other(n): pass", *["exception: NameError: name 'squares' is not defined"] * 2),
+        (SQUARES, "def squares(n", *["does not compile: SyntaxError: '(' was never closed (solution.py, line 1)"] * 2),
+        (SQUARES, "calls = []\ndef squares(n):\n calls.append(n)\n"
+         " return [i * i for i in range(n)] if len(calls) < 3 else None", "", ""),
+        (HALVES, "def halves(xs): return [x * (0.5 + 1e-9) for x in xs]", "", ""),
+        (HALVES, "def halves(xs): return [x * (0.5 + 1e-4) for x in xs]", *["wrong answer: base input 0"] * 2),
+        (HALVES, "def halves(xs): return [x // 2 for x in xs] if len(xs) == 1 else [x / 2 for x in xs]",
+         "", "wrong answer: plus input 0"),
+        (ROOT, "def find_zero(xs): return -xs[0] / xs[1] + (0 if xs[1] == 1 else 0.1)", "",
+         "wrong answer: plus input 0"),
+        (ROOT, "def find_zero(xs): return 7", *["wrong answer: base input 0"] * 2),
+        (ROOT, "def find_zero(xs): return float('nan')", *["wrong answer: base input 0"] * 2),
+    ],
+)  # fmt: skip
+def test_verdicts(truths, problem, program, base, plus):
+    found = verdict(problem, truths, program)
+    assert (found.base, found.plus) == (base, plus)
+
+
+def test_right_answers_that_evalplus_does_not_count(truths):
+    found = verdict(ROOT, truths, "def find_zero(xs): return -xs[0] / xs[1] + 1e-6")
+    assert found == IoVerdict("", "", uncounted=True)
+
+
+def test_an_endless_loop_is_stopped_by_processor_time(truths):
+    begin = time.monotonic()
+    found = verdict(SQUARES, truths, "def squares(n):\n    while n: pass\n    return []")
+    assert (found.base, found.plus) == ("time limit", "time limit")
+    assert time.monotonic() - begin < 30
+
+
+RIGHT = "def squares(n):\n    return [i * i for i in range(n)] if n < 9 else "
+HOSTILE = {
+    "equal to all": RIGHT + "type('E', (), {'__eq__': lambda *_: True})()",
+    "a list equal to all": RIGHT + "type('E', (list,), {'__eq__': lambda *_: True})()",
+    "answers itself": "import os, sys\n" + RIGHT + "os._exit(0)",
+    "replaces the digest": "import hashlib, sys\n" + RIGHT
+    + "setattr(hashlib, 'sha256', lambda _: type('H', (), {'hexdigest': lambda _: ''})())",
+    "replaces the encoder": "import sys\n" + RIGHT
+    + "sys.modules['__main__'].__dict__.update(digest=lambda _: 'right')",
+    "as deep as the wire allows": "import functools\n" + RIGHT
+    + "functools.reduce(lambda x, _: [x], range(100), 1)",
+    "looks for what is expected": "import gc\n" + RIGHT
+    + "next((x for x in gc.get_objects() if type(x) is list and len(x) == n), [])",
+    "forges a message": "import contextlib, json, os\ndef answer():\n"
+    " d = json.dumps(['value', '0' * 64, 0.0]).encode()\n"
+    " for f in range(3, 9):\n"
+    "  with contextlib.suppress(OSError): os.write(f, len(d).to_bytes(4, 'big') + d)\n"
+    + RIGHT + "answer()",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("attack", HOSTILE)
+def test_hostile_programs_pass_base_but_never_plus(truths, attack):
+    found = verdict(SQUARES, truths, HOSTILE[attack])
+    assert found.base == "" and found.plus
+
+
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.tuples(inner, inner)
+        | st.dictionaries(st.integers(0, 3) | st.booleans() | st.floats(0, 3), inner, max_size=3)
+        | st.sets(st.integers(0, 2) | st.sampled_from([0.0, 1.0, 2.5]), max_size=3)
+    ),
+    max_leaves=5,
+)
+
+
+@given(PLAIN, PLAIN)
+def test_digests_are_the_same_for_what_is_equal_and_only_for_that(one, other):
+    assert (digest(one) == digest(other)) == (one == other)
+    assert digest(decode(encode(one))) == digest(one)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (1, 1.0), (True, 1), (0, -0.0), (2**100, 2.0**100),
+        ([1, 2.0], [True, 2]), ({1: 2.0, 3: 4}, {3: 4.0, 1.0: 2}), ({1, 2}, frozenset([2.0, 1])),
+        (2 + 0j, 2), (float(2**70), 2**70), ([2.0**70, 1], [2**70, 1.0]),
+    ],
+)  # fmt: skip
+def test_equal_in_other_types(one, other):
+    assert one == other and digest(one) == digest(other)
+
+
+# --- HumanEval+ itself -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def plus_task(real_data, cache) -> HumanEval:
+    return HumanEval(name="humaneval", data="full", problems="v0.1.10", plus=True)
+
+
+def replies(task: HumanEval, programs: dict[int, str]) -> list[Answered]:
+    items = list(task.items())
+    return [
+        Answered(items[i], (Response(items[i].id, f"```python\n{program}\n```"),))
+        for i, program in programs.items()
+    ]
+
+
+def test_reference_solutions_pass_all_but_the_one_that_evalplus_cannot_count(plus_task, cache):
+    rows = PROBLEMS["v0.1.10"].load()
+    programs = {i: row["prompt"] + row["canonical_solution"] for i, row in enumerate(rows)}
+    scores = list(plus_task.score(replies(plus_task, programs), ScoringOptions("bwrap", 2)))
+    failed = {
+        rule: [(s.id, s.value, s.detail["plus"]) for s in scores
+               if s.rule == rule and not (s.value == 1 and s.detail["plus"] is True)]
+        for rule in ("published", "robust")
+    }  # fmt: skip
+    assert len(scores) == 2 * 164
+    assert failed == {"published": [("humaneval/main/32", 0.0, False)], "robust": []}
+    [mended] = [s for s in scores if s.rule == "robust" and "mended" in s.detail]
+    assert mended.id == "humaneval/main/32" and "oracle" in mended.detail["mended"]
+    [file] = [f for f in cache.rglob("*.json.gz") if "-1." in f.name and f.stat().st_size > 10_000]
+    assert file.stat().st_size < 1_000_000
+
+
+SWAPS = {
+    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq, ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Add, ast.Mod: ast.Mult,
+    ast.And: ast.Or, ast.Or: ast.And, ast.FloorDiv: ast.Div, ast.Div: ast.FloorDiv,
+}  # fmt: skip
+
+
+def mutant(source: str, rng: random.Random) -> str:
+    """The source with one operator swapped, one number off by one, or one early return."""
+    tree = ast.parse(source)
+    changes = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Compare) and type(node.ops[0]) in SWAPS:
+            changes.append(lambda n=node: n.ops.__setitem__(0, SWAPS[type(n.ops[0])]()))
+        if isinstance(node, (ast.BinOp, ast.BoolOp)) and type(node.op) in SWAPS:
+            changes.append(lambda n=node: setattr(n, "op", SWAPS[type(n.op)]()))
+        if isinstance(node, ast.Constant) and type(node.value) is int:
+            changes.append(lambda n=node: setattr(n, "value", n.value + rng.choice([-1, 1])))
+        if isinstance(node, ast.Return) and node.value is not None:
+            changes.append(lambda n=node: setattr(n, "value", ast.List([n.value], ast.Load())))
+    rng.choice(changes)()
+    return ast.unparse(ast.fix_missing_locations(tree))
+
+
+def hurried(row: dict) -> str:
+    """The reference solution, which gives up on inputs longer than any of the base tests."""
+    longest, name = max(len(repr(args)) for args in row["base_input"]), row["entry_point"]
+    return (
+        f"{row['prompt']}{row['canonical_solution']}\nwhole = {name}\n"
+        f"def {name}(*args):\n    return whole(*args) if len(repr(args)) <= {longest} + 1 else None"
+    )
+
+
+def evalplus_says(row: dict, program: str) -> tuple[bool, bool]:
+    """EvalPlus's own verdicts, base and plus, with a time limit that a busy machine keeps."""
+    from evalplus.eval import PASS, untrusted_check
+    from evalplus.gen.util import trusted_exec
+
+    passed = []
+    for kind in ("base_input", "plus_input"):
+        reference = row["prompt"] + row["canonical_solution"]
+        expected, seconds = trusted_exec(reference, row[kind], row["entry_point"], record_time=True)
+        status, _ = untrusted_check(
+            "humaneval", program, row[kind], row["entry_point"], expected, row["atol"], seconds,
+            fast_check=True, min_time_limit=3.0,
+        )  # fmt: skip
+        passed.append(status == PASS)
+        if not passed[0]:
+            return False, False
+    return passed[0], passed[1]
+
+
+def test_agrees_with_evalplus_on_solutions_of_mixed_quality(plus_task):
+    rows, rng = PROBLEMS["v0.1.10"].load(), random.Random(7)
+    programs = {}
+    for i, row in enumerate(rows):
+        source = row["prompt"] + row["canonical_solution"]
+        if i % 4 == 0:
+            programs[i] = ast.unparse(ast.parse(source))
+        elif i % 4 == 1:
+            programs[i] = hurried(row)
+        else:
+            programs[i] = mutant(source, rng)
+    scores = plus_task.score(replies(plus_task, programs), ScoringOptions("bwrap", 2))
+    ours = {(s.id, s.rule): (s.value == 1, s.detail["plus"]) for s in scores}
+    theirs = {i: evalplus_says(rows[i], program) for i, program in programs.items()}
+    for i, said in theirs.items():
+        assert ours[f"humaneval/main/{i}", "published"] == said, programs[i]
+        if rows[i]["entry_point"] != "find_zero":
+            assert ours[f"humaneval/main/{i}", "robust"] == said, programs[i]
+    assert ours["humaneval/main/32", "robust"] == (True, True), "the fault of EvalPlus, mended"
+    kinds = list(theirs.values())
+    assert len(kinds) == 164
+    assert min(kinds.count(kind) for kind in ((True, True), (True, False), (False, False))) >= 20
