@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -197,7 +198,13 @@ def test_killed_with_requests_in_flight_it_goes_on(cli, tmp_path):
     with FaultServer(script) as server:
         run = (*SAMPLE, f"engine.base_url={server.url}", "engine.timeout_seconds=60")
         process = subprocess.Popen(
-            command(*run), cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True
+            command(*run),
+            cwd=tmp_path,
+            env=environment(),
+            stderr=subprocess.PIPE,
+            text=True,
+            # A shell starts what it puts in the background with SIGINT ignored.
+            preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
         )
         try:
             until = time.monotonic() + 30
