@@ -22,14 +22,14 @@ import sys
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ochat_eval.records import UserError
-from ochat_eval.sandbox import Check, _be_killed_first, check_available, run_check
+from ochat_eval.sandbox import Check, be_killed_first, check_available, judge_all, run_check
 from ochat_eval.sandbox_child import Opaque, decode, digest, encode
 from ochat_eval.sandbox_program import Limits, Program, ProgramFailed
-from ochat_eval.workers import Killed, Raised, run_jobs
+from ochat_eval.sources import cache_root
+from ochat_eval.workers import Killed, run_jobs
 
 __all__ = ["IoCheck", "IoProblem", "IoVerdict", "Truth", "ground_truth", "run_io_checks"]
 
@@ -126,22 +126,15 @@ def run_io_checks(
     """
     check_available(sandbox)
     seconds = len(KINDS) * (LIMITS.wall_seconds + _TRUSTED_SECONDS)
-    results = run_jobs(
+    yield from judge_all(
         functools.partial(_check, sandbox=sandbox),
         checks,
+        killed=lambda reason: IoVerdict(reason, reason),
         workers=workers,
         seconds=seconds,
         memory_bytes=LIMITS.memory_bytes + _TRUSTED_BYTES,
         setup=_set_up,
     )
-    with contextlib.closing(results):
-        for index, result in results:
-            if isinstance(result, Raised):
-                raise RuntimeError(f"check {index} could not be run: {result.traceback}")
-            if isinstance(result, Killed):
-                yield index, IoVerdict(result.reason, result.reason)
-            else:
-                yield index, result
 
 
 def _set_up() -> None:
@@ -150,7 +143,7 @@ def _set_up() -> None:
     os.environ.pop("EVALPLUS_TIMEOUT_PER_TASK", None)  # it would compare a string with a number
     import evalplus.eval  # noqa: F401
 
-    _be_killed_first()
+    be_killed_first()
 
 
 def _check(check: IoCheck, sandbox: str) -> IoVerdict:
@@ -251,9 +244,7 @@ def ground_truth(
         UserError: the sandbox does not work here, or the file cannot be written.
         RuntimeError: a reference solution failed, or fails the benchmark's own test.
     """
-    import pooch
-
-    folder = Path(pooch.os_cache("ochat_eval")) / "ground_truth"
+    folder = cache_root() / "ground_truth"
     path = folder / f"{data[:16]}-{_RECIPE}.json.gz"
     with contextlib.suppress(FileNotFoundError, ValueError, EOFError, gzip.BadGzipFile, zlib.error):
         return _unpack(path.read_bytes(), len(problems))

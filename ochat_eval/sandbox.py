@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ochat_eval.records import UserError
 from ochat_eval.sandbox_child import describe
@@ -42,6 +42,9 @@ __all__ = [
 # What the trusted half of a check may use above the program's limits.
 _TRUSTED_SECONDS = 5.0
 _TRUSTED_BYTES = 1 << 30
+
+C = TypeVar("C")
+V = TypeVar("V")
 
 
 @dataclass(frozen=True)
@@ -149,25 +152,54 @@ def run_checks(
         RuntimeError: something failed that is not the program's fault; no verdict is guessed.
     """
     check_available(sandbox)
-    results = run_jobs(
+    yield from judge_all(
         functools.partial(run_check, sandbox=sandbox, limits=limits),
         checks,
+        killed=lambda reason: Verdict(False, reason),
         workers=workers,
         seconds=limits.wall_seconds + _TRUSTED_SECONDS,
         memory_bytes=limits.memory_bytes + _TRUSTED_BYTES,
-        setup=_be_killed_first,
+    )
+
+
+def judge_all(
+    function: Callable[[C], V],
+    checks: Iterable[C],
+    *,
+    killed: Callable[[str], V],
+    workers: int,
+    seconds: float,
+    memory_bytes: int,
+    setup: Callable[[], None] | None = None,
+) -> Iterator[tuple[int, V]]:
+    """Verdicts of the trusted half, each check in a process that can be killed.
+
+    Args:
+        killed: the verdict for a process that was killed, from the reason.
+        setup: what a process does before its memory is limited; None: `be_killed_first`.
+
+    Yields:
+        (place in `checks`, verdict) in order of completion.
+
+    Raises:
+        RuntimeError: something failed that is not the program's fault; no verdict is guessed.
+    """
+    results = run_jobs(
+        function,
+        checks,
+        workers=workers,
+        seconds=seconds,
+        memory_bytes=memory_bytes,
+        setup=setup or be_killed_first,
     )
     with contextlib.closing(results):
         for index, result in results:
             if isinstance(result, Raised):
                 raise RuntimeError(f"check {index} could not be run: {result.traceback}")
-            if isinstance(result, Killed):
-                yield index, Verdict(False, result.reason)
-            else:
-                yield index, result
+            yield index, killed(result.reason) if isinstance(result, Killed) else result
 
 
-def _be_killed_first() -> None:
+def be_killed_first() -> None:
     """If memory runs out all the same, let it be here and not in the engine."""
     with contextlib.suppress(OSError):  # a wish only
         Path("/proc/self/oom_score_adj").write_text("900")

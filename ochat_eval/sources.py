@@ -74,7 +74,7 @@ def data_root() -> Path | None:
     return root
 
 
-def _cache_root() -> Path:
+def cache_root() -> Path:
     """The folder that keeps what was fetched (pooch's place for this program)."""
     import pooch
 
@@ -142,7 +142,7 @@ class _Remote(Source[T]):
 
     def load(self) -> T:
         """The verified data: from the data root, else the cache, else the network."""
-        root, cache = data_root(), _cache_root()
+        root, cache = data_root(), cache_root()
         value = None if root is None else self._read(root)
         if value is None:
             value = self._intact(cache)
@@ -160,7 +160,7 @@ class _Remote(Source[T]):
         if local is not None and local.resolve() != root.resolve():
             value = self._read(local)
         if value is None:
-            value = self._intact(_cache_root())
+            value = self._intact(cache_root())
         self._write(root, self._fetch() if value is None else value)
         self._read(root)  # what was written must load again
         return True

@@ -21,11 +21,9 @@ from hypothesis import strategies as st
 from ochat_eval.math_grader import (
     formula,
     grade,
-    grade_job,
     last_boxed,
     published_answer,
     verify,
-    verify_job,
 )
 from ochat_eval.workers import Killed, run_jobs
 
@@ -33,6 +31,16 @@ CASES = [
     json.loads(line)
     for line in (Path(__file__).parent / "cases" / "math_grader.jsonl").read_text().splitlines()
 ]
+
+
+def grade_job(job: tuple[str, str]) -> bool:
+    """`grade` of a pair (answer, gold), for `run_jobs`."""
+    return grade(*job)
+
+
+def verify_job(job: tuple[str, str]) -> Any:
+    """`verify` of a pair (response, gold), for `run_jobs`."""
+    return verify(*job)
 
 
 def cases(function: str) -> pytest.MarkDecorator:

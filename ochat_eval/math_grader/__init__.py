@@ -6,18 +6,16 @@ which is PRM800K's (`grading/grader.py`, `grading/math_normalize.py`). `verify` 
 rule: the stated answer, compared by the library math-verify.
 
 A grade is pure, but a hostile answer (`9**9**9**9`) may keep sympy busy for ever or eat the
-memory: run `grade_job` and `verify_job` through `ochat_eval.workers.run_jobs`. Libraries are
+memory: run `grade` and `verify` through `ochat_eval.workers.run_jobs`. Libraries are
 imported only for answers that need them: a worker's first such grade takes a second or two.
 """
 
-from ochat_eval.math_grader.published import grade, grade_job, last_boxed, published_answer
-from ochat_eval.math_grader.robust import verify, verify_job
+from ochat_eval.math_grader.published import grade, last_boxed, published_answer
+from ochat_eval.math_grader.robust import verify
 
 __all__ = [
     "grade",
-    "grade_job",
     "last_boxed",
     "published_answer",
     "verify",
-    "verify_job",
 ]

@@ -72,11 +72,6 @@ def last_boxed(text: str) -> tuple[int, int] | None:
 # --- The published grader --------------------------------------------------------------------
 
 
-def grade_job(job: tuple[str, str]) -> bool:
-    """`grade` of a pair (answer, gold), for `run_jobs`."""
-    return grade(*job)
-
-
 def grade(answer: str, gold: str) -> bool:
     """Whether the published MATH grader calls the answer right.
 

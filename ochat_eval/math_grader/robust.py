@@ -13,11 +13,6 @@ from ochat_eval.math_grader.published import light
 from ochat_eval.records import Reading
 
 
-def verify_job(job: tuple[str, str]) -> tuple[bool, Reading]:
-    """`verify` of a pair (response, gold), for `run_jobs`."""
-    return verify(*job)
-
-
 def verify(response: str, gold: str) -> tuple[bool, Reading]:
     r"""Whether the answer that a response states is the gold one, as a careful reader sees it.
 
