@@ -26,7 +26,7 @@ from statistics import median
 from tabulate import tabulate
 
 from ochat_eval.config import build_tasks, load
-from ochat_eval.pipeline import say
+from ochat_eval.progress import say
 from ochat_eval.records import Item, Response, UserError
 from ochat_eval.sources import data_root
 from ochat_eval.store import read_json, write_lines, write_records, write_text

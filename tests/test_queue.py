@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ochat_eval.pipeline import Queue
+from ochat_eval.generate import Queue
 from ochat_eval.records import Item, Message, Request, Response
 from ochat_eval.task import Task, make_item
 

@@ -1,0 +1,169 @@
+"""Stage generate: the queue of requests, the session that answers them, and the journal."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import sys
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+
+from tqdm import tqdm
+
+from ochat_eval import store
+from ochat_eval.config import Config, Overlong
+from ochat_eval.engines import Engine, Failure, Session, Work
+from ochat_eval.plan import Plan
+from ochat_eval.progress import say
+from ochat_eval.records import Item, Message, Request, Response, UserError
+
+Key = tuple[str, int, int]
+
+
+class Queue:
+    """The requests still to be made: follow-up turns first, then the plan, in its order."""
+
+    def __init__(self, planned: Plan, seed: int, done: dict[Key, str | None]):
+        """`done` maps the keys of recorded responses to the texts that a later turn needs."""
+        self._seed = seed
+        self._tasks = planned.tasks
+        self._follow_ups: deque[Request] = deque()
+        self._fresh = self._from_plan(planned.items(), done)
+        self._open: dict[tuple[str, int], tuple[Item, tuple[Message, ...]]] = {}
+
+    def _from_plan(self, items: Iterable[Item], done: dict[Key, str | None]) -> Iterator[Request]:
+        for item in items:
+            for sample in range(self._tasks[item.task].n):
+                messages: tuple[Message, ...] = ()
+                for turn, content in enumerate(item.turns):
+                    messages = (*messages, Message("user", content))
+                    text = done.get((item.id, sample, turn))
+                    if (item.id, sample, turn) not in done:
+                        yield self._request(item, sample, turn, messages)
+                        break
+                    messages = (*messages, Message("assistant", text or ""))
+
+    def _request(
+        self, item: Item, sample: int, turn: int, messages: tuple[Message, ...]
+    ) -> Request:
+        sampling = self._tasks[item.task].sampling(item)
+        if sampling.temperature > 0:
+            # From the request's own name, so that a resumed run draws what it would have drawn.
+            name = f"{self._seed}/{item.id}/{sample}/{turn}".encode()
+            seed = int.from_bytes(hashlib.sha256(name).digest()[:4]) >> 1
+            sampling = dataclasses.replace(sampling, seed=seed)
+        if turn + 1 < len(item.turns):
+            self._open[item.id, sample] = (item, messages)
+        return Request(item.id, sample, turn, messages, item.condition, sampling)
+
+    def next(self) -> Request | None:
+        """The next request; None when there is none now (an answer may bring another)."""
+        return self._follow_ups.popleft() if self._follow_ups else next(self._fresh, None)
+
+    def answered(self, response: Response) -> None:
+        """Queues the item's next turn, asked with the model's own answer."""
+        if (waiting := self._open.pop((response.id, response.sample), None)) is None:
+            return
+        item, messages = waiting
+        turn = response.turn + 1
+        messages = (*messages, Message("assistant", response.text))
+        messages = (*messages, Message("user", item.turns[turn]))
+        self._follow_ups.append(self._request(item, response.sample, turn, messages))
+
+
+def generate(config: Config, engine: Engine, planned: Plan) -> None:
+    """Asks what has no response yet; each response is on disk the moment it exists."""
+    journal = store.Journal(planned.run.file(store.RESPONSES))
+    try:
+        if journal.torn:
+            say(f"cut {journal.torn} bytes of a half-written last line off {journal.path}")
+        done = _recorded(planned)
+        missing = planned.requests - len(done)
+        if not missing:
+            say(f"all {planned.requests:,} responses are there; nothing to generate")
+            return
+        if done:
+            say(f"going on: {len(done):,} of {planned.requests:,} responses are there")
+        work = Work(
+            model=config.model,
+            items=planned.items,
+            seed=config.seed,
+            truncate_overlong=config.overlong is Overlong.truncate,
+            say=say,
+        )
+        with planned.manifest.timing("start"):
+            session = engine.start(work)
+        try:
+            with planned.manifest.timing("generate"):
+                failures = _drive(session, Queue(planned, config.seed, done), journal, missing)
+        finally:
+            session.close()
+    finally:
+        journal.close()
+    _record_failures(planned, failures)
+
+
+def _recorded(planned: Plan) -> dict[Key, str | None]:
+    """The keys of the responses at hand, with the text where a later turn is asked with it."""
+    turns = {item.id: len(item.turns) for item in planned.items()}
+    done: dict[Key, str | None] = {}
+    path = planned.run.file(store.RESPONSES)
+    for response in store.read_records(path, Response):
+        n = planned.tasks[response.id.split("/")[0]].n if response.id in turns else 0
+        if response.sample >= n or response.turn >= turns[response.id]:
+            raise UserError(f"{path} answers {response.id!r}, which this run does not ask")
+        if response.key in done:
+            raise UserError(f"{path} answers {response.id!r} twice; remove one of the lines")
+        later = response.turn + 1 < turns[response.id]
+        done[response.key] = response.text if later else None
+    return done
+
+
+def _drive(session: Session, queue: Queue, journal: store.Journal, missing: int) -> list[Failure]:
+    """Keeps the session's window full until every request is answered or has failed."""
+    failures: list[Failure] = []
+    in_flight = tokens = 0
+    shown = time.monotonic()
+    with tqdm(
+        total=missing,
+        unit=" answers",
+        desc="generate",
+        dynamic_ncols=True,
+        smoothing=0.05,
+        mininterval=0.5 if sys.stderr.isatty() else 10,
+        file=sys.stderr,
+    ) as bar:
+        while True:
+            while in_flight < session.window and (request := queue.next()):
+                session.submit(request)
+                in_flight += 1
+            if not in_flight:
+                return failures
+            finished = session.collect()
+            responses = [r for r in finished if isinstance(r, Response)]
+            failures += [f for f in finished if isinstance(f, Failure)]
+            journal.append(responses)
+            for response in responses:
+                queue.answered(response)
+                tokens += response.completion_tokens or 0
+            in_flight -= len(finished)
+            written = tokens + session.unfinished_tokens()
+            if written and (elapsed := bar.format_dict["elapsed"]):
+                bar.set_postfix_str(f"{written / elapsed:,.0f} tokens/s", refresh=False)
+            bar.update(len(finished))
+            if time.monotonic() - shown > bar.mininterval:  # also while nothing finishes
+                bar.refresh()
+                shown = time.monotonic()
+
+
+def _record_failures(planned: Plan, failures: list[Failure]) -> None:
+    path = planned.run.file(store.FAILURES)
+    if not failures:
+        path.unlink(missing_ok=True)
+        return
+    store.write_lines(path, (dataclasses.asdict(failure) for failure in failures))
+    say(
+        f"{len(failures):,} requests got no response, the first: {failures[0].id}: "
+        f"{failures[0].reason}; all are in {path}. Run the same command again to ask them again"
+    )

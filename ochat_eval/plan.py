@@ -1,0 +1,149 @@
+"""Stage plan: every prompt, the run's directory and its identity, before a model is loaded."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from tqdm import tqdm
+
+from ochat_eval import store
+from ochat_eval.chat import load_format
+from ochat_eval.config import Config, Stage, build_tasks, results_folder, to_yaml
+from ochat_eval.engines import Engine
+from ochat_eval.manifest import Manifest
+from ochat_eval.models import prepare
+from ochat_eval.progress import say
+from ochat_eval.records import Item, Message, Response, UserError, to_json
+from ochat_eval.report.plan import Lengths, lengths
+from ochat_eval.task import Answered, Task, selected_items
+
+ByTask = dict[str, list[Answered]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run's work, written and verified.
+
+    Attributes:
+        run: its directory.
+        tasks: the benchmarks by name.
+        counts: items asked per task.
+        totals: items that the whole task has.
+        requests: generations in all, later turns and samples counted.
+    """
+
+    run: store.RunDir
+    tasks: dict[str, Task]
+    counts: dict[str, int]
+    totals: dict[str, int]
+    requests: int
+    model: str
+    manifest: Manifest
+
+    def items(self) -> Iterator[Item]:
+        """The planned items, read anew from disk."""
+        return store.read_records(self.run.file(store.ITEMS), Item)
+
+    def answered(self) -> ByTask:
+        """Per task, the items that have responses, in the plan's order, with them."""
+        responses: dict[str, list[Response]] = {}
+        path = self.run.file(store.RESPONSES)
+        if path.exists():
+            for response in store.read_records(path, Response):
+                responses.setdefault(response.id, []).append(response)
+        found: ByTask = {name: [] for name in self.tasks}
+        for item in self.items():
+            if item.id in responses:
+                ordered = sorted(responses[item.id], key=lambda r: (r.sample, r.turn))
+                found[item.task].append(Answered(item, tuple(ordered)))
+        return found
+
+    def responses_digest(self) -> str | None:
+        """SHA-256 of the journal; None where there is none."""
+        path = self.run.file(store.RESPONSES)
+        if not path.exists():
+            return None
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def known_manifest(config: Config) -> dict[str, Any]:
+    """The manifest of a run that is to be scored or reported again; empty for any other."""
+    again = config.stage in (Stage.score, Stage.report)
+    path = results_folder(config) / (config.run or "") / store.MANIFEST
+    return store.read_json(path) if again and config.run and path.exists() else {}
+
+
+def plan(config: Config, engine: Engine, overrides: list[str]) -> Plan:
+    """Builds every prompt, finds or makes the run's directory, and writes items.jsonl."""
+    tasks = {task.name: task for task in build_tasks(config)}
+    counts: dict[str, int] = {}
+    totals: dict[str, int] = {}
+    requests, digest = 0, hashlib.sha256()
+    root = results_folder(config)
+    with store.writing(root):
+        root.mkdir(parents=True, exist_ok=True)
+    draft = root / f".plan-{os.getpid()}.jsonl"
+    try:
+        with store.atomic(draft) as file:
+            for task in tasks.values():
+                items, totals[task.name] = selected_items(task, config.seed)
+                counts[task.name] = len(items)
+                for item in items:
+                    requests += task.n * len(item.turns)
+                    line = to_json(item) + "\n"
+                    digest.update(line.encode())
+                    file.write(line)
+        identity = {
+            **_engine_identity(config, engine),
+            "prompts": digest.hexdigest(),
+            "seed": config.seed,
+            "overlong": config.overlong.value,
+            "tasks": {name: dataclasses.asdict(task) for name, task in tasks.items()},
+        }
+        run_dir = store.RunDir(root / (config.run or _name(config, engine, identity)))
+        run_dir.check_identity(identity)
+        with store.writing(run_dir.path):
+            draft.replace(run_dir.file(store.ITEMS))
+    finally:
+        draft.unlink(missing_ok=True)
+    manifest = Manifest(run_dir)
+    if manifest.is_new:
+        manifest.begin(identity, list(tasks.values()), counts, totals, overrides)
+        store.write_text(run_dir.file(store.CONFIG), to_yaml(config))
+    return Plan(run_dir, tasks, counts, totals, requests, config.model.name, manifest)
+
+
+def _engine_identity(config: Config, engine: Engine) -> dict[str, Any]:
+    """Engine and model; to score again neither need be there, so the run's word is taken."""
+    ours = ("prompts", "seed", "overlong", "tasks")
+    known = known_manifest(config).get("identity", {})
+    return {k: v for k, v in known.items() if k not in ours} or engine.identity(config.model)
+
+
+def _name(config: Config, engine: Engine, identity: dict[str, Any]) -> str:
+    digest = hashlib.sha256(repr(sorted(store.flat(identity))).encode()).hexdigest()
+    return f"{config.model.name}-{engine.label}-{digest[:10]}"
+
+
+def token_counts(config: Config, planned: Plan) -> dict[str, Lengths]:
+    """Prompt lengths per task: in tokens where the model's tokenizer is at hand."""
+    try:
+        chat = load_format(config.model, prepare(config.model))
+    except UserError as e:
+        say(f"lengths in characters, for want of a tokenizer: {e}")
+        return lengths(((item, len(item.turns[0])) for item in planned.items()), None)
+    items = tqdm(
+        planned.items(), total=sum(planned.counts.values()), unit=" prompts", delay=2,
+        desc="measure", file=sys.stderr, dynamic_ncols=True,
+    )  # fmt: skip
+    return lengths(
+        ((i, len(chat.encode([Message("user", i.turns[0])], i.condition))) for i in items),
+        config.model.context,
+    )
