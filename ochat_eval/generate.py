@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import sys
 import time
@@ -91,6 +92,7 @@ def generate(config: Config, engine: Engine, planned: Plan) -> None:
             seed=config.seed,
             truncate_overlong=config.overlong is Overlong.truncate,
             say=say,
+            note=functools.partial(store.append_line, planned.run.file(store.REPLICAS)),
         )
         with planned.manifest.timing("start"):
             session = engine.start(work)

@@ -16,6 +16,7 @@ from typing import Any
 
 import ochat_eval
 from ochat_eval import store
+from ochat_eval.hardware import gpus
 from ochat_eval.task import Task
 
 _PACKAGES = (
@@ -144,15 +145,5 @@ def _hardware() -> dict[str, Any]:
         "cpu": cpu or platform.processor(),
         "cores": os.cpu_count(),
         "memory_gib": round(memory / 2**30, 1),
-        "gpus": _gpus(),
+        "gpus": gpus() or [],
     }
-
-
-def _gpus() -> list[str]:
-    """The GPUs' names by nvidia-smi, so that torch need not be imported to plan."""
-    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    return done.stdout.splitlines() if done.returncode == 0 else []

@@ -21,6 +21,7 @@ from ochat_eval.records import Item, R, Response, Score, UserError, from_json, t
 ITEMS = "items.jsonl"
 RESPONSES = "responses.jsonl"
 FAILURES = "failures.jsonl"
+REPLICAS = "replicas.jsonl"
 SCORES = "scores.jsonl"
 SUMMARY = "summary.json"
 MANIFEST = "manifest.json"
@@ -84,6 +85,12 @@ def write_lines(path: Path, values: Iterable[Mapping[str, Any]]) -> None:
     with atomic(path) as file:
         for value in values:
             file.write(json.dumps(value) + "\n")
+
+
+def append_line(path: Path, value: Mapping[str, Any]) -> None:
+    """Adds a mapping as one JSON line, in one write; for notes, not for what must last."""
+    with writing(path), path.open("ab", buffering=0) as file:
+        file.write((json.dumps(value) + "\n").encode())
 
 
 def write_text(path: Path, text: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +31,7 @@ class Work:
         truncate_overlong: keep the last tokens of a prompt longer than the context instead of
             refusing it.
         say: prints a line for the user.
+        note: adds a line to the run's `replicas.jsonl` (`ochat_eval.engines.ray` has its shape).
     """
 
     model: Model
@@ -38,6 +39,7 @@ class Work:
     seed: int
     truncate_overlong: bool
     say: Callable[[str], None]
+    note: Callable[[Mapping[str, Any]], None] = lambda _: None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.metadata
 import inspect
 import logging
 import os
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from ochat_eval import hardware
 from ochat_eval.chat import ChatFormat, load_format
 from ochat_eval.engines import Engine, Failure, Session, Work
 from ochat_eval.models import Model, digest_of, prepare
@@ -85,14 +87,9 @@ class Vllm(Engine):
             UserError: vLLM is missing, refuses an argument or the model, or a prompt is longer
                 than the context.
         """
-        if self.window is not None and self.window < 1:
-            raise UserError(f"engine.window is {self.window}; it must be at least 1")
+        self.check()
         llm_class = self._import()
-        path = str(prepare(work.model))
-        chat = load_format(work.model, path)
-        context = int(self.arguments.get("max_model_len", work.model.context))
-        if not work.truncate_overlong:
-            _refuse_overlong(work, chat, context)
+        path, chat = self.check_prompts(work)
         work.say(f"loading {work.model.name} in vLLM …")
         arguments = {
             **({"enforce_eager": True} if _on_cpu() else {}),  # a compiled one starts 70 s later
@@ -113,6 +110,56 @@ class Vllm(Engine):
             if preload is not None:
                 os.environ["LD_PRELOAD"] = preload
         return _VllmSession(llm, chat, self.window)
+
+    @property
+    def world(self) -> int:
+        """The GPUs (or processes on CPUs) that one copy of the model is spread over."""
+        return self._degree("tensor_parallel_size") * self._degree("pipeline_parallel_size")
+
+    def _degree(self, name: str) -> int:
+        value = self.arguments.get(name, 1)
+        if not isinstance(value, int) or value < 1:
+            raise UserError(f"engine.{name} is {value}; it must be a whole number of at least 1")
+        return value
+
+    def check(self) -> None:
+        """Refuses options that cannot work, before anything heavy is imported.
+
+        Raises:
+            UserError: one of them; where this machine has too little, with what it has.
+        """
+        self.check_options()
+        needed, found = f"{self._parallel()} needs {self.world}", hardware.gpus()
+        if cpu_build():
+            if self.world > hardware.cores():
+                raise UserError(f"{needed} CPU cores; there are {hardware.cores()}")
+        elif found is not None and self.world > len(found):
+            there = f"{len(found)}: {', '.join(found)}" if found else "none that may be used"
+            raise UserError(f"{needed} GPUs on this machine; there are {there}")
+
+    def check_options(self) -> None:
+        """The part of `check` that does not ask the machine."""
+        if self.window is not None and self.window < 1:
+            raise UserError(f"engine.window is {self.window}; it must be at least 1")
+        if (copies := self._degree("data_parallel_size")) > 1:
+            raise UserError(
+                f"engine.data_parallel_size={copies}: vLLM's offline engine has no data "
+                f"parallelism; replicas do the same: engine=ray engine.replicas={copies}"
+            )
+
+    def _parallel(self) -> str:
+        names = ("tensor_parallel_size", "pipeline_parallel_size")
+        given = [f"engine.{n}={self._degree(n)}" for n in names if self._degree(n) > 1]
+        return " with ".join(given) or "vLLM"
+
+    def check_prompts(self, work: Work) -> tuple[str, ChatFormat]:
+        """The model's place and chat format, prompts that are too long for it refused."""
+        path = str(prepare(work.model))
+        chat = load_format(work.model, path)
+        context = int(self.arguments.get("max_model_len", work.model.context))
+        if not work.truncate_overlong:
+            _refuse_overlong(work, chat, context)
+        return path, chat
 
     def _import(self) -> Any:
         """The class `vllm.LLM`, our arguments checked against it; sets vLLM's environment."""
@@ -138,6 +185,9 @@ class Vllm(Engine):
         os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0" if in_process else "1"
         if on_cpu:
             os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "4")  # GiB, per engine
+            if self.world > 1:  # else vLLM wants a NUMA node for each
+                os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
+                os.environ.setdefault("OMP_NUM_THREADS", str(hardware.cores() // self.world))
         from vllm import LLM
         from vllm.engine.arg_utils import EngineArgs
 
@@ -151,6 +201,14 @@ class Vllm(Engine):
                     f"engine.{name}: vllm.LLM has no such argument{nearest(name, sorted(known))}"
                 )
         return LLM
+
+
+def cpu_build() -> bool:
+    """Whether the vLLM that is installed is the one built for CPUs."""
+    try:
+        return bool(importlib.metadata.version("vllm-cpu"))
+    except importlib.metadata.PackageNotFoundError:
+        return False
 
 
 def _on_cpu() -> bool:
