@@ -6,10 +6,9 @@ item by item would otherwise take all of them in memory.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Generic
 
@@ -32,7 +31,7 @@ class Index(Generic[R]):
         self.path: Path = path
         self._cls: type[R] = cls
         self._size: int = 0
-        with _errors():
+        try:
             self._db = sqlite3.connect("", check_same_thread=False, isolation_level=None)
             for setting in ("journal_mode=OFF", "synchronous=OFF", f"cache_size=-{_CACHE_KIB}"):
                 self._db.execute(f"PRAGMA {setting}")
@@ -44,6 +43,8 @@ class Index(Generic[R]):
             for span, record in placed_records(path, cls):
                 self._add(record, span)
             self._db.execute("COMMIT")
+        except sqlite3.Error as e:
+            raise _no_index(e) from e
         self._file = path.open("rb")
 
     def _add(self, record: R, span: tuple[int, int]) -> None:
@@ -64,10 +65,12 @@ class Index(Generic[R]):
 
     def of(self, item_id: str) -> list[R]:
         """The records of an item, by sample and turn; empty where it has none."""
-        with _errors():
+        try:
             found = self._db.execute(
                 "SELECT start, stop FROM lines WHERE id = ?", (_name(item_id),)
             ).fetchall()
+        except sqlite3.Error as e:
+            raise _no_index(e) from e
         fd = self._file.fileno()
         records = [from_json(self._cls, os.pread(fd, stop - start, start)) for start, stop in found]
         if len(records) > 1:
@@ -76,7 +79,7 @@ class Index(Generic[R]):
 
     def unknown(self, known: Iterable[str]) -> list[str]:
         """The ids in the file that are not among those known, in order."""
-        with _errors():
+        try:
             self._db.execute("CREATE TEMP TABLE known (id BLOB PRIMARY KEY) WITHOUT ROWID")
             self._db.execute("BEGIN")
             self._db.executemany(
@@ -87,6 +90,8 @@ class Index(Generic[R]):
                 "SELECT DISTINCT id FROM lines WHERE id NOT IN (SELECT id FROM known) ORDER BY id"
             ).fetchall()
             self._db.execute("DROP TABLE known")
+        except sqlite3.Error as e:
+            raise _no_index(e) from e
         return [name.decode(errors="surrogatepass") for (name,) in found]
 
     def close(self) -> None:
@@ -112,12 +117,8 @@ def _order(record: Item | Response | Score) -> tuple[int, int]:
     return (0, 0) if isinstance(record, Item) else (record.sample, record.turn)
 
 
-@contextlib.contextmanager
-def _errors() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as e:
-        raise UserError(
-            f"the temporary index cannot be written: {e}; free some space in /var/tmp, or name "
-            "another folder with SQLITE_TMPDIR=DIR"
-        ) from e
+def _no_index(error: sqlite3.Error) -> UserError:
+    return UserError(
+        f"the temporary index cannot be written: {error}; free some space in /var/tmp, or name "
+        "another folder with SQLITE_TMPDIR=DIR"
+    )

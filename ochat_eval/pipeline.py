@@ -67,19 +67,23 @@ def run(config: Config, overrides: list[str]) -> Path:
             task.check_scoring(options)
     if stage in (Stage.all, Stage.generate):
         generate(config, engine, made)
-    if stage in (Stage.all, Stage.score):
-        score(made, options)
     if stage in (Stage.all, Stage.score, Stage.report):
-        report(made)
+        responses = _recorded(made)
+        if stage is not Stage.report:
+            score(made, responses, options)
+        report(made, responses)
     return path
 
 
-def score(planned: Plan, options: ScoringOptions) -> None:
-    """Reads and judges every response under both rules."""
+def _recorded(planned: Plan) -> Index[Response]:
     path = planned.run.file(store.RESPONSES)
     if not path.exists():
         raise UserError(f"{planned.run.path} has no responses yet: run stage=generate first")
-    responses = Index(path, Response)
+    return Index(path, Response)
+
+
+def score(planned: Plan, responses: Index[Response], options: ScoringOptions) -> None:
+    """Reads and judges every response under both rules."""
     with (
         planned.manifest.timing("score"),
         store.atomic(planned.run.file(store.SCORES)) as file,
@@ -93,12 +97,11 @@ def score(planned: Plan, options: ScoringOptions) -> None:
             bar.update()
 
 
-def report(planned: Plan) -> None:
+def report(planned: Plan, responses: Index[Response]) -> None:
     """Writes summary.json, table.md and report.html, and prints the table."""
     run_dir = planned.run
     if not run_dir.file(store.SCORES).exists():
         raise UserError(f"{run_dir.path} has no scores yet: run stage=score first")
-    responses = Index(run_dir.file(store.RESPONSES), Response)
     scores = Index(run_dir.file(store.SCORES), Score)
     with planned.manifest.timing("report"):
         tasks = {

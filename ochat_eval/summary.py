@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import count
 from typing import Any
 
 from ochat_eval import stats
@@ -34,25 +36,26 @@ def summarise_task(task: Task, judged: Iterable[Judged], asked: int, of: int) ->
         `empty`, `subsets`, and `pass@k` or `maj@k` for several samples), and beside them
         `metric`, `asked`, `of`, `missing`, `data`, `notes`.
     """
-    parts = {rule: _Part(task) for rule in RULES}
+    codes = _Codes()
     subsets: dict[str, dict[Rule, _Part]] = {}
     answered = unjudged = 0
     for one, scores in judged:
         answered += 1
         unjudged += not scores
         if one.item.subset not in subsets:
-            subsets[one.item.subset] = {rule: _Part(task) for rule in RULES}
-        for rule in RULES:
-            ruled = [s for s in scores if s.rule == rule]
-            parts[rule].add(one, ruled)
-            subsets[one.item.subset][rule].add(one, ruled)
-    whole: dict[str, Any] = {
-        rule: {
-            **parts[rule].figures(),
-            "subsets": {name: part[rule].figures() for name, part in subsets.items()},
+            subsets[one.item.subset] = {rule: _Part(task, codes) for rule in RULES}
+        for rule, part in subsets[one.item.subset].items():
+            part.add(one, [s for s in scores if s.rule == rule])
+    whole: dict[str, Any] = {}
+    for rule in RULES:
+        parts = {name: part[rule] for name, part in subsets.items()}
+        total = _Part(task, codes)
+        for part in parts.values():
+            total.merge(part)
+        whole[rule] = {
+            **total.figures(),
+            "subsets": {name: part.figures() for name, part in parts.items()},
         }
-        for rule in RULES
-    }
     whole.update(
         metric=task.metric,
         asked=asked,
@@ -86,66 +89,94 @@ def _notes(task: Task, whole: Mapping[str, Any], unjudged: int) -> list[str]:
     return notes
 
 
+class _Codes:
+    """Numbers for the names of clusters and strata."""
+
+    def __init__(self) -> None:
+        self._lone = count(-1, -1)
+        self._shared: dict[str, int] = {}
+        self._strata: dict[str, int] = {}
+
+    def cluster(self, name: str, lone: bool) -> int:
+        """One number for each name, without a record of the lone ones; below 0 for these."""
+        return next(self._lone) if lone else self._shared.setdefault(name, len(self._shared))
+
+    def stratum(self, name: str) -> int:
+        """One number for each name."""
+        return self._strata.setdefault(name, len(self._strata))
+
+
 class _Part:
     """One rule's figures over some of a task's items: numbers only, 24 bytes an item."""
 
-    def __init__(self, task: Task):
-        self._task = task
+    def __init__(self, task: Task, codes: _Codes):
+        self._task, self._codes = task, codes
         self._values = array("d")  # a number for each item, or for each judged turn of it
-        self._also = {name: array("d") for name in task.also}
         self._clusters, self._strata = array("q"), array("q")
-        self._cluster_codes: dict[str, int] = {}
-        self._stratum_codes: dict[str, int] = {}
-        self._scores = self._matched = self._unread = 0
-        self._responses = self._empty = self._ended = self._cut = 0
-        self._several: dict[int, list[float]] = {}
+        self._also = {name: array("d") for name in task.also}
+        self._several: dict[int, array[float]] = {}
+        self._counts = Counter[str]()
+
+    def merge(self, other: _Part) -> None:
+        """Takes in another part's items."""
+        self._values += other._values
+        self._clusters += other._clusters
+        self._strata += other._strata
+        for name, column in self._also.items():
+            column.extend(other._also[name])
+        for k, rates in other._several.items():
+            self._several[k] = self._several.get(k, array("d")) + rates
+        self._counts += other._counts
 
     def add(self, one: Answered, scores: Sequence[Score]) -> None:
         """Counts an item in; `scores` are one rule's."""
+        counts = self._counts
         for response in one.responses:
-            self._responses += 1
-            self._empty += not response.text.strip()
-            self._ended += response.finish_reason is not None
-            self._cut += response.finish_reason == "length"
-        self._scores += len(scores)
-        self._matched += sum(s.matched for s in scores)
-        self._unread += sum(s.value is None for s in scores)
-        for turn in sorted({s.turn for s in scores}):
-            of_turn = [s for s in scores if s.turn == turn]
-            if values := [s.value for s in of_turn if s.value is not None]:
-                self._add_values(one, of_turn, values, only=len(of_turn) == len(scores))
+            counts["responses"] += 1
+            counts["empty"] += not response.text or response.text.isspace()
+            counts["ended"] += response.finish_reason is not None
+            counts["cut"] += response.finish_reason == "length"
+        for score in scores:
+            counts["scores"] += 1
+            counts["matched"] += score.matched
+            counts["unread"] += score.value is None
+        if len(scores) == 1:
+            self._add_values(one, scores, lone=True)
+            return
+        turns = sorted({s.turn for s in scores})
+        for turn in turns:
+            self._add_values(one, [s for s in scores if s.turn == turn], lone=len(turns) == 1)
 
-    def _add_values(
-        self, one: Answered, scores: Sequence[Score], values: list[float], only: bool
-    ) -> None:
-        item, codes = one.item, self._cluster_codes
-        cluster, own = self._task.cluster(item), -1 - len(self._values)
-        shared = not only or cluster != item.id
-        self._clusters.append(codes.setdefault(cluster, len(codes)) if shared else own)
-        stratum = self._task.stratum(item)
-        self._strata.append(self._stratum_codes.setdefault(stratum, len(self._stratum_codes)))
-        self._values.append(stats.mean(values))
+    def _add_values(self, one: Answered, scores: Sequence[Score], lone: bool) -> None:
+        values = [s.value for s in scores if s.value is not None]
+        if not values:
+            return
+        cluster = self._task.cluster(one.item)
+        self._clusters.append(self._codes.cluster(cluster, lone and cluster == one.item.id))
+        self._strata.append(self._codes.stratum(self._task.stratum(one.item)))
+        self._values.append(values[0] if len(values) == 1 else stats.mean(values))
         for name, column in self._also.items():
             if all(name in (s.detail or {}) for s in scores):
                 column.append(stats.mean([float((s.detail or {})[name]) for s in scores]))
-        if self._task.n > 1 and len(values) == len(scores):
+        if 1 < len(values) == len(scores):
             for k, rate in _at_k(self._task, scores).items():
-                self._several.setdefault(k, []).append(rate)
+                self._several.setdefault(k, array("d")).append(rate)
 
     def figures(self) -> dict[str, Any]:
         """The figures; a score of None where nothing has been judged."""
+        counts, n = self._counts, len(self._values)
         ends = {
-            "truncated": self._cut / self._ended if self._ended else None,
-            "empty": self._empty / self._responses if self._responses else None,
+            "truncated": counts["cut"] / counts["ended"] if counts["ended"] else None,
+            "empty": counts["empty"] / counts["responses"] if counts["responses"] else None,
         }
-        unmatched = 1 - self._matched / self._scores if self._scores else None
-        n = len(self._values)
+        missed = counts["scores"] - counts["matched"]
+        unmatched = missed / counts["scores"] if counts["scores"] else None
         if not n:
             nothing = dict.fromkeys(("score", "stderr", "ci95"))
             return {**nothing, "n": 0, "unmatched": unmatched, **ends}
         result = {**self._estimate(self._values), "unmatched": unmatched, **ends}
-        if self._unread:
-            result["unread"] = self._unread
+        if counts["unread"]:
+            result["unread"] = counts["unread"]
         name = "pass@k" if self._task.metric == "pass@1" else "maj@k"
         if rates := {k: 100 * stats.mean(v) for k, v in self._several.items() if len(v) == n}:
             result[name] = {str(k): rate for k, rate in sorted(rates.items())}
@@ -158,8 +189,8 @@ class _Part:
         """The mean with the task's clusters and strata."""
         found = stats.estimate(
             values,
-            clusters=self._clusters if self._cluster_codes else None,
-            strata=self._strata if len(self._stratum_codes) > 1 else None,
+            clusters=self._clusters if max(self._clusters) >= 0 else None,
+            strata=self._strata if len(set(self._strata)) > 1 else None,
             bounds=self._task.bounds,
             scale=self._task.scale,
         )
