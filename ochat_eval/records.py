@@ -134,7 +134,8 @@ class Score:
     """One rule's verdict on one answer.
 
     Attributes:
-        value: 0 or 1, or a judge's rating.
+        value: 0 or 1, or a judge's rating; None where a judge's verdict cannot be read, which is
+            never counted as a score.
         detail: what else there is to say (why it failed, other metrics), JSON-serialisable.
     """
 
@@ -143,7 +144,7 @@ class Score:
     rule: Rule
     answer: str | None
     matched: bool
-    value: float
+    value: float | None
     detail: dict[str, Any] | None = None
 
     def with_detail(self, **more: Any) -> Score:
@@ -183,7 +184,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "rule": (str,),
     "answer": (str, type(None)),
     "matched": (bool,),
-    "value": (int, float),
+    "value": (int, float, type(None)),
     "detail": (dict, type(None)),
 }
 

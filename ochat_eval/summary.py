@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ochat_eval import stats
-from ochat_eval.records import RULES, Item, Response, Score
+from ochat_eval.records import RULES, Item, Response, Rule, Score
 from ochat_eval.task import Answered, Task
 
 _KS = (1, 2, 4, 5, 8, 10, 16, 32, 64, 100)
@@ -31,14 +31,15 @@ def summarise_task(
 
     Returns:
         `published` and `robust` (`score`, `n`, `stderr`, `ci95`, `unmatched`, `truncated`,
-        `empty`, `subsets`, and `pass@k` or `maj@k` for several samples), and beside them
+        `empty`, `subsets`, `pass@k` or `maj@k` for several samples, and what the task's
+        `figures` adds), and beside them
         `metric`, `asked`, `of`, `missing`, `data`, `notes`.
     """
     by_rule: dict[str, dict[str, list[Score]]] = {rule: defaultdict(list) for rule in RULES}
     for score in scores:
         by_rule[score.rule][score.id].append(score)
     whole: dict[str, Any] = {
-        rule: _rule(task, answered, by_rule[rule], subsets=True) for rule in RULES
+        rule: _rule(task, answered, by_rule[rule], rule, subsets=True) for rule in RULES
     }
     whole.update(
         metric=task.metric,
@@ -74,24 +75,35 @@ def _notes(task: Task, whole: Mapping[str, Any]) -> list[str]:
 
 
 def _rule(
-    task: Task, answered: Sequence[Answered], scores: Mapping[str, Sequence[Score]], subsets: bool
+    task: Task,
+    answered: Sequence[Answered],
+    scores: Mapping[str, Sequence[Score]],
+    rule: Rule,
+    subsets: bool,
 ) -> dict[str, Any]:
     """One rule's figures; a score of None where nothing has been judged."""
     ends = _ends([r for one in answered for r in one.responses])
     items = [one.item for one in answered if scores.get(one.item.id)]
-    if not items:
-        nothing = dict.fromkeys(("score", "stderr", "ci95", "unmatched"))
-        return {**nothing, "n": 0, **ends}
-    found = _estimate(task, items, scores, lambda s: s.value)
+    every = [s for item in items for s in scores[item.id]]
+    readable = {i.id: [s for s in scores[i.id] if s.value is not None] for i in items}
+    valued = [item for item in items if readable[item.id]]
     result: dict[str, Any] = {
-        "score": found.score,
-        "n": found.n,
-        "stderr": found.stderr,
-        "ci95": [found.lo, found.hi],
-        "unmatched": stats.mean([not s.matched for item in items for s in scores[item.id]]),
+        **dict.fromkeys(("score", "n", "stderr", "ci95")),
+        "n": 0,
+        "unmatched": stats.mean([not s.matched for s in every]) if every else None,
         **ends,
-        **_several(task, items, scores),
     }
+    if valued:
+        found = _estimate(task, valued, readable, lambda s: s.value or 0.0)
+        result |= {
+            "score": found.score,
+            "n": found.n,
+            "stderr": found.stderr,
+            "ci95": [found.lo, found.hi],
+            **_several(task, valued, readable),
+        }
+    if not items:
+        return result
     for name in task.also:
         if all(name in (s.detail or {}) for item in items for s in scores[item.id]):
             named = functools.partial(_detail, name)
@@ -100,11 +112,12 @@ def _rule(
                 "score": more.score, "n": more.n, "stderr": more.stderr, "ci95": [more.lo, more.hi]
             }  # fmt: skip
     if subsets:
+        result |= task.figures(items, scores, rule)
         by_subset: dict[str, list[Answered]] = defaultdict(list)
         for one in answered:
             by_subset[one.item.subset].append(one)
         result["subsets"] = {
-            name: _rule(task, part, scores, subsets=False) for name, part in by_subset.items()
+            name: _rule(task, part, scores, rule, subsets=False) for name, part in by_subset.items()
         }
     return result
 
@@ -147,10 +160,10 @@ def _several(task: Task, items: Sequence[Any], scores: Mapping[str, Sequence[Sco
         return {}
     ks = sorted({k for k in _KS if k <= n} | {n})
     if task.metric == "pass@1":
-        counts = [(len(scores[i.id]), sum(s.value > 0 for s in scores[i.id])) for i in items]
+        counts = [(len(scores[i.id]), sum(bool(s.value) for s in scores[i.id])) for i in items]
         rates = {k: stats.mean([stats.pass_at_k(m, c, k) for m, c in counts]) for k in ks}
         return {"pass@k": {str(k): 100 * rate for k, rate in rates.items()}}
     by_sample = [sorted(scores[item.id], key=lambda s: s.sample) for item in items]
-    drawn = [([s.answer for s in row], [s.value for s in row]) for row in by_sample]
+    drawn = [([s.answer for s in row], [s.value or 0.0 for s in row]) for row in by_sample]
     rates = {k: stats.mean([stats.maj_at_k(a, v, k) for a, v in drawn]) for k in ks}
     return {"maj@k": {str(k): 100 * rate for k, rate in rates.items()}}
