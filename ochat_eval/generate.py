@@ -24,12 +24,17 @@ Key = tuple[str, int, int]
 class Queue:
     """The requests still to be made: follow-up turns first, then the plan, in its order."""
 
-    def __init__(self, planned: Plan, seed: int, done: dict[Key, str | None]):
-        """`done` maps the keys of recorded responses to the texts that a later turn needs."""
+    def __init__(
+        self, planned: Plan, seed: int, done: dict[Key, str | None], shuffle: int | None = None
+    ):
+        """`done` maps the keys of recorded responses to the texts that a later turn needs.
+
+        `shuffle` seeds another order than the plan's; seeds of sampled answers do not change.
+        """
         self._seed = seed
         self._tasks = planned.tasks
         self._follow_ups: deque[Request] = deque()
-        self._fresh = self._from_plan(planned.items(), done)
+        self._fresh = self._from_plan(planned.items(shuffle), done)
         self._open: dict[tuple[str, int], tuple[Item, tuple[Message, ...]]] = {}
 
     def _from_plan(self, items: Iterable[Item], done: dict[Key, str | None]) -> Iterator[Request]:
@@ -96,7 +101,8 @@ def generate(config: Config, engine: Engine, planned: Plan) -> None:
             session = engine.start(work)
         try:
             with planned.manifest.timing("generate"):
-                failures = _drive(session, Queue(planned, config.seed, done), journal, missing)
+                queue = Queue(planned, config.seed, done, config.shuffle)
+                failures = _drive(session, queue, journal, missing)
         finally:
             session.close()
     finally:

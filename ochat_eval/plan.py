@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
@@ -46,9 +47,9 @@ class Plan:
     model: str
     manifest: Manifest
 
-    def items(self) -> Iterator[Item]:
-        """The planned items, read anew from disk."""
-        return store.read_records(self.run.file(store.ITEMS), Item)
+    def items(self, shuffle: int | None = None) -> Iterator[Item]:
+        """The planned items, read anew from disk; `shuffle` seeds a random order of them."""
+        return store.read_records(self.run.file(store.ITEMS), Item, shuffle)
 
     def answered(self) -> ByTask:
         """Per task, the items that have responses, in the plan's order, with them."""
@@ -90,10 +91,11 @@ def plan(config: Config, engine: Engine, overrides: list[str]) -> Plan:
     with store.writing(root):
         root.mkdir(parents=True, exist_ok=True)
     draft = root / f".plan-{os.getpid()}.jsonl"
+    wanted = store.read_ids(Path(config.ids).expanduser()) if config.ids else None
     try:
         with store.atomic(draft) as file:
             for task in tasks.values():
-                items, totals[task.name] = selected_items(task, config.seed)
+                items, totals[task.name] = selected_items(task, config.seed, wanted)
                 counts[task.name] = len(items)
                 for item in items:
                     requests += task.n * len(item.turns)

@@ -10,8 +10,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import itertools
 import json
 import os
+import random
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -116,25 +118,66 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def read_records(path: Path, cls: type[R]) -> Iterator[R]:
+def read_records(path: Path, cls: type[R], shuffle: int | None = None) -> Iterator[R]:
     """The records of a JSON lines file, one by one; blank lines are passed over.
+
+    Args:
+        shuffle: seed of a random order; None for the file's.
 
     Raises:
         UserError: the file cannot be read, or a line is no such record; names the line.
     """
+    for number, line in _lines(path) if shuffle is None else _shuffled_lines(path, shuffle):
+        if not line.isspace():
+            try:
+                yield from_json(cls, line)
+            except (ValueError, RecursionError) as e:
+                kind = cls.__name__.lower()
+                raise UserError(
+                    f"{path} line {number} is no {kind} record: {e}; mend or remove it"
+                ) from e
+
+
+def read_ids(path: Path) -> frozenset[str]:
+    """The `id` of every line of a JSON lines file.
+
+    Raises:
+        UserError: the file cannot be read, or a line has none; names the line.
+    """
+    found = set()
+    for number, line in _lines(path):
+        if not line.isspace():
+            try:
+                value = json.loads(line)
+            except (ValueError, RecursionError) as e:
+                raise UserError(f"{path} line {number} is no JSON: {e}") from e
+            if not isinstance(value, dict) or not isinstance(value.get("id"), str):
+                raise UserError(f'{path} line {number} names no item: it needs an "id"')
+            found.add(value["id"])
+    return frozenset(found)
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Numbered lines from 1; UserError for what is unreadable or no UTF-8."""
     number = 0
     try:
         with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):  # noqa: B007 (the message needs it)
-                if not line.isspace():
-                    yield from_json(cls, line)
+            for number, line in enumerate(file, 1):
+                yield number, line
     except OSError as e:
         raise UserError(f"cannot read {path}: {e.strerror}") from e
     except UnicodeDecodeError as e:
         raise UserError(f"{path} is not UTF-8 text after line {number}: {e.reason}") from e
-    except (ValueError, RecursionError) as e:
-        kind = cls.__name__.lower()
-        raise UserError(f"{path} line {number} is no {kind} record: {e}; mend or remove it") from e
+
+
+def _shuffled_lines(path: Path, seed: int) -> Iterator[tuple[int, str]]:
+    """The numbered lines of a file of our own in random order; only their places are kept."""
+    with path.open("rb") as file:
+        places = list(enumerate(itertools.accumulate(map(len, file), initial=0), 1))[:-1]
+        random.Random(seed).shuffle(places)
+        for number, start in places:
+            file.seek(start)
+            yield number, file.readline().decode()
 
 
 class Journal:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -164,16 +164,21 @@ def make_item(
     )
 
 
-def selected_items(task: Task, seed: int) -> tuple[list[Item], int]:
+def selected_items(
+    task: Task, seed: int, wanted: Collection[str] | None = None
+) -> tuple[list[Item], int]:
     """The items that a task's options ask for, in source order, and how many it has in all.
+
+    `wanted`, where given, names the ids to ask, among those of other tasks; `limit` draws from
+    these.
 
     `limit` takes a systematic sample: the items shuffled within their subsets, then every
     (N/limit)-th from a random start, so that each subset gets its share and each item the same
     chance (Cochran, Sampling Techniques, ch. 8).
 
     Raises:
-        UserError: another number of rows than the benchmark has, an unknown subset, or a limit
-            below 1.
+        UserError: another number of rows than the benchmark has, an unknown subset or id, no
+            wanted item, or a limit below 1.
     """
     items = list(task.items())
     total, expected = len(items), task.expected_items()
@@ -189,13 +194,24 @@ def selected_items(task: Task, seed: int) -> tuple[list[Item], int]:
                 f"tasks.{task.name}.subsets: {task.name} has no subset {unknown[0]!r}; "
                 f"it has {', '.join(known)}"
             )
-        wanted = set(task.subsets)
-        items = [item for item in items if item.subset in wanted]
+        items = [item for item in items if item.subset in task.subsets]
+    if wanted is not None:
+        items = _wanted(task.name, items, wanted)
     if task.limit is not None:
         if task.limit < 1:
             raise UserError(f"limit is {task.limit}; it must be at least 1")
         items = _stratified(items, task.limit, random.Random(f"{seed}/{task.name}"))
     return items, total
+
+
+def _wanted(name: str, items: list[Item], wanted: Collection[str]) -> list[Item]:
+    known = {item.id for item in items}
+    ours = [id_ for id_ in wanted if id_.partition("/")[0] == name]
+    if unknown := [id_ for id_ in ours if id_ not in known]:
+        raise UserError(f"ids: {name} as chosen has no item {unknown[0]!r}")
+    if not ours:
+        raise UserError(f"ids: the file names no item of {name}; leave {name} out of task=")
+    return [item for item in items if item.id in wanted]
 
 
 def _stratified(items: list[Item], limit: int, rng: random.Random) -> list[Item]:

@@ -23,7 +23,7 @@ class Planned:
     def __init__(self, task: Task):
         self.tasks = {task.name: task}
 
-    def items(self) -> Iterator[Item]:
+    def items(self, shuffle: int | None = None) -> Iterator[Item]:
         return self.tasks["talk"].items()
 
 
