@@ -138,6 +138,23 @@ def read_records(path: Path, cls: type[R], shuffle: int | None = None) -> Iterat
                 ) from e
 
 
+def read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The objects of a JSON lines file, each with its line number; blank lines are passed over.
+
+    Raises:
+        UserError: the file cannot be read, or a line is no JSON object; names the line.
+    """
+    for number, line in _lines(path):
+        if not line.isspace():
+            try:
+                value = json.loads(line)
+            except (ValueError, RecursionError) as e:
+                raise UserError(f"{path} line {number} is no JSON: {e}") from e
+            if not isinstance(value, dict):
+                raise UserError(f"{path} line {number} is no JSON object")
+            yield number, value
+
+
 def read_ids(path: Path) -> frozenset[str]:
     """The `id` of every line of a JSON lines file.
 
@@ -145,15 +162,10 @@ def read_ids(path: Path) -> frozenset[str]:
         UserError: the file cannot be read, or a line has none; names the line.
     """
     found = set()
-    for number, line in _lines(path):
-        if not line.isspace():
-            try:
-                value = json.loads(line)
-            except (ValueError, RecursionError) as e:
-                raise UserError(f"{path} line {number} is no JSON: {e}") from e
-            if not isinstance(value, dict) or not isinstance(value.get("id"), str):
-                raise UserError(f'{path} line {number} names no item: it needs an "id"')
-            found.add(value["id"])
+    for number, value in read_lines(path):
+        if not isinstance(value.get("id"), str):
+            raise UserError(f'{path} line {number} names no item: it needs an "id"')
+        found.add(value["id"])
     return frozenset(found)
 
 
@@ -278,18 +290,22 @@ class RunDir:
         known = self.manifest().get("identity")
         if known is None:
             return
-        old, new = dict(flat(known)), dict(flat(identity))
-        changed = [
-            f"{key}: {old.get(key, 'absent')} there, {new.get(key, 'absent')} now"
-            for key in sorted(old.keys() | new.keys())
-            if old.get(key) != new.get(key)
-        ]
-        if changed:
+        if changed := differences(known, identity):
             more = f" (and {len(changed) - 4} more)" if len(changed) > 4 else ""
             raise UserError(
                 f"the run in {self.path} did other work: {'; '.join(changed[:4])}{more}. "
                 "Choose another run=NAME, or the options that it was made with"
             )
+
+
+def differences(there: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """The leaves in which two identities differ, a phrase each: `seed: 0 there, 1 now`."""
+    old, new = dict(flat(there)), dict(flat(now))
+    return [
+        f"{key}: {old.get(key, 'absent')} there, {new.get(key, 'absent')} now"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key)
+    ]
 
 
 def flat(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
