@@ -45,8 +45,9 @@ class TaskGate:
         difference, lo, hi: score − recorded and its 90 % interval.
         margin: δ; differences within it count as none.
         psi: the recorded flip rate, a fraction; None where there are no reruns.
-        passes: the chance that a faultless rerun passes this gate.
-        detects: the true difference that fails it with 80 % chance.
+        passes: the chance that a faultless rerun passes this gate; None where no rerun flipped,
+            which for few items does not say that none ever will.
+        detects: the true difference that fails it with 80 % chance; None as `passes`.
     """
 
     task: str
@@ -106,6 +107,10 @@ def notes(run: RunResults, recorded: RunResults, rows: Sequence[TaskGate]) -> li
         found.append(
             f"part: {asked:,} of {of:,} items, {len(rows)} of {len(recorded.tasks)} benchmarks"
         )
+    known = {id_: one for task in recorded.tasks.values() for id_, one in task.outcomes.items()}
+    new = [one for task in run.tasks.values() for one in task.outcomes.values() if one.id in known]
+    same = sum(one.responses == known[one.id].responses for one in new)
+    found.append(f"{same:,} of {len(new):,} items were answered with the very same text")
     found += [f"{name} is not in the recorded run: not gated" for name in run.tasks
               if name not in recorded.tasks]  # fmt: skip
     if recorded.runs < 2:
@@ -172,8 +177,8 @@ def gate_task(
         hi=None if half is None else score + half,
         margin=margin,
         psi=rates[0] if rates else None,
-        passes=stats_gate.pass_chance(margin, noise) if rates else None,
-        detects=margin + stats.minimum_detectable_effect(noise, 0.1) if rates else None,
+        passes=stats_gate.pass_chance(margin, noise) if noise else None,
+        detects=margin + stats.minimum_detectable_effect(noise, 0.1) if noise else None,
     )
 
 

@@ -28,17 +28,21 @@ RECORDED = "recorded.json"
 VERSION = 1
 _LONGEST_ANSWER = 24
 _ABOUT = (
-    "overrides", "created", "ochat_eval", "git_revision", "python", "packages", "hardware", "times",
+    "overrides", "created", "ochat_eval", "git_revision", "python", "packages", "hardware",
 )  # fmt: skip
 
 
 # --- Where a run is -----------------------------------------------------------------------------
 
 
+def shipped(name: str = "") -> Path:
+    """A file of results/recorded as it ships with this package; the folder itself without one."""
+    return Path(str(resources.files("ochat_eval.results.recorded"))) / name
+
+
 def recorded_folders() -> list[Path]:
     """Where recorded runs are looked for: ./results/recorded, then those that ship with us."""
-    shipped = Path(str(resources.files("ochat_eval.results.recorded")))
-    return [Path("results/recorded"), shipped]
+    return [Path("results/recorded"), shipped()]
 
 
 def find(name: str, runs: Path = Path("results/runs")) -> Path:
@@ -80,6 +84,8 @@ def read_run(folder: Path) -> RunResults:
     Raises:
         UserError: the run is damaged, or has no scores yet.
     """
+    if not (folder / store.MANIFEST).exists():
+        raise UserError(f"{folder} is no run's folder: it has no {store.MANIFEST}")
     manifest = store.read_json(folder / store.MANIFEST)
     for name, stage in (store.RESPONSES, "generate"), (store.SCORES, "score"):
         if not (folder / name).exists():
