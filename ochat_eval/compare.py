@@ -82,11 +82,11 @@ def _flips(
     if not (isinstance(a, RunResults) and isinstance(b, RunResults)):
         return []
     ids = {id_ for row in rows for id_ in (*row.flips.gained, *row.flips.lost)}
-    sides = [
-        {(rule, id_): answer for rule, id_, answer in recorded.answers(name, runs, one, ids)}
+    answers = [
+        recorded.answers(recorded.find(name, runs), one, ids)
         for name, one in zip(names, (a, b), strict=True)
     ]
-    return list(show.flips(rows, *sides))
+    return list(show.flips(rows, *answers))
 
 
 def _title(a: Side, b: Side) -> str:

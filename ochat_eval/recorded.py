@@ -10,6 +10,7 @@ A recorded run is a small folder without anybody's text, fit to be kept in a rep
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -21,7 +22,8 @@ from typing import Any
 from ochat_eval import stats, store
 from ochat_eval.comparison import Outcome, RunResults, TaskResults, Verdicts, flip_rates
 from ochat_eval.config import build_tasks, load, nearest
-from ochat_eval.records import RULES, Item, Response, Score, UserError
+from ochat_eval.index import Index
+from ochat_eval.records import RULES, Item, Response, Rule, Score, UserError
 from ochat_eval.task import Task
 
 RECORDED = "recorded.json"
@@ -91,19 +93,13 @@ def read_run(folder: Path) -> RunResults:
         if not (folder / name).exists():
             raise UserError(f"{folder} has no {name} yet: run its command with stage={stage} first")
     tasks = {task.name: task for task in build_tasks(load(manifest["overrides"]))}
-    texts: dict[str, list[tuple[int, int, str, tuple[Any, ...]]]] = {}
-    for r in store.read_records(folder / store.RESPONSES, Response):
-        ends = (r.finish_reason, r.prompt_tokens, r.completion_tokens)
-        texts.setdefault(r.id, []).append((r.sample, r.turn, digest(r.text), ends))
-    scores: dict[str, list[Score]] = {}
-    for score in store.read_records(folder / store.SCORES, Score):
-        scores.setdefault(score.id, []).append(_lean(score))
     outcomes: dict[str, dict[str, Outcome]] = {name: {} for name in tasks}
-    for item in store.read_records(folder / store.ITEMS, Item):
-        task = tasks[item.task]
-        given = sorted(texts.get(item.id, ()))
-        if len(given) == task.n * len(item.turns):
-            outcomes[item.task][item.id] = _outcome(task, item, given, scores.get(item.id, []))
+    with _indexes(folder) as (responses, scores):
+        for item in store.read_records(folder / store.ITEMS, Item):
+            task, given = tasks[item.task], responses.of(item.id)
+            if len(given) == task.n * len(item.turns):
+                outcome = _outcome(task, item, given, scores.of(item.id))
+                outcomes[item.task][item.id] = outcome
     identity = manifest["identity"]
     return RunResults(
         name=folder.name,
@@ -136,25 +132,35 @@ def prompt_digest(item: Item) -> str:
     return digest(json.dumps([item.id, item.turns, item.target, item.choices]))
 
 
-def _lean(score: Score) -> Score:
-    """The score without its detail, and with a long answer replaced by its digest."""
-    answer = score.answer
-    if answer is not None and (len(answer) > _LONGEST_ANSWER or not answer.isprintable()):
-        answer = f"sha256:{digest(answer)}"
-    return dataclasses.replace(score, answer=answer, detail=None)
+@contextlib.contextmanager
+def _indexes(folder: Path) -> Iterator[tuple[Index[Response], Index[Score]]]:
+    """The responses and scores of a run by item."""
+    responses = Index(folder / store.RESPONSES, Response)
+    scores = Index(folder / store.SCORES, Score)
+    try:
+        yield responses, scores
+    finally:
+        responses.close()
+        scores.close()
 
 
-def _outcome(task: Task, item: Item, given: Sequence[Any], scores: Iterable[Score]) -> Outcome:
+def _without_text(answer: str | None) -> str | None:
+    """A short answer as it is, a long one as its digest."""
+    if answer is None or (len(answer) <= _LONGEST_ANSWER and answer.isprintable()):
+        return answer
+    return f"sha256:{digest(answer)}"
+
+
+def _outcome(task: Task, item: Item, given: Sequence[Response], scores: Sequence[Score]) -> Outcome:
     rules = {}
     for rule in RULES:
         ours = [s for s in scores if s.rule == rule]
-        ours.sort(key=lambda s: (s.sample, getattr(s, "turn", 0)))
-        judged = bool(ours) and all(s.value is not None for s in ours)
-        whole = judged and {s.sample for s in ours} == set(range(task.n))
+        judged = [s.value for s in ours if s.value is not None]
+        whole = len(judged) == len(ours) and {s.sample for s in ours} == set(range(task.n))
         rules[rule] = Verdicts(
-            answers=tuple(s.answer for s in ours),
+            answers=tuple(_without_text(s.answer) for s in ours),
             matched=tuple(s.matched for s in ours),
-            values=(stats.mean([s.value for s in ours]),) if whole else (),
+            values=(stats.mean(judged),) if whole else (),
             unmatched=(stats.mean([not s.matched for s in ours]),) if whole else (),
         )
     return Outcome(
@@ -162,8 +168,8 @@ def _outcome(task: Task, item: Item, given: Sequence[Any], scores: Iterable[Scor
         prompt=prompt_digest(item),
         cluster=digest(task.cluster(item)),
         stratum=task.stratum(item),
-        responses=tuple(text for _, _, text, _ in given),
-        ends=tuple(ends for _, _, _, ends in given),
+        responses=tuple(digest(r.text) for r in given),
+        ends=tuple((r.finish_reason, r.prompt_tokens, r.completion_tokens) for r in given),
         rules=rules,
     )
 
@@ -196,39 +202,28 @@ class Answer:
     value: float
 
 
-def answers(name: str, runs: Path, results: RunResults, ids: Iterable[str]) -> Iterator[Any]:
-    """For each rule and id, `(rule, id, Answer)`: with its texts where the run's folder has them.
+def answers(
+    folder: Path, results: RunResults, ids: Iterable[str]
+) -> dict[tuple[Rule, str], Answer]:
+    """The named items' answers by rule and id: with their texts where the folder has them.
 
     Args:
-        name, runs: as given to `read`, which returned `results`.
+        folder: of the run or recorded run that `results` was read from.
+        ids: judged items of it.
     """
-    wanted = set(ids)
-    folder = find(name, runs)
-    texts: dict[str, list[tuple[int, int, str]]] = {}
-    full: dict[tuple[str, str], list[tuple[int, int, str | None]]] = {}
-    if not (folder / RECORDED).exists():
-        for r in store.read_records(folder / store.RESPONSES, Response):
-            if r.id in wanted:
-                texts.setdefault(r.id, []).append((r.sample, r.turn, r.text))
-        for s in store.read_records(folder / store.SCORES, Score):
-            if s.id in wanted:
-                key = (s.rule, s.id)
-                full.setdefault(key, []).append((s.sample, getattr(s, "turn", 0), s.answer))
-    for task in results.tasks.values():
-        for id_, one in task.outcomes.items():
-            for rule, verdicts in one.rules.items():
-                if id_ in wanted and verdicts.values:
-                    read_as = sorted(full.get((rule, id_), ()), key=lambda x: x[:2])
-                    written = sorted(texts.get(id_, ()))
-                    yield (
-                        rule,
-                        id_,
-                        Answer(
-                            texts=tuple(x[2] for x in written) if written else None,
-                            answers=tuple(x[2] for x in read_as) if read_as else verdicts.answers,
-                            value=verdicts.values[0],
-                        ),
-                    )
+    outcomes = {i: o for task in results.tasks.values() for i, o in task.outcomes.items()}
+    found: dict[tuple[Rule, str], Answer] = {}
+    with contextlib.ExitStack() as stack:
+        recorded = (folder / RECORDED).exists()
+        indexes = None if recorded else stack.enter_context(_indexes(folder))
+        for id_ in ids:
+            texts = tuple(r.text for r in indexes[0].of(id_)) if indexes else None
+            scores = indexes[1].of(id_) if indexes else []
+            for rule, verdicts in outcomes[id_].rules.items():
+                read_as = tuple(s.answer for s in scores if s.rule == rule)
+                value = verdicts.values[0]
+                found[rule, id_] = Answer(texts, read_as if indexes else verdicts.answers, value)
+    return found
 
 
 # --- A recorded run -----------------------------------------------------------------------------

@@ -10,13 +10,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import itertools
 import json
 import os
-import random
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, TextIO
 
 from ochat_eval.records import Item, R, Response, Score, UserError, from_json, to_json
 
@@ -29,6 +28,9 @@ MANIFEST = "manifest.json"
 CONFIG = "config.yaml"
 TABLE = "table.md"
 REPORT = "report.html"
+
+Span = tuple[int, int]
+"""`[start, end)` in a file, in bytes."""
 
 
 @contextlib.contextmanager
@@ -55,7 +57,7 @@ def writing(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def atomic(path: Path) -> Iterator[IO[str]]:
+def atomic(path: Path) -> Iterator[TextIO]:
     """A text file that appears under its name only when whole and on disk.
 
     Raises:
@@ -78,7 +80,7 @@ def write_records(path: Path, records: Iterable[Item | Response | Score]) -> Non
     """Writes records as JSON lines, atomically."""
     with atomic(path) as file:
         for record in records:
-            file.write(to_json(record) + "\n")
+            file.buffer.write(to_json(record) + b"\n")
 
 
 def write_lines(path: Path, values: Iterable[Mapping[str, Any]]) -> None:
@@ -118,24 +120,39 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def read_records(path: Path, cls: type[R], shuffle: int | None = None) -> Iterator[R]:
+def read_records(path: Path, cls: type[R], span: Span | None = None) -> Iterator[R]:
     """The records of a JSON lines file, one by one; blank lines are passed over.
 
     Args:
-        shuffle: seed of a random order; None for the file's.
+        span: read only these bytes, from the first of a line to the end of one.
 
     Raises:
         UserError: the file cannot be read, or a line is no such record; names the line.
     """
-    for number, line in _lines(path) if shuffle is None else _shuffled_lines(path, shuffle):
-        if not line.isspace():
-            try:
-                yield from_json(cls, line)
-            except (ValueError, RecursionError) as e:
-                kind = cls.__name__.lower()
-                raise UserError(
-                    f"{path} line {number} is no {kind} record: {e}; mend or remove it"
-                ) from e
+    for _, record in placed_records(path, cls, span):
+        yield record
+
+
+def placed_records(path: Path, cls: type[R], span: Span | None = None) -> Iterator[tuple[Span, R]]:
+    """As `read_records`, each with the bytes that it takes in the file."""
+    number, (start, stop) = 0, span or (0, sys.maxsize)
+    try:
+        with path.open("rb") as file:
+            file.seek(start)
+            for number, line in enumerate(file, 1):  # noqa: B007 (the message needs it)
+                if start >= stop:
+                    return
+                end = start + len(line)
+                if not line.isspace():
+                    yield (start, end), from_json(cls, line)
+                start = end
+    except OSError as e:
+        raise UserError(f"cannot read {path}: {e.strerror}") from e
+    except UnicodeDecodeError as e:
+        raise UserError(f"{path} line {number} is not UTF-8 text: {e.reason}") from e
+    except (ValueError, RecursionError) as e:
+        kind = cls.__name__.lower()
+        raise UserError(f"{path} line {number} is no {kind} record: {e}; mend or remove it") from e
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -144,15 +161,19 @@ def read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     Raises:
         UserError: the file cannot be read, or a line is no JSON object; names the line.
     """
-    for number, line in _lines(path):
-        if not line.isspace():
-            try:
-                value = json.loads(line)
-            except (ValueError, RecursionError) as e:
-                raise UserError(f"{path} line {number} is no JSON: {e}") from e
-            if not isinstance(value, dict):
-                raise UserError(f"{path} line {number} is no JSON object")
-            yield number, value
+    number = 0
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if not line.isspace():
+                    value = json.loads(line)
+                    if not isinstance(value, dict):
+                        raise ValueError(f"it holds {type(value).__name__}")
+                    yield number, value
+    except OSError as e:
+        raise UserError(f"cannot read {path}: {e.strerror}") from e
+    except (ValueError, RecursionError) as e:
+        raise UserError(f"{path} line {number} is no JSON object: {e}") from e
 
 
 def read_ids(path: Path) -> frozenset[str]:
@@ -167,29 +188,6 @@ def read_ids(path: Path) -> frozenset[str]:
             raise UserError(f'{path} line {number} names no item: it needs an "id"')
         found.add(value["id"])
     return frozenset(found)
-
-
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Numbered lines from 1; UserError for what is unreadable or no UTF-8."""
-    number = 0
-    try:
-        with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
-                yield number, line
-    except OSError as e:
-        raise UserError(f"cannot read {path}: {e.strerror}") from e
-    except UnicodeDecodeError as e:
-        raise UserError(f"{path} is not UTF-8 text after line {number}: {e.reason}") from e
-
-
-def _shuffled_lines(path: Path, seed: int) -> Iterator[tuple[int, str]]:
-    """The numbered lines of a file of our own in random order; only their places are kept."""
-    with path.open("rb") as file:
-        places = list(enumerate(itertools.accumulate(map(len, file), initial=0), 1))[:-1]
-        random.Random(seed).shuffle(places)
-        for number, start in places:
-            file.seek(start)
-            yield number, file.readline().decode()
 
 
 class Journal:
@@ -230,7 +228,7 @@ class Journal:
         Raises:
             UserError: the disk refused; the file ends with the last whole line before the call.
         """
-        data = "".join(to_json(r) + "\n" for r in responses).encode()
+        data = b"".join(to_json(r) + b"\n" for r in responses)
         with writing(self.path):
             try:
                 view = memoryview(data)

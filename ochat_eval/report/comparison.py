@@ -40,14 +40,14 @@ class Flip:
 
 def flips(
     rows: Sequence[TaskComparison],
-    a: Mapping[tuple[str, str], Answer],
-    b: Mapping[tuple[str, str], Answer],
+    a: Mapping[tuple[Rule, str], Answer],
+    b: Mapping[tuple[Rule, str], Answer],
 ) -> Iterator[Flip]:
     """Every flip of a comparison; `a` and `b` hold the answers by rule and id."""
     for row in rows:
         for change, ids in ("lost", row.flips.lost), ("gained", row.flips.gained):
             for id_ in ids:
-                key = (row.rule, id_)
+                key = row.rule, id_
                 yield Flip(id_, row.task, row.rule, change, a[key], b[key])
 
 
