@@ -221,8 +221,9 @@ def answers(
             scores = indexes[1].of(id_) if indexes else []
             for rule, verdicts in outcomes[id_].rules.items():
                 read_as = tuple(s.answer for s in scores if s.rule == rule)
-                value = verdicts.values[0]
-                found[rule, id_] = Answer(texts, read_as if indexes else verdicts.answers, value)
+                if verdicts.values:
+                    read_as = read_as if indexes else verdicts.answers
+                    found[rule, id_] = Answer(texts, read_as, verdicts.values[0])
     return found
 
 
