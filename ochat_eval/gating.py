@@ -7,7 +7,6 @@ is the best). The formulas are in `stats` and `stats_gate`.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -310,7 +309,7 @@ def gate_figure(task: TaskResults, figure: Figure, psi: float, setting: Setting)
         {k: v for k, v in options.items() if k in setting.options},
     ):
         refused = f"not the published setting: {changed[0]}"
-    elif prompts_digest(task) != setting.prompts:
+    elif prompts_digest({i: o.prompt for i, o in task.outcomes.items()}) != setting.prompts:
         refused = "the prompts are not the published ones"
     elif any(not one.rules["published"].values for one in task.outcomes.values()):
         refused = "not all of it is judged"
@@ -336,12 +335,7 @@ def gate_figure(task: TaskResults, figure: Figure, psi: float, setting: Setting)
     )
 
 
-def prompts_digest(task: TaskResults) -> str:
-    """One digest over all prompts of a benchmark, whatever their order."""
-    lines = sorted(f"{one.id} {one.prompt}\n" for one in task.outcomes.values())
+def prompts_digest(prompts: Mapping[str, str]) -> str:
+    """One digest over a benchmark's prompts (id → `Outcome.prompt`), whatever their order."""
+    lines = (f"{id_} {prompt}\n" for id_, prompt in sorted(prompts.items()))
     return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def as_json(row: TaskGate) -> dict[str, Any]:
-    """The verdict as plain values."""
-    return dataclasses.asdict(row)

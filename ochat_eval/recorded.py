@@ -240,7 +240,7 @@ def combined(runs: Sequence[RunResults]) -> RunResults:
     """
     first = runs[0]
     for rerun in runs[1:]:
-        changed = store.differences(first.identity, rerun.identity)
+        changed = store.differences(*(_work(run.identity) for run in (first, rerun)))
         if changed:
             raise UserError(
                 f"{rerun.name} is no rerun of {first.name}, it did other work: {changed[0]}"
@@ -261,6 +261,11 @@ def combined(runs: Sequence[RunResults]) -> RunResults:
     if not tasks:
         raise UserError(f"{first.name}: nothing in it is judged, so there is nothing to record")
     return dataclasses.replace(first, tasks=tasks, runs=len(runs))
+
+
+def _work(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """What reruns must share: not the file of answers, where they were replayed."""
+    return {key: value for key, value in identity.items() if key != "replay"}
 
 
 def _must_be_whole(run: str, task: TaskResults) -> None:
