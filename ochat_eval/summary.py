@@ -33,14 +33,18 @@ def summarise_task(task: Task, judged: Iterable[Judged], asked: int, of: int) ->
 
     Returns:
         `published` and `robust` (`score`, `n`, `stderr`, `ci95`, `unmatched`, `truncated`,
-        `empty`, `subsets`, and `pass@k` or `maj@k` for several samples), and beside them
-        `metric`, `asked`, `of`, `missing`, `data`, `notes`.
+        `empty`, `subsets`, `pass@k` or `maj@k` for several samples, and what the task's
+        `figures` adds), and beside them `metric`, `asked`, `of`, `missing`, `data`, `notes`.
     """
     codes = _Codes()
     subsets: dict[str, dict[Rule, _Part]] = {}
+    # Only for a task that has figures of its own: they take all its items and scores.
+    kept: list[Judged] | None = [] if type(task).figures is not Task.figures else None
     answered = unjudged = 0
     for one, scores in judged:
         answered += 1
+        if kept is not None and scores:
+            kept.append((one, scores))
         unjudged += not scores
         if one.item.subset not in subsets:
             subsets[one.item.subset] = {rule: _Part(task, codes) for rule in RULES}
@@ -52,8 +56,10 @@ def summarise_task(task: Task, judged: Iterable[Judged], asked: int, of: int) ->
         total = _Part(task, codes)
         for part in parts.values():
             total.merge(part)
+        more = _own_figures(task, kept, rule) if kept else {}
         whole[rule] = {
             **total.figures(),
+            **more,
             "subsets": {name: part.figures() for name, part in parts.items()},
         }
     whole.update(
@@ -67,6 +73,11 @@ def summarise_task(task: Task, judged: Iterable[Judged], asked: int, of: int) ->
     )
     whole["notes"] = _notes(task, whole, unjudged)
     return whole
+
+
+def _own_figures(task: Task, judged: Sequence[Judged], rule: Rule) -> dict[str, Any]:
+    scores = {one.item.id: [s for s in every if s.rule == rule] for one, every in judged}
+    return task.figures([one.item for one, _ in judged], scores, rule)
 
 
 def _notes(task: Task, whole: Mapping[str, Any], unjudged: int) -> list[str]:
@@ -83,6 +94,8 @@ def _notes(task: Task, whole: Mapping[str, Any], unjudged: int) -> list[str]:
     rule = whole["published"]
     if unjudged:
         notes.append(f"{unjudged:,} not judged")
+    if unread := rule.get("unread"):
+        notes.append(f"{unread:,} unread")
     for name in ("truncated", "empty"):
         if (rule[name] or 0) > 0.01:
             notes.append(f"{rule[name]:.1%} {name}")

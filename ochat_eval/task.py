@@ -125,6 +125,22 @@ class Task:
                     )
                     yield score_of(response, rule, reading, value)
 
+    def figures(
+        self, items: Sequence[Item], scores: Mapping[str, Sequence[Score]], rule: Rule
+    ) -> dict[str, Any]:
+        """More figures of one rule than the mean, which summary.json has beside it.
+
+        Args:
+            items: those that have scores, in the plan's order.
+            scores: by item id, the rule's scores of its answers.
+
+        Returns:
+            By name, anything that is JSON. What is a mapping with `score` (in the figure's own
+            unit; None where the data cannot tell) and `ci95` stands in the table's note too.
+        """
+        del items, scores, rule
+        return {}
+
     def sampling(self, item: Item) -> Sampling:
         """How an item's answers are drawn; the seed is set per request."""
         del item
