@@ -78,6 +78,8 @@ class Config:
     limit: int | None = None
     max_tokens: int | None = None
     seed: int = 0
+    ids: str | None = None
+    shuffle: int | None = None
     data: Data = Data.full
     sandbox: Sandbox = Sandbox.bwrap
     workers: int | None = None

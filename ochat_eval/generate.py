@@ -27,12 +27,14 @@ Done = Callable[[str], Sequence[Response]]
 class Queue:
     """The requests still to be made: follow-up turns first, then the plan, in its order."""
 
-    def __init__(self, planned: Plan, seed: int, done: Done):
-        """`done` gives an item's recorded responses."""
+    def __init__(self, planned: Plan, seed: int, done: Done, shuffle: int | None = None):
+        """`done` gives an item's recorded responses; `shuffle` seeds another order."""
         self._seed = seed
         self._tasks = planned.tasks
         self._follow_ups: deque[Request] = deque()
-        self._fresh = self._from_plan(planned.items(), done)
+        self._fresh = self._from_plan(
+            planned.items() if shuffle is None else planned.shuffled(shuffle), done
+        )
         self._open: dict[tuple[str, int], tuple[Item, tuple[Message, ...]]] = {}
 
     def _from_plan(self, items: Iterable[Item], done: Done) -> Iterator[Request]:
@@ -100,7 +102,8 @@ def generate(config: Config, engine: Engine, planned: Plan) -> None:
         try:
             with planned.manifest.timing("generate"):
                 done = known.of if known else _nothing
-                failures = drive(session, Queue(planned, config.seed, done), journal, missing)
+                queue = Queue(planned, config.seed, done, config.shuffle)
+                failures = drive(session, queue, journal, missing)
         finally:
             session.close()
     finally:

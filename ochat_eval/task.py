@@ -212,14 +212,22 @@ class Selection:
     (N/limit)-th from a random start, so that each subset gets its share and each item the same
     chance (Cochran, Sampling Techniques, ch. 8).
 
+    `ids`, where given, names the items to ask, among those of other tasks; `limit` draws from
+    these.
+
     Attributes:
         total: how many items the task has in all; known once the items have been gone through.
     """
 
-    def __init__(self, task: Task, seed: int):
-        """Raises UserError for a limit below 1."""
+    def __init__(self, task: Task, seed: int, ids: Iterable[str] | None = None):
+        """Raises UserError for a limit below 1, and where `ids` has none of the task's."""
         self.total = 0
         self._task = task
+        self._ids = None if ids is None else {i for i in ids if i.partition("/")[0] == task.name}
+        if self._ids is not None and not self._ids:
+            raise UserError(
+                f"ids: the file names no item of {task.name}; leave {task.name} out of task="
+            )
         self._seed = seed
         if task.limit is not None and task.limit < 1:
             raise UserError(f"limit is {task.limit}; it must be at least 1")
@@ -228,7 +236,7 @@ class Selection:
         """Goes through the items; with a limit the task's data is read twice.
 
         Raises:
-            UserError: another number of rows than the benchmark has, or an unknown subset.
+            UserError: another number of rows than the benchmark has, an unknown subset or id.
         """
         task = self._task
         if task.limit is None:
@@ -241,14 +249,17 @@ class Selection:
         yield from (item for place, item in enumerate(self._wanted()) if place in chosen)
 
     def _wanted(self) -> Iterator[Item]:
-        """The items of the subsets asked for; checks at the end that all were there."""
+        """The items of the subsets and ids asked for; checks at the end that all were there."""
         task, subsets, total = self._task, dict.fromkeys(self._task.subsets or ()), 0
         known: dict[str, None] = {}
+        missing = set(self._ids or ())
         for item in task.items():
             total += 1
             known[item.subset] = None
             if task.subsets is None or item.subset in subsets:
-                yield item
+                missing.discard(item.id)
+                if self._ids is None or item.id in self._ids:
+                    yield item
         self.total, expected = total, task.expected_items()
         if expected is not None and total != expected:
             raise UserError(
@@ -260,6 +271,8 @@ class Selection:
                 f"tasks.{task.name}.subsets: {task.name} has no subset {unknown[0]!r}; "
                 f"it has {', '.join(known)}"
             )
+        if missing:
+            raise UserError(f"ids: {task.name} as chosen has no item {min(missing)!r}")
 
 
 def _stratified(
