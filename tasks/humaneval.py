@@ -47,6 +47,7 @@ class HumanEval(Task):
     """
 
     metric: ClassVar[str] = "pass@1"
+    scored_by_workers: ClassVar[bool] = True
     also: ClassVar[tuple[str, ...]] = ("plus",)
 
     condition: str | None = "GPT4 Correct"

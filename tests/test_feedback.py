@@ -14,7 +14,7 @@ from ochat_eval.tasks.feedback import Feedback
 
 from ochat_eval import feedback
 from ochat_eval.records import RULES, UserError
-from ochat_eval.task import selected_items
+from ochat_eval.task import Selection
 from tests.conftest import CHECKOUT, lines
 
 CASES = [
@@ -164,7 +164,7 @@ def test_a_file_that_holds_no_rows_is_one_line(tmp_path, content, complaint):
 
 def test_without_a_file_it_says_how_to_name_one():
     with pytest.raises(UserError, match=r"tasks\.feedback\.file=ROWS\.jsonl .*or take data=sample"):
-        selected_items(Feedback(name="feedback", data="full"), 0)
+        list(Selection(Feedback(name="feedback", data="full"), 0))
 
 
 def test_the_known_score_and_an_empty_response_are_fine(tmp_path):

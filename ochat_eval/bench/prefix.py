@@ -68,6 +68,7 @@ def _orders(pairs: int, arguments: list[str]) -> tuple[int, int, Seconds]:
             made = planned(config, engine, folder, f"pair{pair}{shuffled}", shuffled)
             return timed(config, engine, made)
 
+        run(0, False)  # warms up what the first run of a process must
         found = in_turn(
             {"grouped": lambda pair: run(pair, False), "shuffled": lambda pair: run(pair, True)},
             pairs,

@@ -49,8 +49,7 @@ def options(names: Sequence[str], requests: int, *more: str) -> list[str]:
     tasks = build_tasks(load([f"task=[{','.join(names)}]", data]))
     counts = {task.name: len(list(task.items())) for task in tasks}
     several = [f"tasks.{k}.n={math.ceil(requests / n)}" for k, n in counts.items() if n < requests]
-    chosen = [f"task=[{','.join(names)}]", data, f"limit={requests}", *several, *more]
-    return chosen
+    return [f"task=[{','.join(names)}]", data, f"limit={requests}", *several, *more]
 
 
 def planned(
