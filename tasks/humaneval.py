@@ -79,6 +79,12 @@ class HumanEval(Task):
             )
             yield make_item(self, "main", index, prompt, f"check({row['entry_point']})")
 
+    def code_problems(self) -> dict[str, tuple[str, str]]:
+        return {
+            f"{self.name}/main/{index}": (row["task_id"], row["prompt"])
+            for index, row in enumerate(self._rows())
+        }
+
     def check_scoring(self, options: ScoringOptions) -> None:
         check_available(options.sandbox)
         if self.plus and not isinstance(self._source(), EvalPlusSource):
