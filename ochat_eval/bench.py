@@ -30,7 +30,7 @@ from ochat_eval.progress import say
 from ochat_eval.records import Item, Response, UserError
 from ochat_eval.sources import data_root
 from ochat_eval.store import read_json, write_lines, write_records, write_text
-from ochat_eval.task import Task, selected_items
+from ochat_eval.task import Selection, Task
 
 LM_EVAL = "0.4.13"
 """The version of lm-eval that ours is compared with."""
@@ -154,7 +154,7 @@ def workload(names: Sequence[str], folder: Path) -> Workload:
     data = "full" if data_root() else "sample"
     options = [f"task=[{','.join(names)}]", f"data={data}", "model=openchat_3.5_0106"]
     tasks = build_tasks(load(options))
-    items = {task.name: selected_items(task, 0)[0] for task in tasks}
+    items = {task.name: list(Selection(task, 0)) for task in tasks}
     answers = folder / "answers.jsonl"
     asked = [every for name, every in items.items() if name not in CODE]
     write_records(answers, (answer for every in asked for answer in made_up_answers(every)))

@@ -12,9 +12,10 @@ import errno
 import fcntl
 import json
 import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, TextIO
 
 from ochat_eval.records import Item, R, Response, Score, UserError, from_json, to_json
 
@@ -27,6 +28,9 @@ MANIFEST = "manifest.json"
 CONFIG = "config.yaml"
 TABLE = "table.md"
 REPORT = "report.html"
+
+Span = tuple[int, int]
+"""`[start, end)` in a file, in bytes."""
 
 
 @contextlib.contextmanager
@@ -53,7 +57,7 @@ def writing(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def atomic(path: Path) -> Iterator[IO[str]]:
+def atomic(path: Path) -> Iterator[TextIO]:
     """A text file that appears under its name only when whole and on disk.
 
     Raises:
@@ -76,7 +80,7 @@ def write_records(path: Path, records: Iterable[Item | Response | Score]) -> Non
     """Writes records as JSON lines, atomically."""
     with atomic(path) as file:
         for record in records:
-            file.write(to_json(record) + "\n")
+            file.buffer.write(to_json(record) + b"\n")
 
 
 def write_lines(path: Path, values: Iterable[Mapping[str, Any]]) -> None:
@@ -116,22 +120,36 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def read_records(path: Path, cls: type[R]) -> Iterator[R]:
+def read_records(path: Path, cls: type[R], span: Span | None = None) -> Iterator[R]:
     """The records of a JSON lines file, one by one; blank lines are passed over.
+
+    Args:
+        span: read only these bytes, from the first of a line to the end of one.
 
     Raises:
         UserError: the file cannot be read, or a line is no such record; names the line.
     """
-    number = 0
+    for _, record in placed_records(path, cls, span):
+        yield record
+
+
+def placed_records(path: Path, cls: type[R], span: Span | None = None) -> Iterator[tuple[Span, R]]:
+    """As `read_records`, each with the bytes that it takes in the file."""
+    number, (start, stop) = 0, span or (0, sys.maxsize)
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open("rb") as file:
+            file.seek(start)
             for number, line in enumerate(file, 1):  # noqa: B007 (the message needs it)
+                if start >= stop:
+                    return
+                end = start + len(line)
                 if not line.isspace():
-                    yield from_json(cls, line)
+                    yield (start, end), from_json(cls, line)
+                start = end
     except OSError as e:
         raise UserError(f"cannot read {path}: {e.strerror}") from e
     except UnicodeDecodeError as e:
-        raise UserError(f"{path} is not UTF-8 text after line {number}: {e.reason}") from e
+        raise UserError(f"{path} line {number} is not UTF-8 text: {e.reason}") from e
     except (ValueError, RecursionError) as e:
         kind = cls.__name__.lower()
         raise UserError(f"{path} line {number} is no {kind} record: {e}; mend or remove it") from e
@@ -175,7 +193,7 @@ class Journal:
         Raises:
             UserError: the disk refused; the file ends with the last whole line before the call.
         """
-        data = "".join(to_json(r) + "\n" for r in responses).encode()
+        data = b"".join(to_json(r) + b"\n" for r in responses)
         with writing(self.path):
             try:
                 view = memoryview(data)

@@ -10,7 +10,7 @@ import pytest
 from ochat_eval import bench
 from ochat_eval.config import build_tasks, load
 from ochat_eval.records import UserError
-from ochat_eval.task import Answered, ScoringOptions, selected_items
+from ochat_eval.task import Answered, ScoringOptions, Selection
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +50,7 @@ def test_a_command_runs_in_its_folder_and_environment(tmp_path):
 @pytest.mark.parametrize("name", ["mmlu", "gsm8k", "bbh_mc", "bbh_cot", "agieval", "truthfulqa"])
 def test_every_second_made_up_answer_states_the_target(name):
     [task] = build_tasks(load([f"task={name}", "data=sample"]))
-    items, _ = selected_items(task, 0)
+    items = list(Selection(task, 0))
     answers = list(bench.made_up_answers(items))
     assert [a.id for a in answers] == [i.id for i in items]
     assert all(500 < len(a.text) < 1200 for a in answers)
@@ -64,7 +64,7 @@ def test_every_second_made_up_answer_states_the_target(name):
 
 def test_every_turn_is_answered_and_code_is_not(tmp_path):
     work = bench.workload(["mt_bench", "humaneval"], tmp_path)
-    questions, problems = (selected_items(task, 0)[0] for task in work.tasks)
+    questions, problems = (list(Selection(task, 0)) for task in work.tasks)
     assert (work.items, work.unanswered) == (len(questions) + len(problems), len(problems))
     lines = (tmp_path / "answers.jsonl").read_text().splitlines()
     assert len(lines) == sum(len(q.turns) for q in questions) == 2 * len(questions)

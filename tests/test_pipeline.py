@@ -52,7 +52,16 @@ def test_a_replayed_run_has_every_file_and_both_rules(cli, tmp_path):
     assert set(items[0]) == {
         "id", "task", "subset", "index", "turns", "target", "choices", "condition",
     }  # fmt: skip
-    assert set(scores[0]) == {"id", "sample", "rule", "answer", "matched", "value", "detail"}
+    assert set(scores[0]) == {
+        "id",
+        "sample",
+        "turn",
+        "rule",
+        "answer",
+        "matched",
+        "value",
+        "detail",
+    }
     gsm8k = summary_of(tmp_path)["gsm8k"]
     # Wrong: 41, empty, no idea. As text `1,500` and `-8` can never be right either.
     assert gsm8k["published"]["score"] == pytest.approx(100 * 7 / 12)
@@ -170,10 +179,10 @@ def test_samples_per_item_and_truncation_are_counted(cli, tmp_path):
     ("content", "complaint"),
     [
         ('{"id": "gsm8k/main/0", "text": "1"}\n{"id": "gsm8k/main/99", "text": "1"}\n',
-         "responses to items that this run does not ask, the first to 'gsm8k/main/99'"),
+         "answers 1 items that this run does not ask, the first 'gsm8k/main/99'"),
         ('{"id": "gsm8k/main/0", "text": "1"}\nnonsense\n', "a.jsonl line 2 is no response record"),
         ('{"id": "gsm8k/main/0"}\n', "a.jsonl line 1 is no response record"),
-        ('{"id": "gsm8k/main/0", "text": "1"}\n' * 2, "answers gsm8k/main/0 sample 0 turn 0 twice"),
+        ('{"id": "gsm8k/main/0", "text": "1"}\n' * 2, "two responses of 'gsm8k/main/0', sample 0 turn 0"),
     ],
 )  # fmt: skip
 def test_a_bad_replay_file_is_one_line_and_leaves_no_response(cli, tmp_path, content, complaint):

@@ -13,6 +13,7 @@ Both raise UserError for a file that is not of the format, with the number of th
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from ochat_eval import store
+from ochat_eval.index import Index
 from ochat_eval.records import Item, Response, Score, UserError
 from ochat_eval.task import Task
 
@@ -39,6 +41,21 @@ FORMATS = {
         "ochat_eval.exchange.evalplus",
         ("import", "export"),
         "samples.jsonl of EvalPlus: task_id with solution or completion",
+    ),
+    "openchat": Format(
+        "ochat_eval.exchange.openchat",
+        ("import",),
+        "eval_results JSON of openchat's ochat.evaluation.run_eval",
+    ),
+    "lm_eval": Format(
+        "ochat_eval.exchange.lm_eval",
+        ("import",),
+        "samples_*.jsonl of lm-eval --log_samples, for tasks that generate text",
+    ),
+    "parquet": Format(
+        "ochat_eval.exchange.parquet",
+        ("export",),
+        "a row per response and rule: item, response, score; for pandas",
     ),
 }
 """Every format by name."""
@@ -96,19 +113,21 @@ class Recorded:
         """Its items, read from disk one by one."""
         return store.read_records(self.path / store.ITEMS, Item)
 
-    def responses(self) -> Iterator[Response]:
-        """Its responses, read from disk one by one, in the order in which they came."""
-        return store.read_records(self.path / store.RESPONSES, Response)
-
-    def scores(self) -> Iterator[Score]:
-        """Its scores, read from disk one by one, in no order.
+    def judged(self) -> Iterator[tuple[Item, list[Response], list[Score]]]:
+        """Its items, each with its responses and with both rules' scores of them.
 
         Raises:
-            UserError: it has none yet.
+            UserError: it has no responses or no scores yet.
         """
-        if not (self.path / store.SCORES).exists():
-            raise UserError(f"{self.path} has no scores yet: run stage=score first")
-        return store.read_records(self.path / store.SCORES, Score)
+        for name, stage in ((store.RESPONSES, "generate"), (store.SCORES, "score")):
+            if not (self.path / name).exists():
+                raise UserError(f"{self.path} has no {name} yet: run stage={stage} first")
+        with (
+            contextlib.closing(Index(self.path / store.RESPONSES, Response)) as responses,
+            contextlib.closing(Index(self.path / store.SCORES, Score)) as scores,
+        ):
+            for item in self.items():
+                yield item, responses.of(item.id), scores.of(item.id)
 
 
 def tasks(overrides: Sequence[str]) -> dict[str, Task]:

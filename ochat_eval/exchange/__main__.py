@@ -14,7 +14,7 @@ from tqdm import tqdm
 from ochat_eval import store
 from ochat_eval.exchange import FORMATS, Asked, Note, Recorded, tasks
 from ochat_eval.records import RULES, Item, Response, UserError
-from ochat_eval.task import selected_items
+from ochat_eval.task import Selection
 
 EPILOG = """\
 formats:
@@ -101,7 +101,7 @@ def _asked(args: argparse.Namespace) -> Asked:
 
     seed = load(overrides).seed
     chosen = tasks(overrides).values()
-    return Asked([item for task in chosen for item in selected_items(task, seed)[0]], overrides)
+    return Asked([item for task in chosen for item in Selection(task, seed)], overrides)
 
 
 def import_file(module: Any, path: Path, asked: Asked, output: Path) -> list[str]:

@@ -53,26 +53,23 @@ def write(run: Recorded, path: Path, rule: Rule | None) -> Iterator[Note]:
     problems: dict[str, tuple[str, str]] = {}
     for task in run.tasks.values():
         problems.update(task.code_problems())
-    scores = {
-        (score.id, score.sample): score
-        for score in run.scores()
-        if score.rule == chosen and score.id in problems
-    }
-    order = {item.id: place for place, item in enumerate(run.items())}
-    answers = sorted(
-        (one for one in run.responses() if one.id in problems),
-        key=lambda one: (order[one.id], one.sample),
-    )
-    if not answers:
-        raise UserError(f"{run.path} has no answers that are code")
+    if not problems:
+        raise UserError(f"{run.path} has no task whose answers are code")
+    unanswered = dict(problems)
     with store.atomic(path) as file:
-        for one in answers:
-            score = scores.get((one.id, one.sample))
-            if score is None:
-                raise UserError(f"{one.id} has no score yet: run stage=score first")
-            if not score.matched:
-                yield Note(f"answers without a program that the {chosen} rule finds", one.id)
-            program = one.text if score.answer is None else score.answer
-            file.write(json.dumps({"task_id": problems[one.id][0], "solution": program}) + "\n")
-    for item_id in problems.keys() - {one.id for one in answers}:
-        yield Note("problems have no answer, and evalplus.evaluate wants all", problems[item_id][0])
+        for item, responses, scores in run.judged():
+            if item.id not in problems:
+                continue
+            by_sample = {score.sample: score for score in scores if score.rule == chosen}
+            for one in responses:
+                score = by_sample.get(one.sample)
+                if score is None:
+                    raise UserError(f"{one.id} has no score yet: run stage=score first")
+                if not score.matched:
+                    yield Note(f"answers without a program that the {chosen} rule finds", one.id)
+                program = one.text if score.answer is None else score.answer
+                line = {"task_id": problems[item.id][0], "solution": program}
+                file.write(json.dumps(line) + "\n")
+                unanswered.pop(item.id, None)
+    for name, _ in unanswered.values():
+        yield Note("problems without an answer; evalplus.evaluate wants all", name)
