@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
+import random
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
@@ -52,6 +54,14 @@ class Plan:
         span = None if task is None else self.spans[task]
         return store.read_records(self.run.file(store.ITEMS), Item, span)
 
+    def shuffled(self, seed: int) -> Iterator[Item]:
+        """The planned items in a random order; only their places are kept in memory."""
+        path = self.run.file(store.ITEMS)
+        places = [place for place, _ in store.placed_records(path, Item)]
+        random.Random(seed).shuffle(places)
+        for place in places:
+            yield from store.read_records(path, Item, place)
+
     def answered(self, task: str, responses: Index[Response]) -> Iterator[Answered]:
         """A task's items that have responses, in the plan's order, with them."""
         for item in self.items(task):
@@ -85,11 +95,12 @@ def plan(config: Config, engine: Engine, overrides: list[str]) -> Plan:
     with store.writing(root):
         root.mkdir(parents=True, exist_ok=True)
     draft = root / f".plan-{os.getpid()}.jsonl"
+    ids = store.read_ids(Path(config.ids).expanduser()) if config.ids else None
     try:
         with store.atomic(draft) as file:
             for task in tasks.values():
                 counts[task.name], start = 0, place
-                selection = Selection(task, config.seed)
+                selection = Selection(task, config.seed, ids)
                 for item in selection:
                     counts[task.name] += 1
                     requests += task.n * len(item.turns)

@@ -23,6 +23,9 @@ ITEMS = "items.jsonl"
 RESPONSES = "responses.jsonl"
 FAILURES = "failures.jsonl"
 SCORES = "scores.jsonl"
+JUDGE_ITEMS = "judge_items.jsonl"
+JUDGMENTS = "judgments.jsonl"
+JUDGE_FAILURES = "judge_failures.jsonl"
 SUMMARY = "summary.json"
 MANIFEST = "manifest.json"
 CONFIG = "config.yaml"
@@ -155,6 +158,41 @@ def placed_records(path: Path, cls: type[R], span: Span | None = None) -> Iterat
         raise UserError(f"{path} line {number} is no {kind} record: {e}; mend or remove it") from e
 
 
+def read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The objects of a JSON lines file, each with its line number; blank lines are passed over.
+
+    Raises:
+        UserError: the file cannot be read, or a line is no JSON object; names the line.
+    """
+    number = 0
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if not line.isspace():
+                    value = json.loads(line)
+                    if not isinstance(value, dict):
+                        raise ValueError(f"it holds {type(value).__name__}")
+                    yield number, value
+    except OSError as e:
+        raise UserError(f"cannot read {path}: {e.strerror}") from e
+    except (ValueError, RecursionError) as e:
+        raise UserError(f"{path} line {number} is no JSON object: {e}") from e
+
+
+def read_ids(path: Path) -> frozenset[str]:
+    """The `id` of every line of a JSON lines file.
+
+    Raises:
+        UserError: the file cannot be read, or a line has none; names the line.
+    """
+    found = set()
+    for number, value in read_lines(path):
+        if not isinstance(value.get("id"), str):
+            raise UserError(f'{path} line {number} names no item: it needs an "id"')
+        found.add(value["id"])
+    return frozenset(found)
+
+
 class Journal:
     """The append-only file of responses: a response is on disk when `append` returns."""
 
@@ -253,18 +291,22 @@ class RunDir:
         known = self.manifest().get("identity")
         if known is None:
             return
-        old, new = dict(flat(known)), dict(flat(identity))
-        changed = [
-            f"{key}: {old.get(key, 'absent')} there, {new.get(key, 'absent')} now"
-            for key in sorted(old.keys() | new.keys())
-            if old.get(key) != new.get(key)
-        ]
-        if changed:
+        if changed := differences(known, identity):
             more = f" (and {len(changed) - 4} more)" if len(changed) > 4 else ""
             raise UserError(
                 f"the run in {self.path} did other work: {'; '.join(changed[:4])}{more}. "
                 "Choose another run=NAME, or the options that it was made with"
             )
+
+
+def differences(there: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """The leaves in which two identities differ, a phrase each: `seed: 0 there, 1 now`."""
+    old, new = dict(flat(there)), dict(flat(now))
+    return [
+        f"{key}: {old.get(key, 'absent')} there, {new.get(key, 'absent')} now"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key)
+    ]
 
 
 def flat(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:

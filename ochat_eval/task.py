@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import random
 from array import array
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -18,11 +18,13 @@ from ochat_eval.records import (
     RULES,
     Item,
     Reading,
+    Request,
     Response,
     Rule,
     Sampling,
     Score,
     UserError,
+    Verdict,
 )
 from ochat_eval.sources import Source
 
@@ -34,10 +36,12 @@ class ScoringOptions:
     Attributes:
         sandbox: how model-written code is isolated: `bwrap` or `none`.
         workers: processes for code execution and for symbolic grading.
+        verdicts: gives a judge's verdicts on the responses to an item.
     """
 
     sandbox: str
     workers: int
+    verdicts: Callable[[str], Sequence[Verdict]] = lambda item_id: ()
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,7 @@ class Task:
         bounds, scale: the least and greatest value of one item, and what turns their mean into
             the published unit: 100 for points.
         also: entries of a score's `detail`, true or false, that are summarised like its value.
+        judged: responses are rated by a judge model; `judge_request` says what it is asked.
         scored_by_workers: `score` waits for processes of its own, so that others can be scored
             meanwhile.
         name: first part of every item id.
@@ -74,6 +79,7 @@ class Task:
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     scale: ClassVar[float] = 100.0
     also: ClassVar[tuple[str, ...]] = ()
+    judged: ClassVar[bool] = False
     scored_by_workers: ClassVar[bool] = False
 
     name: str
@@ -130,6 +136,20 @@ class Task:
                     )
                     yield score_of(response, rule, reading, value)
 
+    def judge_request(self, one: Answered, response: Response, style: str) -> Request | None:
+        """What a judge is asked about one of the responses, under the response's own key.
+
+        Args:
+            style: how the judge is asked (`conf/judge/`).
+
+        Returns:
+            None where it cannot be judged: an answer before it is missing.
+
+        Raises:
+            UserError: the benchmark does not know the style.
+        """
+        raise NotImplementedError
+
     def figures(
         self, items: Sequence[Item], scores: Mapping[str, Sequence[Score]], rule: Rule
     ) -> dict[str, Any]:
@@ -141,7 +161,8 @@ class Task:
 
         Returns:
             By name, anything that is JSON. What is a mapping with `score` (in the figure's own
-            unit; None where the data cannot tell) and `ci95` stands in the table's note too.
+            unit; None where the data cannot tell) and `ci95` stands in the table's note too; so
+            does the text `note`.
         """
         del items, scores, rule
         return {}
@@ -196,14 +217,22 @@ class Selection:
     (N/limit)-th from a random start, so that each subset gets its share and each item the same
     chance (Cochran, Sampling Techniques, ch. 8).
 
+    `ids`, where given, names the items to ask, among those of other tasks; `limit` draws from
+    these.
+
     Attributes:
         total: how many items the task has in all; known once the items have been gone through.
     """
 
-    def __init__(self, task: Task, seed: int):
-        """Raises UserError for a limit below 1."""
+    def __init__(self, task: Task, seed: int, ids: Iterable[str] | None = None):
+        """Raises UserError for a limit below 1, and where `ids` has none of the task's."""
         self.total = 0
         self._task = task
+        self._ids = None if ids is None else {i for i in ids if i.partition("/")[0] == task.name}
+        if self._ids is not None and not self._ids:
+            raise UserError(
+                f"ids: the file names no item of {task.name}; leave {task.name} out of task="
+            )
         self._seed = seed
         if task.limit is not None and task.limit < 1:
             raise UserError(f"limit is {task.limit}; it must be at least 1")
@@ -212,7 +241,7 @@ class Selection:
         """Goes through the items; with a limit the task's data is read twice.
 
         Raises:
-            UserError: another number of rows than the benchmark has, or an unknown subset.
+            UserError: another number of rows than the benchmark has, an unknown subset or id.
         """
         task = self._task
         if task.limit is None:
@@ -225,14 +254,17 @@ class Selection:
         yield from (item for place, item in enumerate(self._wanted()) if place in chosen)
 
     def _wanted(self) -> Iterator[Item]:
-        """The items of the subsets asked for; checks at the end that all were there."""
+        """The items of the subsets and ids asked for; checks at the end that all were there."""
         task, subsets, total = self._task, dict.fromkeys(self._task.subsets or ()), 0
         known: dict[str, None] = {}
+        missing = set(self._ids or ())
         for item in task.items():
             total += 1
             known[item.subset] = None
             if task.subsets is None or item.subset in subsets:
-                yield item
+                missing.discard(item.id)
+                if self._ids is None or item.id in self._ids:
+                    yield item
         self.total, expected = total, task.expected_items()
         if expected is not None and total != expected:
             raise UserError(
@@ -244,6 +276,8 @@ class Selection:
                 f"tasks.{task.name}.subsets: {task.name} has no subset {unknown[0]!r}; "
                 f"it has {', '.join(known)}"
             )
+        if missing:
+            raise UserError(f"ids: {task.name} as chosen has no item {min(missing)!r}")
 
 
 def _stratified(
