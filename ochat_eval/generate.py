@@ -8,6 +8,8 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
 
 from tqdm import tqdm
 
@@ -101,12 +103,12 @@ def generate(config: Config, engine: Engine, planned: Plan) -> None:
             with planned.manifest.timing("generate"):
                 done = known.of if known else _nothing
                 queue = Queue(planned, config.seed, done, config.shuffle)
-                failures = _drive(session, queue, journal, missing)
+                failures = drive(session, queue, journal, missing)
         finally:
             session.close()
     finally:
         journal.close()
-    _record_failures(planned, failures)
+    record_failures(planned.run.file(store.FAILURES), failures)
 
 
 def _recorded(planned: Plan) -> Index[Response]:
@@ -132,15 +134,34 @@ def _nothing(item_id: str) -> Sequence[Response]:
     return ()
 
 
-def _drive(session: Session, queue: Queue, journal: store.Journal, missing: int) -> list[Failure]:
-    """Keeps the session's window full until every request is answered or has failed."""
+class Requests(Protocol):
+    """Where `drive` gets its requests from."""
+
+    def next(self) -> Request | None:
+        """The next request; None when there is none now (an answer may bring another)."""
+
+    def answered(self, response: Response) -> None:
+        """Takes note of an answer."""
+
+
+def drive(
+    session: Session, queue: Requests, journal: store.Journal, missing: int, what: str = "generate"
+) -> list[Failure]:
+    """Keeps the session's window full until every request is answered or has failed.
+
+    Args:
+        missing: how many requests there are; `what` is done with them, for the progress bar.
+
+    Returns:
+        The requests that got no response.
+    """
     failures: list[Failure] = []
     in_flight = tokens = 0
     shown = time.monotonic()
     with tqdm(
         total=missing,
         unit=" answers",
-        desc="generate",
+        desc=what,
         dynamic_ncols=True,
         smoothing=0.05,
         mininterval=0.5 if sys.stderr.isatty() else 10,
@@ -169,8 +190,8 @@ def _drive(session: Session, queue: Queue, journal: store.Journal, missing: int)
                 shown = time.monotonic()
 
 
-def _record_failures(planned: Plan, failures: list[Failure]) -> None:
-    path = planned.run.file(store.FAILURES)
+def record_failures(path: Path, failures: list[Failure]) -> None:
+    """Writes the failures down and says so; removes an old list where there are none."""
     if not failures:
         path.unlink(missing_ok=True)
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 from pathlib import Path
@@ -9,12 +10,12 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ochat_eval import store
-from ochat_eval.config import Config, Stage, build_engine, load
+from ochat_eval.config import Config, Stage, build_engine, build_judge, load
 from ochat_eval.generate import generate
 from ochat_eval.index import Index
 from ochat_eval.plan import Plan, known_manifest, plan, token_counts
 from ochat_eval.progress import say
-from ochat_eval.records import RULES, Response, Score, UserError, to_json
+from ochat_eval.records import RULES, Response, Score, UserError, Verdict, to_json
 from ochat_eval.report import table
 from ochat_eval.report.page import page
 from ochat_eval.report.plan import plan_table
@@ -33,8 +34,9 @@ def run_command(arguments: list[str]) -> Path:
     """
     config = load(arguments)
     if known := known_manifest(config):
-        by_name = {o.partition("=")[0]: o for o in (*known["overrides"], *arguments)}
-        arguments = list(by_name.values())
+        chosen = tuple(f"{o.partition('=')[0]}." for o in arguments)  # judge=none: no judge.X
+        kept = (o for o in known["overrides"] if not o.startswith(chosen))
+        arguments = list({o.partition("=")[0]: o for o in (*kept, *arguments)}.values())
         config = load(arguments)
     return run(config, arguments)
 
@@ -54,9 +56,12 @@ def run(config: Config, overrides: list[str]) -> Path:
     if stage is Stage.plan:
         print(plan_table(made.tasks, made.counts, made.totals, token_counts(config, made)))
         return path
+    judge = build_judge(config)
     finished = made.manifest.values.get("finished")
     table_file = path / store.TABLE
-    if stage is Stage.all and finished == made.responses_digest() and table_file.exists():
+    judged = judge is None or made.manifest.values.get("judged_by") == judge.served_name
+    unchanged = finished == made.responses_digest() and judged
+    if stage is Stage.all and unchanged and table_file.exists():
         say("finished before, nothing to do; stage=score or stage=report do their part anew")
         print(table_file.read_text())
         print(made.run.file(store.REPORT))
@@ -69,6 +74,10 @@ def run(config: Config, overrides: list[str]) -> Path:
         generate(config, engine, made)
     if stage in (Stage.all, Stage.score, Stage.report):
         responses = _recorded(made)
+        if judge is not None and stage is not Stage.report:
+            from ochat_eval.judging import judge_answers
+
+            judge_answers(judge, made, responses)
         if stage is not Stage.report:
             score(made, responses, options)
         report(made, responses)
@@ -92,6 +101,9 @@ def score(planned: Plan, responses: Index[Response], options: ScoringOptions) ->
             file=sys.stderr,
         ) as bar,
     ):  # fmt: skip
+        judgments = planned.run.file(store.JUDGMENTS)
+        if judgments.exists():
+            options = dataclasses.replace(options, verdicts=Index(judgments, Verdict).of)
         for one in scores_of(planned, responses, options):
             file.buffer.write(to_json(one) + b"\n")
             bar.update()
@@ -120,6 +132,9 @@ def report(planned: Plan, responses: Index[Response]) -> None:
         html = page(run_dir.path.name, summary, planned.manifest.values, answered, scores.of)
         store.write_text(run_dir.file(store.REPORT), html)
     whole = len(responses) == planned.requests
+    judging = planned.manifest.values.get("judging", {})
+    all_judged = judging.get("verdicts") == judging.get("of")
+    planned.manifest.set("judged_by", judging.get("judge") if all_judged else None)
     planned.manifest.set("finished", planned.responses_digest() if whole else "no")
     print(table.terminal(summary))
     print(f"\n{run_dir.file(store.REPORT)}")

@@ -7,6 +7,7 @@ a run"): tools outside this project read them.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, cast
@@ -91,6 +92,12 @@ class Request:
         """What makes a request, and its response, one of a kind in a run."""
         return (self.id, self.sample, self.turn)
 
+    @property
+    def digest(self) -> str:
+        """Digest of all that is asked, answers before it included: 16 hex digits of SHA-256."""
+        asked = json.dumps([[m.role, m.content] for m in self.messages])
+        return hashlib.sha256(asked.encode()).hexdigest()[:16]
+
 
 @dataclass(frozen=True, slots=True)
 class Response:
@@ -114,6 +121,21 @@ class Response:
     def key(self) -> tuple[str, int, int]:
         """The key of the request that this answers."""
         return (self.id, self.sample, self.turn)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict(Response):
+    """What a judge wrote about one response; named like this.
+
+    Attributes:
+        judge: the judge's name.
+        style: how it was asked: which prompt, which form of a rating.
+        prompt: digest of all that it was asked, so that a verdict on another answer is known.
+    """
+
+    judge: str = ""
+    style: str = ""
+    prompt: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,10 +178,10 @@ class Score:
         return dataclasses.replace(self, detail={**(self.detail or {}), **more})
 
 
-R = TypeVar("R", Item, Response, Score)
+R = TypeVar("R", Item, Response, Verdict, Score)
 
 _ENCODER = msgspec.json.Encoder()
-_DECODERS = {cls: msgspec.json.Decoder(cls) for cls in (Item, Response, Score)}
+_DECODERS = {cls: msgspec.json.Decoder(cls) for cls in (Item, Response, Verdict, Score)}
 
 
 def to_json(record: Item | Response | Score) -> bytes:

@@ -40,12 +40,15 @@ def summarise_task(task: Task, judged: Iterable[Judged], asked: int, of: int) ->
     subsets: dict[str, dict[Rule, _Part]] = {}
     # Only for a task that has figures of its own: they take all its items and scores.
     kept: list[Judged] | None = [] if type(task).figures is not Task.figures else None
-    answered = unjudged = 0
+    answered = unjudged = unasked = 0
     for one, scores in judged:
         answered += 1
         if kept is not None and scores:
             kept.append((one, scores))
-        unjudged += not scores
+        unasked += task.n * len(one.item.turns) - len(one.responses)
+        if len(scores) < len(RULES) * len(one.responses):
+            judged_ones = {(s.sample, s.turn) for s in scores}
+            unjudged += sum((r.sample, r.turn) not in judged_ones for r in one.responses)
         if one.item.subset not in subsets:
             subsets[one.item.subset] = {rule: _Part(task, codes) for rule in RULES}
         for rule, part in subsets[one.item.subset].items():
@@ -71,7 +74,7 @@ def summarise_task(task: Task, judged: Iterable[Judged], asked: int, of: int) ->
         scale=task.scale,
         also=list(task.also),
     )
-    whole["notes"] = _notes(task, whole, unjudged)
+    whole["notes"] = _notes(task, whole, unjudged, unasked)
     return whole
 
 
@@ -80,7 +83,7 @@ def _own_figures(task: Task, judged: Sequence[Judged], rule: Rule) -> dict[str, 
     return task.figures([one.item for one, _ in judged], scores, rule)
 
 
-def _notes(task: Task, whole: Mapping[str, Any], unjudged: int) -> list[str]:
+def _notes(task: Task, whole: Mapping[str, Any], unjudged: int, unasked: int) -> list[str]:
     """Why this is not the benchmark's own figure; empty where it is."""
     notes = []
     if task.data == "sample":
@@ -92,6 +95,10 @@ def _notes(task: Task, whole: Mapping[str, Any], unjudged: int) -> list[str]:
     if whole["missing"]:
         notes.append(f"{whole['missing']:,} missing")
     rule = whole["published"]
+    if note := rule.get("note"):
+        notes.append(note)
+    if unasked:
+        notes.append(f"{unasked:,} later turns or samples missing")
     if unjudged:
         notes.append(f"{unjudged:,} not judged")
     if unread := rule.get("unread"):

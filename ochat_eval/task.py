@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import random
 from array import array
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -18,11 +18,13 @@ from ochat_eval.records import (
     RULES,
     Item,
     Reading,
+    Request,
     Response,
     Rule,
     Sampling,
     Score,
     UserError,
+    Verdict,
 )
 from ochat_eval.sources import Source
 
@@ -34,10 +36,12 @@ class ScoringOptions:
     Attributes:
         sandbox: how model-written code is isolated: `bwrap` or `none`.
         workers: processes for code execution and for symbolic grading.
+        verdicts: gives a judge's verdicts on the responses to an item.
     """
 
     sandbox: str
     workers: int
+    verdicts: Callable[[str], Sequence[Verdict]] = lambda item_id: ()
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,7 @@ class Task:
         bounds, scale: the least and greatest value of one item, and what turns their mean into
             the published unit: 100 for points.
         also: entries of a score's `detail`, true or false, that are summarised like its value.
+        judged: responses are rated by a judge model; `judge_request` says what it is asked.
         scored_by_workers: `score` waits for processes of its own, so that others can be scored
             meanwhile.
         name: first part of every item id.
@@ -74,6 +79,7 @@ class Task:
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     scale: ClassVar[float] = 100.0
     also: ClassVar[tuple[str, ...]] = ()
+    judged: ClassVar[bool] = False
     scored_by_workers: ClassVar[bool] = False
 
     name: str
@@ -125,6 +131,20 @@ class Task:
                     )
                     yield score_of(response, rule, reading, value)
 
+    def judge_request(self, one: Answered, response: Response, style: str) -> Request | None:
+        """What a judge is asked about one of the responses, under the response's own key.
+
+        Args:
+            style: how the judge is asked (`conf/judge/`).
+
+        Returns:
+            None where it cannot be judged: an answer before it is missing.
+
+        Raises:
+            UserError: the benchmark does not know the style.
+        """
+        raise NotImplementedError
+
     def figures(
         self, items: Sequence[Item], scores: Mapping[str, Sequence[Score]], rule: Rule
     ) -> dict[str, Any]:
@@ -136,7 +156,8 @@ class Task:
 
         Returns:
             By name, anything that is JSON. What is a mapping with `score` (in the figure's own
-            unit; None where the data cannot tell) and `ci95` stands in the table's note too.
+            unit; None where the data cannot tell) and `ci95` stands in the table's note too; so
+            does the text `note`.
         """
         del items, scores, rule
         return {}

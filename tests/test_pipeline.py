@@ -106,7 +106,7 @@ def test_the_second_turn_is_asked_with_the_first_answer_and_resume_works_between
         (a["id"], a["turn"]) for a in answers
     )
     table = (tmp_path / RUN / "table.md").read_text()
-    assert f"{len(rows)} not judged" in table and "–" in table
+    assert f"{2 * len(rows)} not judged" in table and "–" in table
 
 
 def test_model_text_cannot_run_in_the_report(cli, tmp_path):
