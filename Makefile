@@ -45,7 +45,7 @@ test: $(READY) ## the linter, the type checker and every test: make test TEST="-
 	@$(PY) -m mypy ochat_eval tasks
 	@$(PY) -m pytest $(TEST)
 
-bench: $(READY) ## times and peak memory of the harness itself, as ratios from one run
+bench: $(READY) ## what the harness costs, each as a ratio from one run; half an hour, quiet machine
 	@$(PY) -m ochat_eval.bench
 
 # Reruns differ in order, batches and threads. With other work on the machine, one thread that is
