@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hydra import compose, initialize_config_module
 from hydra.core.config_store import ConfigStore
@@ -30,7 +30,10 @@ from ochat_eval.records import UserError
 from ochat_eval.sources import Source
 from ochat_eval.task import Task
 
-TARGET_PREFIXES = ("ochat_eval.tasks.", "ochat_eval.engines.")
+if TYPE_CHECKING:
+    from ochat_eval.judging import Judge
+
+TARGET_PREFIXES = ("ochat_eval.tasks.", "ochat_eval.engines.", "ochat_eval.judging.")
 """A configuration file can name classes of these packages only."""
 
 
@@ -75,6 +78,8 @@ class Config:
     limit: int | None = None
     max_tokens: int | None = None
     seed: int = 0
+    ids: str | None = None
+    shuffle: int | None = None
     data: Data = Data.full
     sandbox: Sandbox = Sandbox.bwrap
     workers: int | None = None
@@ -82,6 +87,7 @@ class Config:
     tasks: dict[str, Any] = field(default_factory=dict)
     model: Any = None
     engine: Any = None
+    judge: Any = None
 
 
 ConfigStore.instance().store("schema", Config)
@@ -134,7 +140,8 @@ def compose_file(file: str, schema: type, overrides: Sequence[str]) -> Any:
 
 def _open(override: str) -> str:
     """Lets `engine.` and `tasks.` options be named that the YAML files do not list."""
-    return f"++{override}" if override.startswith(("engine.", "model.", "tasks.")) else override
+    groups = ("engine.", "model.", "tasks.", "judge.")
+    return f"++{override}" if override.startswith(groups) else override
 
 
 def _check_choice(key: str, value: str) -> None:
@@ -259,6 +266,15 @@ def _least(one: int | None, other: int | None) -> int | None:
 def build_engine(config: Config) -> Engine:
     """The chosen engine, not yet started."""
     return build(config.engine, Engine, "engine")
+
+
+def build_judge(config: Config) -> Judge | None:
+    """The chosen judge; None where none is chosen."""
+    if not config.judge:
+        return None
+    from ochat_eval.judging import Judge
+
+    return build(config.judge, Judge, "judge")
 
 
 def all_sources(chosen: Sequence[str]) -> list[Source[Any]]:

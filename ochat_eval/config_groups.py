@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import resources
 
-GROUPS = ("task", "model", "engine")
+GROUPS = ("task", "model", "engine", "judge")
 
 
 def options(group: str) -> dict[str, str]:

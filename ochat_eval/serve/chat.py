@@ -50,9 +50,9 @@ def install(state: Any, model: Model, chat: ChatFormat, log_texts: bool) -> None
         log_texts: whether the request log is to have the texts of messages and answers.
     """
     renderer = HarnessRenderer.__new__(HarnessRenderer)
-    vars(renderer).update(vars(state.online_renderer), chat=chat)
+    renderer.__dict__.update(vars(state.online_renderer), chat=chat)
     handler = HarnessChat.__new__(HarnessChat)
-    vars(handler).update(
+    handler.__dict__.update(
         vars(state.openai_serving_chat),
         online_renderer=renderer,
         chat=chat,

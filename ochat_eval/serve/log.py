@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,14 @@ def note(**fields: Any) -> None:
         entry.update(fields)
 
 
+class _Private(RotatingFileHandler):
+    """Its files are for their owner only."""
+
+    def _open(self) -> TextIOWrapper:
+        descriptor = os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        return open(descriptor, "a", encoding=self.encoding)
+
+
 class RequestLog:
     """Writes entries; without a file it drops them.
 
@@ -46,9 +56,7 @@ class RequestLog:
         path = Path(file).expanduser()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            handler = RotatingFileHandler(
-                path, maxBytes=max_bytes, backupCount=backups, encoding="utf-8"
-            )
+            handler = _Private(path, maxBytes=max_bytes, backupCount=backups, encoding="utf-8")
         except OSError as e:
             raise UserError(f"log_file={file}: it cannot be written ({e.strerror})") from e
         self._logger.addHandler(handler)
