@@ -36,6 +36,7 @@ class Model:
     Attributes:
         path: a folder, a hub id (`org/name`), or, where `package` is set, a GGUF file in it.
         name: what reports and run folders call it; empty: the last component of `path`.
+        served_names: what our server calls it besides `name`.
         revision: the hub's commit, tag or branch; None for its main branch.
         chat: how a conversation becomes tokens: `openchat`, `template` (the tokenizer's own
             chat template) or `fastchat:<name>` (an entry of fschat's registry).
@@ -49,6 +50,7 @@ class Model:
 
     path: str
     name: str = ""
+    served_names: list[str] = field(default_factory=list)
     revision: str | None = None
     chat: str = "template"
     condition: str | None = None
