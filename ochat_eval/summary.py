@@ -134,7 +134,8 @@ class _Part:
         self._values = array("d")  # a number for each item, or for each judged turn of it
         self._clusters, self._strata = array("q"), array("q")
         self._also = {name: array("d") for name in task.also}
-        self._several: dict[int, array[float]] = {}
+        # By the name of the figure ("" for the score) and k.
+        self._several: dict[tuple[str, int], array[float]] = {}
         self._counts = Counter[str]()
 
     def merge(self, other: _Part) -> None:
@@ -144,8 +145,8 @@ class _Part:
         self._strata += other._strata
         for name, column in self._also.items():
             column.extend(other._also[name])
-        for k, rates in other._several.items():
-            self._several[k] = self._several.get(k, array("d")) + rates
+        for key, rates in other._several.items():
+            self._several[key] = self._several.get(key, array("d")) + rates
         self._counts += other._counts
 
     def add(self, one: Answered, scores: Sequence[Score]) -> None:
@@ -175,12 +176,16 @@ class _Part:
         self._clusters.append(self._codes.cluster(cluster, lone and cluster == one.item.id))
         self._strata.append(self._codes.stratum(self._task.stratum(one.item)))
         self._values.append(values[0] if len(values) == 1 else stats.mean(values))
+        named = {"": values}
         for name, column in self._also.items():
             if all(name in (s.detail or {}) for s in scores):
-                column.append(stats.mean([float((s.detail or {})[name]) for s in scores]))
+                named[name] = [float((s.detail or {})[name]) for s in scores]
+                column.append(stats.mean(named[name]))
         if 1 < len(values) == len(scores):
-            for k, rate in _at_k(self._task, scores).items():
-                self._several.setdefault(k, array("d")).append(rate)
+            answers = [s.answer for s in scores]
+            for name, found in named.items():
+                for k, rate in _at_k(self._task, found, answers).items():
+                    self._several.setdefault((name, k), array("d")).append(rate)
 
     def figures(self) -> dict[str, Any]:
         """The figures; a score of None where nothing has been judged."""
@@ -197,13 +202,19 @@ class _Part:
         result = {**self._estimate(self._values), "unmatched": unmatched, **ends}
         if counts["unread"]:
             result["unread"] = counts["unread"]
-        name = "pass@k" if self._task.metric == "pass@1" else "maj@k"
-        if rates := {k: 100 * stats.mean(v) for k, v in self._several.items() if len(v) == n}:
-            result[name] = {str(k): rate for k, rate in sorted(rates.items())}
+        result.update(self._at_ks(""))
         for name, column in self._also.items():
             if len(column) == n:
-                result[name] = self._estimate(column)
+                result[name] = {**self._estimate(column), **self._at_ks(name)}
         return result
+
+    def _at_ks(self, name: str) -> dict[str, dict[str, float]]:
+        """A figure's pass@k or maj@k in percent, by k; empty unless every item has samples."""
+        n = len(self._values)
+        every = sorted((k, v) for (of, k), v in self._several.items() if of == name)
+        rates = {str(k): 100 * stats.mean(v) for k, v in every if len(v) == n}
+        kind = "pass@k" if self._task.metric == "pass@1" else "maj@k"
+        return {kind: rates} if rates else {}
 
     def _estimate(self, values: Sequence[float]) -> dict[str, Any]:
         """The mean with the task's clusters and strata."""
@@ -222,12 +233,10 @@ class _Part:
         }
 
 
-def _at_k(task: Task, scores: Sequence[Score]) -> dict[int, float]:
+def _at_k(task: Task, values: Sequence[float], answers: Sequence[str | None]) -> dict[int, float]:
     """An item's pass@k for executed code, maj@k for answers, from its samples."""
-    n = len(scores)
+    n = len(values)
     ks = {k for k in _KS if k <= n} | {n}
-    values = [s.value or 0.0 for s in scores]
     if task.metric == "pass@1":
         return {k: stats.pass_at_k(n, sum(v > 0 for v in values), k) for k in ks}
-    answers = [s.answer for s in scores]
     return {k: stats.maj_at_k(answers, values, k) for k in ks}

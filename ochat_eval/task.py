@@ -112,6 +112,11 @@ class Task:
         """Whether an answer that was read is right under the rule."""
         raise NotImplementedError
 
+    def code_problems(self) -> Mapping[str, tuple[str, str]]:
+        """Where answers are code: by item id, the problem's name in its source (`HumanEval/0`)
+        and the code that an answer continues. Other tools' files go by these."""
+        return {}
+
     def check_scoring(self, options: ScoringOptions) -> None:
         """Raises UserError where `score` could not work; asked before anything is generated."""
 
@@ -143,6 +148,10 @@ class Task:
         Raises:
             UserError: the benchmark does not know the style.
         """
+        raise NotImplementedError
+
+    def judge_prompt_name(self, item: Item, turn: int) -> str:
+        """What the prompt is called that a judge of the benchmark's own style is asked with."""
         raise NotImplementedError
 
     def figures(
