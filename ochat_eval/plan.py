@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
+import random
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
@@ -16,14 +18,13 @@ from ochat_eval import store
 from ochat_eval.chat import load_format
 from ochat_eval.config import Config, Stage, build_tasks, results_folder, to_yaml
 from ochat_eval.engines import Engine
+from ochat_eval.index import Index
 from ochat_eval.manifest import Manifest
 from ochat_eval.models import prepare
 from ochat_eval.progress import say
 from ochat_eval.records import Item, Message, Response, UserError, to_json
 from ochat_eval.report.plan import Lengths, lengths
-from ochat_eval.task import Answered, Task, selected_items
-
-ByTask = dict[str, list[Answered]]
+from ochat_eval.task import Answered, Selection, Task
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Plan:
         counts: items asked per task.
         totals: items that the whole task has.
         requests: generations in all, later turns and samples counted.
+        spans: where each task's items stand in items.jsonl.
     """
 
     run: store.RunDir
@@ -43,26 +45,28 @@ class Plan:
     counts: dict[str, int]
     totals: dict[str, int]
     requests: int
+    spans: dict[str, store.Span]
     model: str
     manifest: Manifest
 
-    def items(self) -> Iterator[Item]:
-        """The planned items, read anew from disk."""
-        return store.read_records(self.run.file(store.ITEMS), Item)
+    def items(self, task: str | None = None) -> Iterator[Item]:
+        """The planned items, of one task or of all, read anew from disk."""
+        span = None if task is None else self.spans[task]
+        return store.read_records(self.run.file(store.ITEMS), Item, span)
 
-    def answered(self) -> ByTask:
-        """Per task, the items that have responses, in the plan's order, with them."""
-        responses: dict[str, list[Response]] = {}
-        path = self.run.file(store.RESPONSES)
-        if path.exists():
-            for response in store.read_records(path, Response):
-                responses.setdefault(response.id, []).append(response)
-        found: ByTask = {name: [] for name in self.tasks}
-        for item in self.items():
-            if item.id in responses:
-                ordered = sorted(responses[item.id], key=lambda r: (r.sample, r.turn))
-                found[item.task].append(Answered(item, tuple(ordered)))
-        return found
+    def shuffled(self, seed: int) -> Iterator[Item]:
+        """The planned items in a random order; only their places are kept in memory."""
+        path = self.run.file(store.ITEMS)
+        places = [place for place, _ in store.placed_records(path, Item)]
+        random.Random(seed).shuffle(places)
+        for place in places:
+            yield from store.read_records(path, Item, place)
+
+    def answered(self, task: str, responses: Index[Response]) -> Iterator[Answered]:
+        """A task's items that have responses, in the plan's order, with them."""
+        for item in self.items(task):
+            if found := responses.of(item.id):
+                yield Answered(item, tuple(found))
 
     def responses_digest(self) -> str | None:
         """SHA-256 of the journal; None where there is none."""
@@ -85,21 +89,26 @@ def plan(config: Config, engine: Engine, overrides: list[str]) -> Plan:
     tasks = {task.name: task for task in build_tasks(config)}
     counts: dict[str, int] = {}
     totals: dict[str, int] = {}
-    requests, digest = 0, hashlib.sha256()
+    spans: dict[str, store.Span] = {}
+    requests, place, digest = 0, 0, hashlib.sha256()
     root = results_folder(config)
     with store.writing(root):
         root.mkdir(parents=True, exist_ok=True)
     draft = root / f".plan-{os.getpid()}.jsonl"
+    ids = store.read_ids(Path(config.ids).expanduser()) if config.ids else None
     try:
         with store.atomic(draft) as file:
             for task in tasks.values():
-                items, totals[task.name] = selected_items(task, config.seed)
-                counts[task.name] = len(items)
-                for item in items:
+                counts[task.name], start = 0, place
+                selection = Selection(task, config.seed, ids)
+                for item in selection:
+                    counts[task.name] += 1
                     requests += task.n * len(item.turns)
-                    line = to_json(item) + "\n"
-                    digest.update(line.encode())
-                    file.write(line)
+                    line = to_json(item) + b"\n"
+                    place += len(line)
+                    digest.update(line)
+                    file.buffer.write(line)
+                totals[task.name], spans[task.name] = selection.total, (start, place)
         identity = {
             **_engine_identity(config, engine),
             "prompts": digest.hexdigest(),
@@ -117,7 +126,7 @@ def plan(config: Config, engine: Engine, overrides: list[str]) -> Plan:
     if manifest.is_new:
         manifest.begin(identity, list(tasks.values()), counts, totals, overrides)
         store.write_text(run_dir.file(store.CONFIG), to_yaml(config))
-    return Plan(run_dir, tasks, counts, totals, requests, config.model.name, manifest)
+    return Plan(run_dir, tasks, counts, totals, requests, spans, config.model.name, manifest)
 
 
 def _engine_identity(config: Config, engine: Engine) -> dict[str, Any]:

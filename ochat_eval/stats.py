@@ -11,6 +11,7 @@ cluster) is None, which JSON can hold, and never 0.
 from __future__ import annotations
 
 import math
+from array import array
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -383,9 +384,9 @@ def check_number(name: str, number: float, bounds: Bounds = ANY) -> None:
         raise ValueError(f"{name} is {number}: need a finite number from {low:g} to {high:g}")
 
 
-def check_numbers(values: Sequence[float], bounds: Bounds = ANY) -> list[float]:
+def check_numbers(values: Sequence[float], bounds: Bounds = ANY) -> Sequence[float]:
     """The values as floats; ValueError for none at all, NaN, infinity or one out of bounds."""
-    numbers = [float(v) for v in values]
+    numbers = array("d", values)
     if not numbers:
         raise ValueError("no values: a statistic needs at least one")
     for i, number in enumerate(numbers):
@@ -421,39 +422,41 @@ def _stderr(
     strata: Sequence[Hashable] | None,
 ) -> float | None:
     """The formula of `stratified_stderr`, of which the two other errors are special cases."""
-    owners: Sequence[Hashable] = range(len(values)) if clusters is None else clusters
-    check_same_length(values, owners, "values", "clusters")
-    groups = [list(range(len(values)))]
+    if clusters is not None:
+        check_same_length(values, clusters, "values", "clusters")
+    groups: list[Sequence[int]] = [range(len(values))]
     if strata is not None:
         check_same_length(values, strata, "values", "strata")
-        groups = _groups(strata, owners)
+        groups = _groups(strata, clusters)
     total = 0.0
     for group in groups:
-        center = mean([values[i] for i in group])
+        center = math.fsum(values[i] for i in group) / len(group)
         residuals: defaultdict[Hashable, float] = defaultdict(float)
-        for i in group:
-            residuals[owners[i]] += values[i] - center
-        count = len(residuals)
+        if clusters is not None:
+            for i in group:
+                residuals[clusters[i]] += values[i] - center
+        count = len(group) if clusters is None else len(residuals)
         if count < 2:
             return None
-        total += count / (count - 1) * math.fsum(r * r for r in residuals.values())
+        parts = (values[i] - center for i in group) if clusters is None else residuals.values()
+        total += count / (count - 1) * math.fsum(r * r for r in parts)
     return math.sqrt(total) / len(values)
 
 
-def _groups(strata: Sequence[Hashable], clusters: Sequence[Hashable]) -> list[list[int]]:
+def _groups(strata: Sequence[Hashable], clusters: Sequence[Hashable] | None) -> list[Sequence[int]]:
     """The items of each stratum, strata of a single cluster collapsed (`stratified_stderr`)."""
-    members: defaultdict[Hashable, list[int]] = defaultdict(list)
+    members: defaultdict[Hashable, array[int]] = defaultdict(lambda: array("q"))
     home: dict[Hashable, Hashable] = {}
-    for i, (stratum, cluster) in enumerate(zip(strata, clusters, strict=True)):
+    for i, stratum in enumerate(strata):
         members[stratum].append(i)
-        if home.setdefault(cluster, stratum) != stratum:
-            raise ValueError(f"cluster {cluster!r} reaches over two strata: join these strata")
-    sizes = Counter(home.values())
+        if clusters is not None and home.setdefault(clusters[i], stratum) != stratum:
+            raise ValueError(f"cluster {clusters[i]!r} reaches over two strata: join these strata")
+    sizes = Counter(home.values()) if home else {name: len(m) for name, m in members.items()}
     groups = sorted(members.values(), key=len)
     lone = [group for group in groups if sizes[strata[group[0]]] == 1]
-    rest = [group for group in groups if sizes[strata[group[0]]] > 1]
+    rest: list[Sequence[int]] = [group for group in groups if sizes[strata[group[0]]] > 1]
     if len(lone) == 1 and rest:
-        lone.append(rest.pop(0))
+        lone.append(array("q", rest.pop(0)))
     return [*rest, [i for group in lone for i in group]] if lone else rest
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, select_autoescape
@@ -20,23 +21,24 @@ def page(
     title: str,
     summary: Mapping[str, Any],
     manifest: Mapping[str, Any],
-    answered: Mapping[str, Sequence[Answered]],
-    scores: Mapping[str, Sequence[Score]],
+    answered: Mapping[str, Iterable[Answered]],
+    scores: Callable[[str], Sequence[Score]],
 ) -> str:
     """The page's HTML.
 
     Args:
         title: the run's name.
         answered: per task, the items with their responses.
-        scores: per task, its scores.
+        scores: gives an item's scores.
     """
     environment = Environment(
         loader=PackageLoader("ochat_eval", "report"), autoescape=select_autoescape(["html"])
     )
+    shown = {name: list(islice(items, _SHOWN)) for name, items in answered.items()}
     by_answer: dict[tuple[str, int], dict[str, Score]] = defaultdict(dict)
-    for one in (score for every in scores.values() for score in every):
-        by_answer[one.id, one.sample][one.rule] = one
-    shown = {name: list(items)[:_SHOWN] for name, items in answered.items()}
+    for item in (one.item for every in shown.values() for one in every):
+        for score in scores(item.id):
+            by_answer[score.id, score.sample][score.rule] = score
     return environment.get_template("page.html").render(
         title=title,
         headers=table.HEADERS,
@@ -44,6 +46,5 @@ def page(
         summary=summary,
         manifest=manifest,
         shown=shown,
-        answered=answered,
         scores=by_answer,
     )
