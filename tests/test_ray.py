@@ -14,7 +14,7 @@ from ochat_eval import store
 from ochat_eval.engines import Failure
 from ochat_eval.engines.ray import Machine, Placing, Ray
 from ochat_eval.engines.vllm import Vllm
-from ochat_eval.generate import _drive
+from ochat_eval.generate import drive as run_through
 from ochat_eval.models import Model
 from ochat_eval.records import Message, Request, Response, Sampling, UserError
 from tests.conftest import CHECKOUT, lines
@@ -52,7 +52,7 @@ def drive(tmp_path: Path, engine: FakeRay, requests: Requests, count: int, meddl
     if meddle:
         session.submit = meddle(session, noted)
     try:
-        failures = _drive(session, requests, journal, count)
+        failures = run_through(session, requests, journal, count)
     finally:
         session.close()
         journal.close()

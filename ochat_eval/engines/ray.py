@@ -77,8 +77,9 @@ class Ray(Vllm):
         """
         self.check_options()
         for name in ("replicas", "cpus_per_replica"):
-            if (getattr(self, name) or 1) < 1:
-                raise UserError(f"engine.{name} is {getattr(self, name)}; it must be at least 1")
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UserError(f"engine.{name} is {value}; it must be at least 1")
         cluster = Cluster(self.address)
         try:
             self.check_prompts(work)
