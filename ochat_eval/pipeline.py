@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ochat_eval import store
+from ochat_eval import published, store
 from ochat_eval.config import Config, Stage, build_engine, build_judge, changed_options, load
 from ochat_eval.generate import generate
 from ochat_eval.index import Index
@@ -52,6 +52,8 @@ def run(config: Config, overrides: list[str]) -> Path:
         UserError: anything a user can mend.
     """
     stage, engine = config.stage, build_engine(config)
+    if config.model.published is not None:
+        published.row(config.model.published)  # refused now where there is no such row
     made = plan(config, engine, overrides)
     path = made.run.path
     if stage is Stage.plan:
@@ -111,11 +113,11 @@ def score(planned: Plan, responses: Index[Response], options: ScoringOptions) ->
             bar.update()
 
 
-def report(planned: Plan, responses: Index[Response], published: str | None) -> None:
+def report(planned: Plan, responses: Index[Response], published_row: str | None) -> None:
     """Writes the summary, the tables and report.html, and prints the tables.
 
     Args:
-        published: the published row of the same model.
+        published_row: the published row of the same model.
     """
     run_dir = planned.run
     if not run_dir.file(store.SCORES).exists():
@@ -139,7 +141,7 @@ def report(planned: Plan, responses: Index[Response], published: str | None) -> 
             task["changed"] = changed[name]
         summary = {
             "model": planned.model,
-            "published_row": published,
+            "published_row": published_row,
             "run": run_dir.path.name,
             "tasks": tasks,
         }

@@ -120,8 +120,9 @@ class Math(RowTask):
         if published.answer is not None and robust.answer is not None:
             if _bracketed(published.answer) != _bracketed(robust.answer):
                 return "brackets"
-            if len(published.answer) > 2 * len(robust.answer) + 8:
-                return "more text behind the answer"
+            gold = item.target[0]
+            if gold in published.answer and len(published.answer) > len(gold) + 2:
+                return "more text beside the answer"
         if robust.answer is None:
             return "robust: nothing stated"
         return "the graders compare otherwise"
