@@ -6,7 +6,7 @@ PY := .venv/bin/python
 READY := .venv/.ready-$(KIND)
 TEST ?=
 
-.PHONY: help setup demo test check bench lock clean
+.PHONY: help setup demo test check bench baseline lock clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -45,8 +45,22 @@ test: $(READY) ## the linter, the type checker and every test: make test TEST="-
 	@$(PY) -m mypy ochat_eval tasks
 	@$(PY) -m pytest $(TEST)
 
-bench: $(READY) ## times and peak memory of the harness itself, as ratios from one run
+bench: $(READY) ## what the harness costs, each as a ratio from one run; half an hour, quiet machine
 	@$(PY) -m ochat_eval.bench
+
+# Reruns differ in order, batches and threads. With other work on the machine, one thread that is
+# bound to no core is much faster than vLLM's own choice.
+BASELINE := $(PY) -m ochat_eval task=[mmlu,gsm8k,bbh_mc,bbh_cot,agieval,truthfulqa,humaneval,math] \
+  model=smollm2_135m limit=25 max_tokens=256
+RECORDED := smollm2_135m-cpu
+
+baseline: $(READY) ## record the small model anew, four runs of 200 items, with OCHAT_EVAL_DATA; goes on where it stopped
+	@export VLLM_CPU_OMP_THREADS_BIND=nobind OMP_NUM_THREADS=1; set -e; \
+	  $(BASELINE) run=baseline; \
+	  $(BASELINE) run=baseline-1 shuffle=1 engine.max_num_seqs=16; \
+	  OMP_NUM_THREADS=2 $(BASELINE) run=baseline-2 shuffle=2 engine.max_num_seqs=64 engine.window=48; \
+	  $(BASELINE) run=baseline-3 shuffle=3 engine.max_num_seqs=128 engine.window=100; \
+	  $(PY) -m ochat_eval.record baseline baseline-1 baseline-2 baseline-3 --as $(RECORDED)
 
 lock: $(READY) ## solve locks/*.in again (cpu: with the index that has torch's CPU build)
 	@$(PY) -m pip install -q uv

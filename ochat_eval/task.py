@@ -150,6 +150,10 @@ class Task:
         """
         raise NotImplementedError
 
+    def judge_prompt_name(self, item: Item, turn: int) -> str:
+        """What the prompt is called that a judge of the benchmark's own style is asked with."""
+        raise NotImplementedError
+
     def figures(
         self, items: Sequence[Item], scores: Mapping[str, Sequence[Score]], rule: Rule
     ) -> dict[str, Any]:
