@@ -31,6 +31,10 @@ MANIFEST = "manifest.json"
 CONFIG = "config.yaml"
 TABLE = "table.md"
 REPORT = "report.html"
+TABLES = "tables"
+"""`tables.md`, `tables.csv`, `tables.tex`: the published tables with the run's row."""
+WHY = "why"
+"""`why.json`, `why.md`: why the two rules' scores differ."""
 
 Span = tuple[int, int]
 """`[start, end)` in a file, in bytes."""

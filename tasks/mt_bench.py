@@ -163,6 +163,8 @@ class MtBench(Task):
         judges = sorted({f"{d['judge']} ({d['style']})" for d in details})
         worst, best = (1, 5) if details[0]["style"] == "feedback" else (1, 10)
         found: dict[str, Any] = {"note": f"judge: {', '.join(judges)}, {worst} to {best}"}
+        if best != 10:
+            found["incomparable"] = f"rated {worst} to {best}, not 1 to 10"
         for turn in sorted({score.turn for _, score in every}):
             found[f"turn_{turn + 1}"] = _figure([p for p in every if p[1].turn == turn])
         unread = sum(score.value is None for _, score in every)

@@ -74,7 +74,7 @@ def test_a_task_file_lists_only_options_that_its_class_has(name):
         (["tasks.gsm8k.numfewshot=4"], "tasks.gsm8k.numfewshot: there is no such option; did you mean num_fewshot?"),
         (["tasks.gsm8k.num_fewshot=four"], "tasks.gsm8k.num_fewshot: Value 'four'"),
         (["tasks.humaneval.n=2"], "tasks.humaneval is set but not chosen: choose it with task"),
-        (["gsm8k"], "'gsm8k' is no option: write NAME=VALUE, as in task=gsm8k"),
+        (["gsm8k"], "'gsm8k' is no option: write NAME=VALUE, as in model=hf"),
         (["task=[]"], "no task is chosen"),
         (["task="], "task=: there is no such task; there are "),
         (["model=hf"], "model.path is not set"),

@@ -95,7 +95,7 @@ class Vllm(Engine):
             _refuse_overlong(work, chat, context)
         work.say(f"loading {work.model.name} in vLLM …")
         arguments = {
-            **({"enforce_eager": True} if _on_cpu() else {}),  # a compiled one starts 70 s later
+            **({"enforce_eager": True} if on_cpu() else {}),  # a compiled one starts 70 s later
             "max_model_len": work.model.context,
             "enable_prefix_caching": True,
             "use_tqdm_on_load": False,
@@ -107,7 +107,7 @@ class Vllm(Engine):
         try:
             llm = llm_class(model=path, **arguments)
         except (ValueError, RuntimeError, OSError, TypeError) as e:
-            raise UserError(f"vLLM cannot load {work.model.name}: {_one_line(e)}") from e
+            raise UserError(f"vLLM cannot load {work.model.name}: {one_line(e)}") from e
         finally:  # it names its libraries for its own processes; ours are none of them
             os.environ.pop("LD_PRELOAD", None)
             if preload is not None:
@@ -116,27 +116,11 @@ class Vllm(Engine):
 
     def _import(self) -> Any:
         """The class `vllm.LLM`, our arguments checked against it; sets vLLM's environment."""
-        # Its warnings are about our own choices; VLLM_LOGGING_LEVEL=INFO shows all it says.
-        os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
-        os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")
-        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-        logging.getLogger("vllm").setLevel(logging.ERROR)  # while it is being imported
-        warnings.filterwarnings("ignore", category=FutureWarning, module="vllm")
-        os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-        # A killed engine leaves semaphores, which multiprocessing's tracker removes and tells of.
-        os.environ.setdefault(
-            "PYTHONWARNINGS", "ignore::UserWarning:multiprocessing.resource_tracker"
-        )
-        try:
-            import vllm  # noqa: F401 (is it there?)
-        except ModuleNotFoundError as e:
-            raise UserError(
-                f"engine=vllm needs vLLM ({e}): make setup, or make setup GPU=1 on a GPU machine"
-            ) from e
-        on_cpu = _on_cpu()
-        in_process = on_cpu if self.in_process is None else self.in_process
+        import_vllm("engine=vllm")
+        cpu = on_cpu()
+        in_process = cpu if self.in_process is None else self.in_process
         os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0" if in_process else "1"
-        if on_cpu:
+        if cpu:
             os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "4")  # GiB, per engine
         from vllm import LLM
         from vllm.engine.arg_utils import EngineArgs
@@ -153,13 +137,39 @@ class Vllm(Engine):
         return LLM
 
 
-def _on_cpu() -> bool:
+def import_vllm(needed_by: str) -> None:
+    """Imports vLLM and has it say only what went wrong.
+
+    Its warnings are about our own choices; VLLM_LOGGING_LEVEL=INFO shows all it says.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    logging.getLogger("vllm").setLevel(logging.ERROR)  # while it is being imported
+    warnings.filterwarnings("ignore", category=FutureWarning, module="vllm")
+    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    # A killed engine leaves semaphores, which multiprocessing's tracker removes and tells of.
+    os.environ.setdefault("PYTHONWARNINGS", "ignore::UserWarning:multiprocessing.resource_tracker")
+    try:
+        import vllm  # noqa: F401 (is it there?)
+    except ModuleNotFoundError as e:
+        raise UserError(
+            f"{needed_by} needs vLLM ({e}): make setup, or make setup GPU=1 on a GPU machine"
+        ) from e
+
+
+def on_cpu() -> bool:
+    """Whether vLLM computes on the CPU here."""
     from vllm.platforms import current_platform
 
     return bool(current_platform.is_cpu())
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """All of an error's message in one line of at most 500 characters, or its class."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return " ".join(lines)[:500] or type(error).__name__
 
@@ -258,7 +268,7 @@ class _VllmSession(Session):
             ) from e
         except RuntimeError as e:  # torch's out of memory is one, too
             raise UserError(
-                f"vLLM failed: {_one_line(e)}; what had finished is kept: run it again, or with "
+                f"vLLM failed: {one_line(e)}; what had finished is kept: run it again, or with "
                 "less at a time (engine.max_num_seqs, engine.gpu_memory_utilization)"
             ) from e
         for output in outputs:
