@@ -108,6 +108,7 @@ class HarnessChat(OpenAIServingChat):  # type: ignore[misc]
 
     async def render_chat_request(self, request: ChatCompletionRequest) -> Any:
         """As vLLM's; the chat format's end of turn, and nothing else, ends an answer."""
+        refuse(request)
         if not request.ignore_eos:  # set by its sender, it means that nothing ends it
             stop = [*(request.stop_token_ids or []), *self.chat.stop_token_ids]
             request.stop_token_ids = list(dict.fromkeys(stop))
