@@ -259,6 +259,25 @@ def build_tasks(config: Config) -> list[Task]:
     return tasks
 
 
+def changed_options(tasks: Iterable[Task]) -> dict[str, list[str]]:
+    """By task, the options that can change its score and are not as its YAML file has them.
+
+    Which items are asked (`data`, `limit`, `subsets`) is not among them, nor the chat format's
+    condition, which is the model's.
+    """
+    known = {task.name: task for task in tasks}
+    named = [name for name in known if name in options("task")]
+    usual = build_tasks(load([f"task=[{','.join(named)}]"])) if named else []
+    apart = ("name", "data", "limit", "subsets", "condition")
+    found: dict[str, list[str]] = {name: [] for name in known}
+    for one in usual:
+        chosen = dataclasses.asdict(known[one.name])
+        for key, value in dataclasses.asdict(one).items():
+            if key not in apart and chosen[key] != value:
+                found[one.name].append(f"{key}={chosen[key]}")
+    return found
+
+
 def _least(one: int | None, other: int | None) -> int | None:
     return other if one is None else one if other is None else min(one, other)
 

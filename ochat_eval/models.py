@@ -44,6 +44,8 @@ class Model:
         conditions: the conditions it may have; empty for a model that has none.
         context: longest prompt and answer together, in tokens.
         stop: texts of special tokens that end a turn, besides those the model's files name.
+        published: the row of results/recorded/published.yaml with this model's own figures;
+            None where none are published.
         package: an installed package that carries the weights.
         sha256: of the package's file.
     """
@@ -57,6 +59,7 @@ class Model:
     conditions: list[str] = field(default_factory=list)
     context: int = 8192
     stop: list[str] = field(default_factory=list)
+    published: str | None = None
     package: str | None = None
     sha256: str | None = None
 

@@ -9,16 +9,17 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ochat_eval import store
-from ochat_eval.config import Config, Stage, build_engine, build_judge, load
+from ochat_eval import published, store
+from ochat_eval.config import Config, Stage, build_engine, build_judge, changed_options, load
 from ochat_eval.generate import generate
 from ochat_eval.index import Index
 from ochat_eval.plan import Plan, known_manifest, plan, token_counts
 from ochat_eval.progress import say
 from ochat_eval.records import RULES, Response, Score, UserError, Verdict, to_json
-from ochat_eval.report import table
+from ochat_eval.report import published_tables, table
 from ochat_eval.report.page import page
 from ochat_eval.report.plan import plan_table
+from ochat_eval.report.why import Differences, markdown
 from ochat_eval.scoring import scores_of
 from ochat_eval.summary import summarise_task
 from ochat_eval.task import ScoringOptions
@@ -51,6 +52,8 @@ def run(config: Config, overrides: list[str]) -> Path:
         UserError: anything a user can mend.
     """
     stage, engine = config.stage, build_engine(config)
+    if config.model.published is not None:
+        published.row(config.model.published)  # refused now where there is no such row
     made = plan(config, engine, overrides)
     path = made.run.path
     if stage is Stage.plan:
@@ -64,6 +67,7 @@ def run(config: Config, overrides: list[str]) -> Path:
     if stage is Stage.all and unchanged and table_file.exists():
         say("finished before, nothing to do; stage=score or stage=report do their part anew")
         print(table_file.read_text())
+        published_tables.show(store.read_json(path / store.SUMMARY))
         print(made.run.file(store.REPORT))
         return path
     options = ScoringOptions(config.sandbox.value, config.workers or os.cpu_count() or 1)
@@ -80,7 +84,7 @@ def run(config: Config, overrides: list[str]) -> Path:
             judge_answers(judge, made, responses)
         if stage is not Stage.report:
             score(made, responses, options)
-        report(made, responses)
+        report(made, responses, config.model.published)
     return path
 
 
@@ -109,23 +113,42 @@ def score(planned: Plan, responses: Index[Response], options: ScoringOptions) ->
             bar.update()
 
 
-def report(planned: Plan, responses: Index[Response]) -> None:
-    """Writes summary.json, table.md and report.html, and prints the table."""
+def report(planned: Plan, responses: Index[Response], published_row: str | None) -> None:
+    """Writes the summary, the tables and report.html, and prints the tables.
+
+    Args:
+        published_row: the published row of the same model.
+    """
     run_dir = planned.run
     if not run_dir.file(store.SCORES).exists():
         raise UserError(f"{run_dir.path} has no scores yet: run stage=score first")
     scores = Index(run_dir.file(store.SCORES), Score)
+    changed = changed_options(planned.tasks.values())
+    seen = {name: Differences(task) for name, task in planned.tasks.items()}
     with planned.manifest.timing("report"):
         tasks = {
             name: summarise_task(
                 task,
-                ((one, scores.of(one.item.id)) for one in planned.answered(name, responses)),
+                seen[name].watch(
+                    (one, scores.of(one.item.id)) for one in planned.answered(name, responses)
+                ),
                 planned.counts[name],
                 planned.totals[name],
             )
             for name, task in planned.tasks.items()
         }
-        summary = {"model": planned.model, "run": run_dir.path.name, "tasks": tasks}
+        for name, task in tasks.items():
+            task["changed"] = changed[name]
+        summary = {
+            "model": planned.model,
+            "published_row": published_row,
+            "run": run_dir.path.name,
+            "tasks": tasks,
+        }
+        summary["tables"] = published_tables.write(run_dir, summary)
+        why = {name: one.result(tasks[name]) for name, one in seen.items()}
+        store.write_json(run_dir.file(f"{store.WHY}.json"), why)
+        store.write_text(run_dir.file(f"{store.WHY}.md"), markdown(why))
         store.write_json(run_dir.file(store.SUMMARY), summary)
         store.write_text(run_dir.file(store.TABLE), table.markdown(summary) + "\n")
         answered = {name: planned.answered(name, responses) for name in planned.tasks}
@@ -137,4 +160,5 @@ def report(planned: Plan, responses: Index[Response]) -> None:
     planned.manifest.set("judged_by", judging.get("judge") if all_judged else None)
     planned.manifest.set("finished", planned.responses_digest() if whole else "no")
     print(table.terminal(summary))
+    published_tables.show(summary)
     print(f"\n{run_dir.file(store.REPORT)}")

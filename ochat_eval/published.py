@@ -34,7 +34,7 @@ def row(name: str) -> Row:
         UserError: no table has it, or no figures are there.
     """
     found: dict[str, dict[str, float]] = {}
-    for columns, model, scores in _rows(_tables()):
+    for columns, model, scores in _rows(tables()):
         figures = found.setdefault(model, {})
         figures.update((c, s) for c, s in zip(columns, scores, strict=True) if s is not None)
     if name not in found:
@@ -42,14 +42,15 @@ def row(name: str) -> Row:
     return Row(name, {k: v for k, v in found[name].items() if k != "average"})
 
 
-def _tables() -> Mapping[str, Any]:
+def tables() -> Mapping[str, Any]:
+    """The published tables by name: `source`, `columns`, and `rows` by model."""
     import yaml
 
     file = resources.files("ochat_eval.results.recorded").joinpath("published.yaml")
     if not file.is_file():
         raise UserError("results/recorded/published.yaml is not there: no published figures")
-    tables: Mapping[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
-    return tables
+    found: Mapping[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    return found
 
 
 def _rows(tables: Mapping[str, Any]) -> list[tuple[list[str], str, list[float | None]]]:

@@ -153,10 +153,11 @@ def _without_text(answer: str | None) -> str | None:
 
 def _outcome(task: Task, item: Item, given: Sequence[Response], scores: Sequence[Score]) -> Outcome:
     rules = {}
+    keys = {(r.sample, r.turn) for r in given}
     for rule in RULES:
         ours = [s for s in scores if s.rule == rule]
         judged = [s.value for s in ours if s.value is not None]
-        whole = len(judged) == len(ours) and {s.sample for s in ours} == set(range(task.n))
+        whole = len(judged) == len(ours) and keys == {(s.sample, s.turn) for s in ours}
         rules[rule] = Verdicts(
             answers=tuple(_without_text(s.answer) for s in ours),
             matched=tuple(s.matched for s in ours),

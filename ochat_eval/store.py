@@ -31,6 +31,10 @@ MANIFEST = "manifest.json"
 CONFIG = "config.yaml"
 TABLE = "table.md"
 REPORT = "report.html"
+TABLES = "tables"
+"""`tables.md`, `tables.csv`, `tables.tex`: the published tables with the run's row."""
+WHY = "why"
+"""`why.json`, `why.md`: why the two rules' scores differ."""
 
 Span = tuple[int, int]
 """`[start, end)` in a file, in bytes."""
@@ -169,12 +173,14 @@ def read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 if not line.isspace():
-                    value = json.loads(line)
+                    value = json.loads(line.decode())
                     if not isinstance(value, dict):
                         raise ValueError(f"it holds {type(value).__name__}")
                     yield number, value
     except OSError as e:
         raise UserError(f"cannot read {path}: {e.strerror}") from e
+    except UnicodeDecodeError as e:
+        raise UserError(f"{path} line {number} is not UTF-8 text: {e.reason}") from e
     except (ValueError, RecursionError) as e:
         raise UserError(f"{path} line {number} is no JSON object: {e}") from e
 

@@ -136,6 +136,31 @@ class Task:
                     )
                     yield score_of(response, rule, reading, value)
 
+    def cause(self, item: Item, text: str, published: Score, robust: Score) -> str:
+        """Why the two rules' values of one response differ, in a few words, the same for all alike.
+
+        Args:
+            text: the response.
+            published, robust: the scores; their values differ.
+        """
+        del item, text
+        if published.value is None or robust.value is None:
+            return "read by one rule only"
+        if published.answer == robust.answer:
+            return "the same answer, compared otherwise"
+        if not published.matched:
+            return "published: nothing found" if published.answer is None else "published: fallback"
+        return "robust: nothing stated" if not robust.matched else "another answer read"
+
+    def quirks(self) -> dict[str, int]:
+        """What the published setting leaves out or changes before anything is asked.
+
+        Returns:
+            The option that turns the quirk off and its effect -> how many rows of the benchmark
+            it is about; empty where there is none, or all are turned off.
+        """
+        return {}
+
     def judge_request(self, one: Answered, response: Response, style: str) -> Request | None:
         """What a judge is asked about one of the responses, under the response's own key.
 
@@ -148,6 +173,10 @@ class Task:
         Raises:
             UserError: the benchmark does not know the style.
         """
+        raise NotImplementedError
+
+    def judge_prompt_name(self, item: Item, turn: int) -> str:
+        """What the prompt is called that a judge of the benchmark's own style is asked with."""
         raise NotImplementedError
 
     def figures(

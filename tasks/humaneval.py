@@ -117,6 +117,18 @@ class HumanEval(Task):
             for response, rule, reading in wanted[programs[place]]:
                 yield _score(response, rule, reading, verdict)
 
+    def cause(self, item: Item, text: str, published: Score, robust: Score) -> str:
+        """The oracle's fault, fences, or a body without its function."""
+        details = (published.detail or {}, robust.detail or {})
+        if details[0].get("reason") == _UNCOUNTED or "mended" in details[1]:
+            return "the oracle of EvalPlus"
+        fences = text.count("```")
+        if fences % 2:
+            return "unclosed fence"
+        if published.matched == robust.matched:
+            return super().cause(item, text, published, robust)
+        return "code without a fence" if not fences else "what stands in the fences"
+
     def _judge_base(
         self, rows: list[Row], programs: list[tuple[int, str]], options: ScoringOptions
     ) -> Iterator[tuple[int, IoVerdict]]:

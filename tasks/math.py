@@ -110,6 +110,27 @@ class Math(RowTask):
                 else:
                     yield score_of(response, rule, verdict[1] or reading, verdict[0])
 
+    def cause(self, item: Item, text: str, published: Score, robust: Score) -> str:
+        """How the answer is marked, brackets, or how the graders compare."""
+        details = published.detail or {}, robust.detail or {}
+        if any("reason" in detail for detail in details):
+            return "a grader was stopped"
+        if not published.matched:
+            return "no marker and no box" if "\\boxed" not in text else "no marker before the box"
+        if published.answer is not None and robust.answer is not None:
+            if _bracketed(published.answer) != _bracketed(robust.answer):
+                return "brackets"
+            gold = item.target[0]
+            if gold in published.answer and len(published.answer) > len(gold) + 2:
+                return "more text beside the answer"
+        if robust.answer is None:
+            return "robust: nothing stated"
+        return "the graders compare otherwise"
+
+
+def _bracketed(answer: str) -> bool:
+    return answer.strip()[:1] in tuple("([{")
+
 
 def judge(job: _Job) -> tuple[bool, Reading | None]:
     """One rule's verdict, and what it read where that was not known before."""

@@ -104,6 +104,10 @@ class MtBench(Task):
             raise UserError(f"judge.style={style}: {self.name} has the styles graded and feedback")
         return Request(*response.key, messages, None, Sampling())
 
+    def judge_prompt_name(self, item: Item, turn: int) -> str:
+        name = "single-math-v1" if item.subset in WITH_REFERENCE else "single-v1"
+        return name + "-multi-turn" * turn
+
     def _reference(self, item: Item) -> list[str] | None:
         """The reference answers to both turns, where the category is judged with them."""
         if item.subset not in WITH_REFERENCE:
@@ -112,8 +116,8 @@ class MtBench(Task):
 
     def _graded(self, item: Item, answers: Sequence[str]) -> tuple[Message, ...]:
         reference = self._reference(item)
-        name = "single-v1" if reference is None else "single-math-v1"
-        prompt = _prompts(self.data == "sample")[name + "-multi-turn" * (len(answers) > 1)]
+        name = self.judge_prompt_name(item, len(answers) - 1)
+        prompt = _prompts(self.data == "sample")[name]
         named = {"question": item.turns[0], "answer": answers[0]}
         for n, (question, answer) in enumerate(zip(item.turns, answers, strict=False), 1):
             named |= {f"question_{n}": question, f"answer_{n}": answer}
@@ -159,6 +163,8 @@ class MtBench(Task):
         judges = sorted({f"{d['judge']} ({d['style']})" for d in details})
         worst, best = (1, 5) if details[0]["style"] == "feedback" else (1, 10)
         found: dict[str, Any] = {"note": f"judge: {', '.join(judges)}, {worst} to {best}"}
+        if best != 10:
+            found["incomparable"] = f"rated {worst} to {best}, not 1 to 10"
         for turn in sorted({score.turn for _, score in every}):
             found[f"turn_{turn + 1}"] = _figure([p for p in every if p[1].turn == turn])
         unread = sum(score.value is None for _, score in every)

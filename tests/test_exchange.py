@@ -64,11 +64,11 @@ ASKED = {"doc_id": 0, "doc": {"question": "?"}, "resps": [["4"]]}
     ("format_", "content", "complaint"),
     [
         ("evalplus", "{broken\n", "bad line 1 is no JSON object"),
-        ("evalplus", json.dumps(SOLVED) + "\n[1]\n", "bad line 2 is no JSON object: not an object but list"),
+        ("evalplus", json.dumps(SOLVED) + "\n[1]\n", "bad line 2 is no JSON object: it holds list"),
         ("evalplus", json.dumps(SOLVED) + '\n\n{"task_id": "sample/1"}\n', "bad line 3: the field 'completion' is missing"),
         ("evalplus", '{"task_id": 7, "solution": "x"}\n', "bad line 1: the field 'task_id' is int, not text"),
         ("evalplus", '{"task_id": "HumanEval/0", "solution": "x"}\n', "answers none of the 3 items asked: 1 not imported"),
-        ("evalplus", b"\xff\xfe\n", "bad is not UTF-8 text"),
+        ("evalplus", b"\xff\xfe\n", "bad line 1 is not UTF-8 text"),
         ("openchat", "[1]", "bad entry 0 is no object but int"),
         ("openchat", "{}", "bad is no JSON list"),
         ("openchat", '[{"question": "x"}]', "bad entry 0: the field 'response' is missing"),

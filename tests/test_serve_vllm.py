@@ -337,3 +337,20 @@ def test_engine_openai_answers_as_engine_vllm(small, cli, tmp_path: Path):
         assert served[key]["prompt_tokens"] == offline[key]["prompt_tokens"]
     same = sum(served[key]["text"] == offline[key]["text"] for key in greedy)
     assert same >= 3, "ties that batching decides are rare"
+
+
+def test_mt_bench_with_the_small_model_as_subject_and_judge(small, cli, tmp_path: Path):
+    done = cli(
+        "task=mt_bench", "data=sample", "limit=2", "max_tokens=24", "run=judged",
+        "engine=openai", f"engine.base_url={small.url}/v1", "engine.timeout_seconds=900",
+        "judge=local", f"judge.base_url={small.url}/v1", "judge.served_name=smollm2_135m",
+        "judge.max_tokens=24", "judge.timeout_seconds=900",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "results/runs/judged"
+    verdicts = lines(folder / "judgments.jsonl")
+    assert sorted(v["turn"] for v in verdicts) == [0, 0, 1, 1]
+    assert all(v["judge"] == "smollm2_135m" and v["completion_tokens"] for v in verdicts)
+    found = json.loads((folder / "summary.json").read_text())["tasks"]["mt_bench"]["published"]
+    assert found["n"] + found.get("unread", 0) == 4
+    assert "4 of 4 verdicts" in done.stderr

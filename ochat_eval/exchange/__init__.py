@@ -14,7 +14,6 @@ Both raise UserError for a file that is not of the format, with the number of th
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -52,6 +51,16 @@ FORMATS = {
         ("import",),
         "samples_*.jsonl of lm-eval --log_samples, for tasks that generate text",
     ),
+    "fastchat_answer": Format(
+        "ochat_eval.exchange.fastchat_answer",
+        ("import", "export"),
+        "model_answer of FastChat: a model's answers to MT-Bench's questions",
+    ),
+    "fastchat_judgment": Format(
+        "ochat_eval.exchange.fastchat_judgment",
+        ("import", "export"),
+        "model_judgment of FastChat: verdicts; import as -o RUN/judgments.jsonl",
+    ),
     "parquet": Format(
         "ochat_eval.exchange.parquet",
         ("export",),
@@ -81,10 +90,12 @@ class Asked:
     Attributes:
         items: the items, in the order of their sources.
         overrides: the options that make their tasks; None for each task's defaults.
+        run: the run that they belong to, where one was named.
     """
 
     items: Sequence[Item]
     overrides: Sequence[str] | None = None
+    run: Recorded | None = None
 
     @cached_property
     def tasks(self) -> dict[str, Task]:
@@ -113,21 +124,31 @@ class Recorded:
         """Its items, read from disk one by one."""
         return store.read_records(self.path / store.ITEMS, Item)
 
+    def answered(self) -> Iterator[tuple[Item, list[Response]]]:
+        """Its items, each with its responses.
+
+        Raises:
+            UserError: it has no responses yet.
+        """
+        path = self.path / store.RESPONSES
+        if not path.exists():
+            raise UserError(f"{self.path} has no {path.name} yet: run stage=generate first")
+        with contextlib.closing(Index(path, Response)) as responses:
+            for item in self.items():
+                yield item, responses.of(item.id)
+
     def judged(self) -> Iterator[tuple[Item, list[Response], list[Score]]]:
         """Its items, each with its responses and with both rules' scores of them.
 
         Raises:
             UserError: it has no responses or no scores yet.
         """
-        for name, stage in ((store.RESPONSES, "generate"), (store.SCORES, "score")):
-            if not (self.path / name).exists():
-                raise UserError(f"{self.path} has no {name} yet: run stage={stage} first")
-        with (
-            contextlib.closing(Index(self.path / store.RESPONSES, Response)) as responses,
-            contextlib.closing(Index(self.path / store.SCORES, Score)) as scores,
-        ):
-            for item in self.items():
-                yield item, responses.of(item.id), scores.of(item.id)
+        path = self.path / store.SCORES
+        if not path.exists():
+            raise UserError(f"{self.path} has no {path.name} yet: run stage=score first")
+        with contextlib.closing(Index(path, Score)) as scores:
+            for item, responses in self.answered():
+                yield item, responses, scores.of(item.id)
 
 
 def tasks(overrides: Sequence[str]) -> dict[str, Task]:
@@ -135,30 +156,6 @@ def tasks(overrides: Sequence[str]) -> dict[str, Task]:
     from ochat_eval.config import build_tasks, load
 
     return {task.name: task for task in build_tasks(load(overrides))}
-
-
-def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The number (from 1) and content of each line of a JSON lines file; blank ones are left out.
-
-    Raises:
-        UserError: the file cannot be read, or a line is no JSON object.
-    """
-    number = 0
-    try:
-        with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
-                if line.isspace():
-                    continue
-                fields = json.loads(line)
-                if not isinstance(fields, dict):
-                    raise ValueError(f"not an object but {type(fields).__name__}")
-                yield number, fields
-    except OSError as e:
-        raise UserError(f"cannot read {path}: {e.strerror}") from e
-    except UnicodeDecodeError as e:
-        raise UserError(f"{path} is not UTF-8 text after line {number}: {e.reason}") from e
-    except (ValueError, RecursionError) as e:
-        raise UserError(f"{path} line {number} is no JSON object: {e}; mend or remove it") from e
 
 
 def text_of(fields: Mapping[str, Any], name: str, where: str) -> str:

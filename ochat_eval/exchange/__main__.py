@@ -92,7 +92,7 @@ def _asked(args: argparse.Namespace) -> Asked:
     """The items that are asked, as the command line names them."""
     if args.run:
         run = Recorded(run_folder(args.run))
-        return Asked(list(run.items()), run.manifest["overrides"])
+        return Asked(list(run.items()), run.manifest["overrides"], run)
     if args.items:
         return Asked(list(store.read_records(args.items, Item)))
     names = [name for name in args.task if "=" not in name]

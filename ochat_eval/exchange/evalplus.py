@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ochat_eval import store
-from ochat_eval.exchange import Asked, Note, Recorded, json_lines, text_of
+from ochat_eval.exchange import Asked, Note, Recorded, text_of
 from ochat_eval.records import Response, Rule, UserError
 
 
@@ -26,7 +26,7 @@ def read(path: Path, asked: Asked) -> Iterator[Response | Note]:
     if not ids:
         raise UserError("the items asked have no code for answers: a task such as HumanEval has")
     samples: dict[str, int] = {}
-    for number, fields in json_lines(path):
+    for number, fields in store.read_lines(path):
         where = f"{path} line {number}"
         name = text_of(fields, "task_id", where)
         if "solution" in fields:

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ochat_eval.exchange import Asked, Note, json_lines
+from ochat_eval import store
+from ochat_eval.exchange import Asked, Note
 from ochat_eval.records import Item, Response, UserError
 
 QUESTION_FIELDS = ("question", "problem", "input", "prompt", "query", "goal")
@@ -28,7 +29,7 @@ def read(path: Path, asked: Asked) -> Iterator[Response | Note]:
     for item in asked.items:
         by_index.setdefault(item.index, []).append(item)
     seen: dict[str, list[str]] = {}
-    for number, fields in json_lines(path):
+    for number, fields in store.read_lines(path):
         place, doc = fields.get("doc_id"), fields.get("doc")
         if not isinstance(place, int) or not isinstance(doc, dict) or "resps" not in fields:
             raise UserError(
