@@ -13,7 +13,13 @@ import pytest
 from tests.conftest import lines
 from tests.serving import Server, launch, stop, tiny  # noqa: F401 (a fixture)
 
-pytestmark = [pytest.mark.vllm, pytest.mark.timeout(1800)]
+sync_api = pytest.importorskip("playwright.sync_api")
+CHROMIUM = shutil.which("chromium")
+pytestmark = [
+    pytest.mark.vllm,
+    pytest.mark.timeout(1800),
+    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (apt-get install chromium)"),
+]
 
 WAIT = 120_000
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script> **bold** `a<b`"
@@ -36,12 +42,8 @@ def server(tiny: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterato
 @pytest.fixture
 def page(server: Server) -> Iterator[object]:
     """The page, opened; fails on any error in it, or anything it asks of another address."""
-    sync_api = pytest.importorskip("playwright.sync_api")
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("needs Chromium (apt-get install chromium)")
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         opened = browser.new_context().new_page()
         opened.set_default_timeout(WAIT)
         faults: list[str] = []

@@ -120,6 +120,15 @@ def test_a_long_body_and_an_unknown_model_are_refused(server):
     assert chat(server, model="openchat_3.5_0106").status_code == 200
 
 
+def test_a_raw_prompt_is_taken_as_it_is_and_has_no_condition(server):
+    raw = {"model": MODEL, "prompt": "<s>Hello", "max_tokens": 2, "temperature": 0}
+    assert server.post("/v1/completions", raw).json()["usage"]["completion_tokens"] == 2
+    for path in ("/v1/completions", "/tokenize"):
+        refused = server.post(path, {**raw, "condition": "Math Correct"})
+        assert refused.status_code == 400
+        assert "condition is for messages" in refused.json()["error"]["message"]
+
+
 def test_only_a_key_opens_it(server):
     for key in (None, "wrong", "", "first-secret second-secret", "second-secre"):
         client = openai.OpenAI(base_url=f"{server.url}/v1", api_key=key or "x", max_retries=0)
