@@ -118,9 +118,9 @@ class Math(RowTask):
         if not published.matched:
             return "no marker and no box" if "\\boxed" not in text else "no marker before the box"
         if published.answer is not None and robust.answer is not None:
-            if _bracketed(published.answer) != _bracketed(robust.answer):
-                return "brackets"
             gold = item.target[0]
+            if _bracketed(published.answer) != _bracketed(gold):
+                return "brackets"
             if gold in published.answer and len(published.answer) > len(gold) + 2:
                 return "more text beside the answer"
         if robust.answer is None:
@@ -129,7 +129,7 @@ class Math(RowTask):
 
 
 def _bracketed(answer: str) -> bool:
-    return answer.strip()[:1] in tuple("([{")
+    return answer.strip(" $\\")[:1] in tuple("([{")
 
 
 def judge(job: _Job) -> tuple[bool, Reading | None]:
