@@ -13,12 +13,11 @@ from ochat_eval import published, store
 from ochat_eval.config import Config, Stage, build_engine, build_judge, changed_options, load
 from ochat_eval.generate import generate
 from ochat_eval.index import Index
-from ochat_eval.plan import Plan, known_manifest, plan, token_counts
+from ochat_eval.plan import Plan, known_manifest, plan, planned_work
 from ochat_eval.progress import say
 from ochat_eval.records import RULES, Response, Score, UserError, Verdict, to_json
 from ochat_eval.report import published_tables, table
 from ochat_eval.report.page import page
-from ochat_eval.report.plan import plan_table
 from ochat_eval.report.why import Differences, markdown
 from ochat_eval.scoring import scores_of
 from ochat_eval.summary import summarise_task
@@ -57,7 +56,7 @@ def run(config: Config, overrides: list[str]) -> Path:
     made = plan(config, engine, overrides)
     path = made.run.path
     if stage is Stage.plan:
-        print(plan_table(made.tasks, made.counts, made.totals, token_counts(config, made)))
+        print(planned_work(config, made))
         return path
     judge = build_judge(config)
     finished = made.manifest.values.get("finished")
