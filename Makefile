@@ -6,7 +6,10 @@ PY := .venv/bin/python
 READY := .venv/.ready-$(KIND)
 TEST ?=
 
-.PHONY: help setup demo test check bench baseline lock clean
+MODEL = smollm2_135m
+ENGINE = vllm
+
+.PHONY: help setup demo reproduce-table test check bench baseline lock clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -38,6 +41,12 @@ bubblewrap:
 
 demo: $(READY) ## HumanEval and sample items on the embedded small model, a few minutes
 	@$(PY) -m ochat_eval task=demo
+
+reproduce-table: $(READY) ## the three published tables: MODEL=… [ENGINE=…] [LIMIT=…] [DATA=sample] [JUDGE=…] [OPTIONS="NAME=VALUE …"]
+	@test -n "$(MODEL)" || { echo "MODEL is empty: name a file of conf/model, ORG/NAME or a folder"; exit 2; }
+	@$(PY) -m ochat_eval task=all "engine=$(ENGINE)" \
+	  $(if $(findstring /,$(MODEL)),model=hf "model.path=$(MODEL)","model=$(MODEL)") \
+	  $(if $(LIMIT),"limit=$(LIMIT)") $(if $(DATA),"data=$(DATA)") $(if $(JUDGE),"judge=$(JUDGE)") $(OPTIONS)
 
 test: $(READY) ## the linter, the type checker and every test: make test TEST="-k gsm8k"
 	@$(PY) -m ruff check ochat_eval tasks tests

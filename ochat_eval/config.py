@@ -80,6 +80,7 @@ class Config:
     seed: int = 0
     ids: str | None = None
     shuffle: int | None = None
+    tokens_per_second: float | None = None
     data: Data = Data.full
     sandbox: Sandbox = Sandbox.bwrap
     workers: int | None = None

@@ -9,16 +9,15 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ochat_eval import store
+from ochat_eval import published, store
 from ochat_eval.config import Config, Stage, build_engine, build_judge, changed_options, load
 from ochat_eval.generate import generate
 from ochat_eval.index import Index
-from ochat_eval.plan import Plan, known_manifest, plan, token_counts
+from ochat_eval.plan import Plan, known_manifest, plan, planned_work
 from ochat_eval.progress import say
 from ochat_eval.records import RULES, Response, Score, UserError, Verdict, to_json
 from ochat_eval.report import published_tables, table
 from ochat_eval.report.page import page
-from ochat_eval.report.plan import plan_table
 from ochat_eval.report.why import Differences, markdown
 from ochat_eval.scoring import scores_of
 from ochat_eval.summary import summarise_task
@@ -52,10 +51,12 @@ def run(config: Config, overrides: list[str]) -> Path:
         UserError: anything a user can mend.
     """
     stage, engine = config.stage, build_engine(config)
+    if config.model.published is not None:
+        published.row(config.model.published)  # refused now where there is no such row
     made = plan(config, engine, overrides)
     path = made.run.path
     if stage is Stage.plan:
-        print(plan_table(made.tasks, made.counts, made.totals, token_counts(config, made)))
+        print(planned_work(config, made))
         return path
     judge = build_judge(config)
     finished = made.manifest.values.get("finished")
@@ -111,11 +112,11 @@ def score(planned: Plan, responses: Index[Response], options: ScoringOptions) ->
             bar.update()
 
 
-def report(planned: Plan, responses: Index[Response], published: str | None) -> None:
+def report(planned: Plan, responses: Index[Response], published_row: str | None) -> None:
     """Writes the summary, the tables and report.html, and prints the tables.
 
     Args:
-        published: the published row of the same model.
+        published_row: the published row of the same model.
     """
     run_dir = planned.run
     if not run_dir.file(store.SCORES).exists():
@@ -139,7 +140,7 @@ def report(planned: Plan, responses: Index[Response], published: str | None) -> 
             task["changed"] = changed[name]
         summary = {
             "model": planned.model,
-            "published_row": published,
+            "published_row": published_row,
             "run": run_dir.path.name,
             "tasks": tasks,
         }

@@ -18,12 +18,13 @@ from ochat_eval import store
 from ochat_eval.chat import load_format
 from ochat_eval.config import Config, Stage, build_tasks, results_folder, to_yaml
 from ochat_eval.engines import Engine
+from ochat_eval.estimate import answer_tokens, earlier_runs, rate
 from ochat_eval.index import Index
 from ochat_eval.manifest import Manifest
 from ochat_eval.models import prepare
 from ochat_eval.progress import say
 from ochat_eval.records import Item, Message, Response, UserError, to_json
-from ochat_eval.report.plan import Lengths, lengths
+from ochat_eval.report.plan import Lengths, lengths, plan_table, time_line
 from ochat_eval.task import Answered, Selection, Task
 
 
@@ -36,7 +37,7 @@ class Plan:
         tasks: the benchmarks by name.
         counts: items asked per task.
         totals: items that the whole task has.
-        requests: generations in all, later turns and samples counted.
+        answers: generations per task, later turns and samples counted.
         spans: where each task's items stand in items.jsonl.
     """
 
@@ -44,10 +45,15 @@ class Plan:
     tasks: dict[str, Task]
     counts: dict[str, int]
     totals: dict[str, int]
-    requests: int
+    answers: dict[str, int]
     spans: dict[str, store.Span]
     model: str
     manifest: Manifest
+
+    @property
+    def requests(self) -> int:
+        """Generations in all."""
+        return sum(self.answers.values())
 
     def items(self, task: str | None = None) -> Iterator[Item]:
         """The planned items, of one task or of all, read anew from disk."""
@@ -90,7 +96,8 @@ def plan(config: Config, engine: Engine, overrides: list[str]) -> Plan:
     counts: dict[str, int] = {}
     totals: dict[str, int] = {}
     spans: dict[str, store.Span] = {}
-    requests, place, digest = 0, 0, hashlib.sha256()
+    answers: dict[str, int] = {}
+    place, digest = 0, hashlib.sha256()
     root = results_folder(config)
     with store.writing(root):
         root.mkdir(parents=True, exist_ok=True)
@@ -99,11 +106,11 @@ def plan(config: Config, engine: Engine, overrides: list[str]) -> Plan:
     try:
         with store.atomic(draft) as file:
             for task in tasks.values():
-                counts[task.name], start = 0, place
+                counts[task.name], answers[task.name], start = 0, 0, place
                 selection = Selection(task, config.seed, ids)
                 for item in selection:
                     counts[task.name] += 1
-                    requests += task.n * len(item.turns)
+                    answers[task.name] += task.n * len(item.turns)
                     line = to_json(item) + b"\n"
                     place += len(line)
                     digest.update(line)
@@ -126,7 +133,7 @@ def plan(config: Config, engine: Engine, overrides: list[str]) -> Plan:
     if manifest.is_new:
         manifest.begin(identity, list(tasks.values()), counts, totals, overrides)
         store.write_text(run_dir.file(store.CONFIG), to_yaml(config))
-    return Plan(run_dir, tasks, counts, totals, requests, spans, config.model.name, manifest)
+    return Plan(run_dir, tasks, counts, totals, answers, spans, config.model.name, manifest)
 
 
 def _engine_identity(config: Config, engine: Engine) -> dict[str, Any]:
@@ -139,6 +146,21 @@ def _engine_identity(config: Config, engine: Engine) -> dict[str, Any]:
 def _name(config: Config, engine: Engine, identity: dict[str, Any]) -> str:
     digest = hashlib.sha256(repr(sorted(store.flat(identity))).encode()).hexdigest()
     return f"{config.model.name}-{engine.label}-{digest[:10]}"
+
+
+def planned_work(config: Config, planned: Plan) -> str:
+    """What `stage=plan` prints: the table of prompts, and what the answers will take."""
+    earlier, model = earlier_runs(results_folder(config)), config.model.name
+    answers = {
+        name: answer_tokens(name, planned.answers[name], task.max_tokens, model, earlier)
+        for name, task in planned.tasks.items()
+    }
+    table = plan_table(
+        planned.tasks, planned.counts, planned.totals, token_counts(config, planned), answers
+    )
+    return (
+        f"{table}\n\n{time_line(answers.values(), *rate(model, config.tokens_per_second, earlier))}"
+    )
 
 
 def token_counts(config: Config, planned: Plan) -> dict[str, Lengths]:

@@ -34,15 +34,22 @@ def summarise_task(task: Task, judged: Iterable[Judged], asked: int, of: int) ->
     Returns:
         `published` and `robust` (`score`, `n`, `stderr`, `ci95`, `unmatched`, `truncated`,
         `empty`, `subsets`, `pass@k` or `maj@k` for several samples, and what the task's
-        `figures` adds), and beside them `metric`, `asked`, `of`, `missing`, `data`, `notes`.
+        `figures` adds), and beside them `metric`, `asked`, `of`, `missing`, `data`, `notes`,
+        `tokens` (of the answers that tell them).
     """
     codes = _Codes()
     subsets: dict[str, dict[Rule, _Part]] = {}
     # Only for a task that has figures of its own: they take all its items and scores.
     kept: list[Judged] | None = [] if type(task).figures is not Task.figures else None
     answered = unjudged = unasked = 0
+    tokens = Counter(answers=0, prompt=0, completion=0)
     for one, scores in judged:
         answered += 1
+        for response in one.responses:
+            if response.completion_tokens is not None:
+                tokens["answers"] += 1
+                tokens["prompt"] += response.prompt_tokens or 0
+                tokens["completion"] += response.completion_tokens
         if kept is not None and scores:
             kept.append((one, scores))
         unasked += task.n * len(one.item.turns) - len(one.responses)
@@ -73,6 +80,7 @@ def summarise_task(task: Task, judged: Iterable[Judged], asked: int, of: int) ->
         data=task.data,
         scale=task.scale,
         also=list(task.also),
+        tokens=dict(tokens),
     )
     whole["notes"] = _notes(task, whole, unjudged, unasked)
     return whole
@@ -198,7 +206,8 @@ class _Part:
         unmatched = missed / counts["scores"] if counts["scores"] else None
         if not n:
             nothing = dict.fromkeys(("score", "stderr", "ci95"))
-            return {**nothing, "n": 0, "unmatched": unmatched, **ends}
+            unread = {"unread": counts["unread"]} if counts["unread"] else {}
+            return {**nothing, "n": 0, "unmatched": unmatched, **ends, **unread}
         result = {**self._estimate(self._values), "unmatched": unmatched, **ends}
         if counts["unread"]:
             result["unread"] = counts["unread"]

@@ -76,7 +76,8 @@ class Gsm8k(Task):
             return super().cause(item, text, published, robust)
         if published.value:
             return "another number is stated than comes last"
-        if "," in target or "," in other:
+        start, end = (robust.detail or {}).get("span") or (0, 0)
+        if "," in target or "," in text[start:end]:
             return "comma"
         if target.startswith("-") or other.startswith("-"):
             return "sign"

@@ -118,17 +118,18 @@ class Math(RowTask):
         if not published.matched:
             return "no marker and no box" if "\\boxed" not in text else "no marker before the box"
         if published.answer is not None and robust.answer is not None:
-            if _bracketed(published.answer) != _bracketed(robust.answer):
+            gold = item.target[0]
+            if _bracketed(published.answer) != _bracketed(gold):
                 return "brackets"
-            if len(published.answer) > 2 * len(robust.answer) + 8:
-                return "more text behind the answer"
+            if gold in published.answer and len(published.answer) > len(gold) + 2:
+                return "more text beside the answer"
         if robust.answer is None:
             return "robust: nothing stated"
         return "the graders compare otherwise"
 
 
 def _bracketed(answer: str) -> bool:
-    return answer.strip()[:1] in tuple("([{")
+    return answer.strip(" $\\")[:1] in tuple("([{")
 
 
 def judge(job: _Job) -> tuple[bool, Reading | None]:

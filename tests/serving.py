@@ -127,7 +127,7 @@ def make_tiny(folder: Path) -> list[str]:
         num_attention_heads=2,
         num_key_value_heads=1,
         head_dim=32,
-        max_position_embeddings=2048,
+        max_position_embeddings=16384,
         bos_token_id=1,
         eos_token_id=32000,
         dtype=torch.bfloat16,
@@ -136,7 +136,7 @@ def make_tiny(folder: Path) -> list[str]:
     return [
         "model=openchat_3.5_0106",
         f"model.path={folder}",
-        "model.context=2048",
+        "model.context=16384",
     ]
 
 

@@ -36,7 +36,7 @@ def grid(table: Table) -> list[list[str]]:
     """The table's cells as text: for each run its figures and what is to be said of them."""
     rows = []
     for row in table.runs:
-        label = row.model if row.model == row.run else f"{row.model} ({row.run})"
+        label = f"{row.model} ({row.run})" if row.rule == "published" else ""
         rows.append([plain(label), row.rule, *map(_figure, row.cells, table.columns)])
         rows.append(["", "95 % interval", *map(_interval, row.cells)])
         if any(cell.published is not None for cell in row.cells):
@@ -149,7 +149,7 @@ def _csv_rows(table: Table, row: RunRow | PublishedRow) -> list[list[Any]]:
 def json_text(tables: Sequence[Table]) -> str:
     """All there is, by table, as in summary.json."""
     values = {table.name: as_json(table) for table in tables}
-    return json.dumps(values, indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(values, indent=1) + "\n"
 
 
 FORMATS: dict[str, Callable[[Sequence[Table]], str]] = {

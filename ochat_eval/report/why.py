@@ -42,6 +42,7 @@ class Differences:
         self._causes: defaultdict[str, _Cause] = defaultdict(_Cause)
         self._answers = 0
         self._read_otherwise = 0
+        self._uneven = False  # verdicts of one turn of which one rule read more than the other
 
     def watch(self, judged: Iterable[Judged]) -> Iterator[Judged]:
         """Yields what it is given."""
@@ -68,6 +69,7 @@ class Differences:
     ) -> None:
         """One turn's scores; its samples share the weight of one value."""
         read = Counter(s.rule for s in scores if s.value is not None)
+        self._uneven |= read["published"] != read["robust"]
         pairs: defaultdict[int, dict[Rule, Score]] = defaultdict(dict)
         for score in scores:
             pairs[score.sample][score.rule] = score
@@ -119,7 +121,7 @@ class Differences:
             )
             found["causes"].append(_entry(name, cause, points))
         found["causes"].sort(key=lambda c: (-abs(c["points"]), c["cause"]))
-        if published["n"] != robust["n"]:
+        if self._uneven:
             rest = difference - sum(c["points"] for c in found["causes"])
             found["causes"].append(_entry(OTHER_COUNT, _Cause(), rest))
         return found

@@ -59,7 +59,9 @@ def install(state: Any, model: Model, chat: ChatFormat, log_texts: bool) -> None
         default_condition=model.condition if model.conditions else None,
         log_texts=log_texts,
     )
-    state.online_renderer = state.serving_tokenization.online_renderer = renderer
+    for asks in (state.serving_tokenization, state.openai_serving_completion):
+        asks.online_renderer = renderer
+    state.online_renderer = renderer
     state.openai_serving_chat = handler
 
 
@@ -82,6 +84,15 @@ class HarnessRenderer(OnlineRenderer):  # type: ignore[misc]
             raise VLLMValidationError(str(e), parameter=parameter) from e
         inputs = await self.preprocess_cmpl(request, [ids], skip_mm_cache=skip_mm_cache)
         return [{"role": m.role, "content": m.content} for m in conversation], inputs
+
+    async def preprocess_completion(self, request: Any, *rest: Any, **named: Any) -> list[Any]:
+        """As vLLM's, for a prompt that is raw text; a condition with it would do nothing."""
+        if (request.model_extra or {}).get("condition") is not None:
+            raise VLLMValidationError(
+                "condition is for messages (/v1/chat/completions); this prompt is taken as it is",
+                parameter="condition",
+            )
+        return list(await super().preprocess_completion(request, *rest, **named))
 
 
 def refuse(request: Any) -> None:
@@ -108,6 +119,7 @@ class HarnessChat(OpenAIServingChat):  # type: ignore[misc]
 
     async def render_chat_request(self, request: ChatCompletionRequest) -> Any:
         """As vLLM's; the chat format's end of turn, and nothing else, ends an answer."""
+        refuse(request)
         if not request.ignore_eos:  # set by its sender, it means that nothing ends it
             stop = [*(request.stop_token_ids or []), *self.chat.stop_token_ids]
             request.stop_token_ids = list(dict.fromkeys(stop))

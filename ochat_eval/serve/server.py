@@ -7,6 +7,7 @@ import dataclasses
 import os
 import signal
 import sys
+import threading
 from argparse import Namespace
 from contextlib import AsyncExitStack
 from typing import Any
@@ -173,18 +174,23 @@ async def _run(
             ssl_keyfile=args.ssl_keyfile,
             ssl_certfile=args.ssl_certfile,
         )
+        del engine.shutdown
         await closing
         if not stopped.is_set():
             raise EngineDied
 
 
-def _noticed_stop(engine: Any) -> asyncio.Event:
+def _noticed_stop(engine: Any) -> threading.Event:
     """Set once the engine is told to stop; vLLM's server ends for that, or for an engine's death,
-    and returns the same."""
-    stopped, shutdown = asyncio.Event(), engine.shutdown
+    and returns the same. Answers in flight are ended in order first, as aborted."""
+    stopped, shutdown = threading.Event(), engine.shutdown
+    loop = asyncio.get_running_loop()
 
-    def noticed(**given: Any) -> None:
+    def noticed(**given: Any) -> None:  # called from a thread
         stopped.set()
+        in_flight = list(engine.output_processor.request_states)
+        aborted = engine.abort(in_flight, internal=True)
+        asyncio.run_coroutine_threadsafe(aborted, loop).result(_GRACE_SECONDS)
         shutdown(**given)
 
     engine.shutdown = noticed
