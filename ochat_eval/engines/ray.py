@@ -222,6 +222,8 @@ class Cluster:
         Raises:
             UserError: Ray is missing, or no cluster answers.
         """
+        if address and ":" in address and "//" not in address:
+            _must_answer(address)
         alone = {} if address else {**_ALONE, "RAY_AUTH_TOKEN": secrets.token_hex()}
         for name, value in {**_ENVIRONMENT, **alone}.items():
             os.environ.setdefault(name, value)
@@ -277,6 +279,18 @@ class Cluster:
     def _remove(self) -> None:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _must_answer(address: str) -> None:
+    """Raises UserError if nothing listens there: Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, ValueError) as e:
+        raise UserError(
+            f"engine.address={address}: Ray cannot join that cluster: {e}; start one there with "
+            "ray start --head, or leave engine.address out"
+        ) from e
 
 
 @dataclass
