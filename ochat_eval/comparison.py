@@ -243,7 +243,8 @@ def compare_figure(
     """A run against a published figure, in the benchmark's unit, without that run's items.
 
     The difference is unpaired, and its interval too wide for two runs on the same items: the
-    errors of both are added, the figure's taken to be the run's own. No test is made: whether the
+    errors of both are added, the figure's taken to be the run's own (the run's interval, √2 times
+    as wide). No test is made: whether the
     figure can be a rerun is the gate's question.
 
     Args:
@@ -264,12 +265,12 @@ def compare_figure(
     notes = ["unpaired: the published run's items are not at hand"]
     if len(judged) < b.of:
         notes.append(f"{len(judged):,} of {b.of:,} items")
-    difference, detectable = None, None
-    if found.stderr is not None:
-        both = found.stderr * 2**0.5
-        half = stats.z_value(0.95) * both
-        difference = stats.Estimate(center, len(judged), both, center - half, center + half)
-        detectable = stats.minimum_detectable_effect(both) if both else None
+    below, above = ((2**0.5) * (found.score - found.lo), (2**0.5) * (found.hi - found.score))
+    if figure_is_b:
+        below, above = above, below
+    both = None if found.stderr is None else found.stderr * 2**0.5
+    difference = stats.Estimate(center, len(judged), both, center - below, center + above)
+    detectable = stats.minimum_detectable_effect(both) if both else None
     scores = (found.score, figure) if figure_is_b else (figure, found.score)
     return TaskComparison(
         b.name, rule, *scores, difference, detectable=detectable, note="; ".join(notes)

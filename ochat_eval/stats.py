@@ -124,7 +124,7 @@ def wilson(successes: int, n: int, confidence: float = 0.95) -> tuple[float, flo
     if n < 1 or not 0 <= successes <= n:
         raise ValueError(f"{successes} successes of {n} items: need 0 <= successes <= n, n >= 1")
     lo, hi = _wilson(successes / n, n, confidence)
-    # At the ends the exact result is 0 or 1; rounding must not push it off.
+    # The exact ends are 0 and 1 there; rounding must not push them off.
     return 0.0 if successes == 0 else lo, 1.0 if successes == n else hi
 
 
@@ -157,9 +157,9 @@ def estimate(
     The error is `stratified_stderr`, `clustered_stderr` or `mean_stderr`, by what is given. The
     interval is Wilson's for 0/1 verdicts below `WILSON_BELOW` items, with clusters over the
     effective number of items s̄(1−s̄)/stderr², at most n (Franco et al. 2019; the normal one holds
-    the truth in 91 to 93 % only); else it is s̄ ± z·stderr cut to `bounds`. 0/1 verdicts that are all the same have a standard error of 0,
-    which is no certainty: they get Wilson's at any n, over the clusters where there are any.
-    Where the error is None, nothing but `bounds` is known.
+    the truth in 91 to 93 % only); else it is s̄ ± z·stderr cut to `bounds`. 0/1
+    verdicts that are all the same have an error of 0, which is no certainty: they get Wilson's at
+    any n, over the clusters if any. Where the error is None, nothing but `bounds` is known.
 
     Args:
         values: the items' values, all within `bounds`.
@@ -247,7 +247,7 @@ def maj_at_k(answers: Sequence[str | None], values: Sequence[float], k: int) -> 
     _check_k(k, len(answers))
     numbers = check_numbers(values)
     votes = Counter(answer for answer in answers[:k] if answer is not None)
-    # Counter keeps first-seen order, and max() the first of equals.
+    # Counter keeps first-seen order, max() the first of equals.
     winner = max(votes, key=votes.__getitem__) if votes else None
     return numbers[list(answers).index(winner)]
 

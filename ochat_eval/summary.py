@@ -206,7 +206,8 @@ class _Part:
         unmatched = missed / counts["scores"] if counts["scores"] else None
         if not n:
             nothing = dict.fromkeys(("score", "stderr", "ci95"))
-            return {**nothing, "n": 0, "unmatched": unmatched, **ends}
+            unread = {"unread": counts["unread"]} if counts["unread"] else {}
+            return {**nothing, "n": 0, "unmatched": unmatched, **ends, **unread}
         result = {**self._estimate(self._values), "unmatched": unmatched, **ends}
         if counts["unread"]:
             result["unread"] = counts["unread"]

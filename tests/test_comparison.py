@@ -110,6 +110,8 @@ def test_a_published_figure_is_unpaired_and_says_so():
     assert row.difference.score == pytest.approx(-5.8)
     assert row.difference.stderr == pytest.approx(100 * (2 * 0.24 / 99) ** 0.5)
     assert row.p is None and "unpaired" in row.note and "100 of 1,000 items" in row.note
+    none = c.compare_figure(65.8, results("b", [0.0] * 25).tasks["t"], "published").difference
+    assert none.lo == pytest.approx(-65.8) and none.hi > -50, "0 of 25 is no certainty"
     turned = c.compare_figure(65.8, run.tasks["t"], "published", figure_is_b=True)
     assert (turned.a, turned.b, turned.difference.score) == (60, 65.8, pytest.approx(5.8))
 

@@ -255,6 +255,10 @@ def test_a_feedback_judge_rates_from_1_to_5(cli, tmp_path):
         assert message["role"] == "user" and "Score 5:" in message["content"]
     assert figures(tmp_path)["score"] == 4.0
     assert "judge: grader (feedback), 1 to 5" in (tmp_path / RUN / "table.md").read_text()
+    cell = json.loads((tmp_path / RUN / "summary.json").read_text())["tables"]["model_card"][
+        "runs"
+    ][0]["cells"][1]
+    assert cell["score"] is None and "rated 1 to 5, not 1 to 10" in cell["marks"]
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,8 @@ def test_a_replayed_run_has_every_file_and_both_rules(cli, tmp_path):
     assert done.returncode == 0, done.stderr
     assert {p.name for p in (tmp_path / RUN).iterdir()} == {
         ".lock", "config.yaml", "items.jsonl", "manifest.json", "report.html", "responses.jsonl",
-        "scores.jsonl", "summary.json", "table.md",
+        "scores.jsonl", "summary.json", "table.md", "tables.csv", "tables.md", "tables.tex",
+        "why.json", "why.md",
     }  # fmt: skip
     items, scores = lines(tmp_path / RUN / "items.jsonl"), lines(tmp_path / RUN / "scores.jsonl")
     assert set(items[0]) == {
