@@ -69,7 +69,9 @@ def rows(page) -> list[str]:
 
 
 def count(page) -> int:
-    page.wait_for_function("!document.querySelector('#count').textContent.includes('searching')")
+    page.wait_for_function(
+        "() => !document.querySelector('#count').textContent.includes('searching')"
+    )
     return int(page.inner_text("#count").split()[0].replace(",", ""))
 
 
@@ -140,12 +142,12 @@ def test_filters_search_and_the_mark_of_what_was_read(tmp_path, opened):
     word = re.findall(r"\w{6,}", gsm8k[3]["turns"][0])[-1].upper()
     page.fill("#search", word)
     page.wait_for_function(
-        f"!document.querySelector('#count').textContent.startsWith('{len(gsm8k)} ')"
+        f"() => !document.querySelector('#count').textContent.startsWith('{len(gsm8k)} ')"
     )
     found = sum(word.lower() in json.dumps(item).lower() for item in gsm8k)
     assert count(page) == found >= 1
     page.fill("#search", "nowhere to be found")
-    page.wait_for_function("document.querySelector('#count').textContent.startsWith('0 ')")
+    page.wait_for_function("() => document.querySelector('#count').textContent.startsWith('0 ')")
 
 
 def test_the_keyboard_is_enough(tmp_path, opened):
@@ -159,13 +161,15 @@ def test_the_keyboard_is_enough(tmp_path, opened):
         page.keyboard.press(key)
     page.wait_for_selector("#detail h3")
     assert page.locator("[aria-selected=true] .id").inner_text() == first[1]
-    page.wait_for_function(f"document.querySelector('#detail h3').textContent === {first[1]!r}")
+    page.wait_for_function(
+        f"() => document.querySelector('#detail h3').textContent === {first[1]!r}"
+    )
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.id") == "detail"
     page.keyboard.press("Escape")
     page.keyboard.press("End")
     page.wait_for_function(
-        "document.querySelector('[aria-selected=true]').ariaPosInSet == document.querySelector('[aria-selected=true]').ariaSetSize"
+        "() => document.querySelector('[aria-selected=true]').ariaPosInSet == document.querySelector('[aria-selected=true]').ariaSetSize"
     )
 
 
@@ -226,7 +230,9 @@ def test_all_items_open_and_the_last_can_be_reached(tmp_path, opened, real_data,
     page.focus("#list")
     page.keyboard.press("End")
     last = lines(tmp_path / "results/runs/all/items.jsonl")[-1]
-    page.wait_for_function(f"document.querySelector('#detail h3')?.textContent === {last['id']!r}")
+    page.wait_for_function(
+        f"() => document.querySelector('#detail h3')?.textContent === {last['id']!r}"
+    )
     assert last["turns"][1] in page.inner_text("#detail")
     page.evaluate("document.querySelector('#list').scrollTop = 15000 * 30")
-    page.wait_for_function("document.querySelectorAll('.row')[9].ariaPosInSet > 14990")
+    page.wait_for_function("() => document.querySelectorAll('.row')[9].ariaPosInSet > 14990")
