@@ -48,7 +48,16 @@ reproduce-table: $(READY) ## the three published tables: MODEL=… [ENGINE=…] 
 	  $(if $(findstring /,$(MODEL)),model=hf "model.path=$(MODEL)","model=$(MODEL)") \
 	  $(if $(LIMIT),"limit=$(LIMIT)") $(if $(DATA),"data=$(DATA)") $(if $(JUDGE),"judge=$(JUDGE)") $(OPTIONS)
 
+.PHONY: chromium
+chromium:
+	@echo "installing Chromium, in which the tests open the report and the chat page"
+	@root=; [ "$$(id -u)" = 0 ] || root="sudo -n"; \
+	  { $$root apt-get install -y -qq chromium || { $$root apt-get update -qq && \
+	    $$root apt-get install -y -qq chromium; }; } >/dev/null 2>&1 || \
+	  echo "could not: install it yourself (apt-get install chromium); its tests are skipped without"
+
 test: $(READY) ## the linter, the type checker and every test: make test TEST="-k gsm8k"
+	@command -v chromium >/dev/null || $(MAKE) -s chromium
 	@$(PY) -m ruff check ochat_eval tasks tests
 	@$(PY) -m ruff format --check ochat_eval tasks tests
 	@$(PY) -m mypy ochat_eval tasks

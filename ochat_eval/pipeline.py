@@ -17,7 +17,7 @@ from ochat_eval.plan import Plan, known_manifest, plan, planned_work
 from ochat_eval.progress import say
 from ochat_eval.records import RULES, Response, Score, UserError, Verdict, to_json
 from ochat_eval.report import published_tables, table
-from ochat_eval.report.page import page
+from ochat_eval.report.page import find, write_page
 from ochat_eval.report.why import Differences, markdown
 from ochat_eval.scoring import scores_of
 from ochat_eval.summary import summarise_task
@@ -150,9 +150,7 @@ def report(planned: Plan, responses: Index[Response], published_row: str | None)
         store.write_text(run_dir.file(f"{store.WHY}.md"), markdown(why))
         store.write_json(run_dir.file(store.SUMMARY), summary)
         store.write_text(run_dir.file(store.TABLE), table.markdown(summary) + "\n")
-        answered = {name: planned.answered(name, responses) for name in planned.tasks}
-        html = page(run_dir.path.name, summary, planned.manifest.values, answered, scores.of)
-        store.write_text(run_dir.file(store.REPORT), html)
+        write_page(run_dir.file(store.REPORT), [find(run_dir.path)])
     whole = len(responses) == planned.requests
     judging = planned.manifest.values.get("judging", {})
     all_judged = judging.get("verdicts") == judging.get("of")

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.conftest import lines
 from tests.serving import Server, launch, stop, tiny  # noqa: F401 (a fixture)
 
-sync_api = pytest.importorskip("playwright.sync_api")
-CHROMIUM = shutil.which("chromium")
 pytestmark = [
     pytest.mark.vllm,
     pytest.mark.timeout(1800),
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (apt-get install chromium)"),
 ]
 
 WAIT = 120_000
@@ -40,20 +37,19 @@ def server(tiny: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.fixture
-def page(server: Server) -> Iterator[object]:
+def page(server: Server, chromium: Any) -> Iterator[Any]:
     """The page, opened; fails on any error in it, or anything it asks of another address."""
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        opened = browser.new_context().new_page()
-        opened.set_default_timeout(WAIT)
-        faults: list[str] = []
-        opened.on("pageerror", lambda error: faults.append(str(error)))
-        opened.on("dialog", lambda dialog: (faults.append(dialog.message), dialog.dismiss()))
-        opened.on("request", lambda r: r.url.startswith(server.url) or faults.append(r.url))
-        opened.goto(server.url)
-        opened.wait_for_function("document.title !== 'Chat'")
-        yield opened
-        browser.close()
+    context = chromium.new_context()
+    opened = context.new_page()
+    opened.set_default_timeout(WAIT)
+    faults: list[str] = []
+    opened.on("pageerror", lambda error: faults.append(str(error)))
+    opened.on("dialog", lambda dialog: (faults.append(dialog.message), dialog.dismiss()))
+    opened.on("request", lambda r: r.url.startswith(server.url) or faults.append(r.url))
+    opened.goto(server.url)
+    opened.wait_for_function("document.title !== 'Chat'")
+    yield opened
+    context.close()
     assert faults == []
 
 
