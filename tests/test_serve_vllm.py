@@ -202,6 +202,28 @@ def test_64_clients_at_once(server):
     assert all(text for _, text in answers)
 
 
+def test_seeded_answers_to_long_prompts_leave_the_engine_alive(server):
+    """vLLM cuts long prompts into chunks; its CPU build dies where one of them has a seed."""
+
+    async def ask_all() -> list[int]:
+        async with openai.AsyncOpenAI(
+            base_url=f"{server.url}/v1", api_key=server.key, max_retries=0, timeout=900
+        ) as client:
+            asked = [
+                client.chat.completions.create(
+                    model=MODEL,
+                    messages=[{"role": "user", "content": f"{i} " + "word " * 5000}],
+                    max_tokens=2,
+                    temperature=1,
+                    seed=i,
+                )
+                for i in range(6)
+            ]
+            return [answer.usage.prompt_tokens for answer in await asyncio.gather(*asked)]
+
+    assert min(asyncio.run(ask_all())) > 5000
+
+
 def test_a_client_that_goes_is_aborted_in_the_engine(server):
     body = {"model": MODEL, "messages": HELLO, **LONG, "stream": True}
     url = f"{server.url}/v1/chat/completions"

@@ -16,7 +16,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from ochat_eval.chat import ChatFormat, load_format
 from ochat_eval.config import nearest
-from ochat_eval.engines.vllm import import_vllm, on_cpu, one_line
+from ochat_eval.engines.vllm import cpu_arguments, import_vllm, on_cpu, one_line
 from ochat_eval.models import Model, prepare
 from ochat_eval.records import UserError
 from ochat_eval.serve.gate import Gate
@@ -117,7 +117,7 @@ def _arguments(options: Serve, model: Model) -> Namespace:
                 f"engine.{name}: vLLM has no such argument{nearest(name, sorted(known))}"
             )
     values = {
-        **({"enforce_eager": True} if on_cpu() else {}),  # a compiled one starts 70 s later
+        **cpu_arguments(options.engine, int(options.engine.get("max_model_len", model.context))),
         "max_model_len": model.context,
         "enable_prefix_caching": True,
         "use_tqdm_on_load": False,
