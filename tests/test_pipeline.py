@@ -110,14 +110,6 @@ def test_the_second_turn_is_asked_with_the_first_answer_and_resume_works_between
     assert f"{2 * len(rows)} not judged" in table and "–" in table
 
 
-def test_model_text_cannot_run_in_the_report(cli, tmp_path):
-    hostile = "</pre></details><script>document.title='owned'</script><img src=x onerror=alert(1)>"
-    write(tmp_path / "a.jsonl", *sample_answers(i0=hostile))
-    assert cli(*REPLAY).returncode == 0
-    page = (tmp_path / RUN / "report.html").read_text()
-    assert "<script" not in page and "<img" not in page and "&lt;script&gt;" in page
-
-
 def test_subsets_and_limits_are_stated(cli, tmp_path):
     write(tmp_path / "a.jsonl", *sample_answers())
     done = cli(*REPLAY, "tasks.gsm8k.subsets=[main]", "limit=5", "engine.ignore_unknown=true")
