@@ -62,16 +62,21 @@ class Gate:
             nonlocal ended
             if message["type"] == "http.response.start":
                 entry["status"] = message["status"]
+            elif message["type"] == "http.response.body" and not message.get("more_body"):
+                ended = True
             await send(message)
-            ended = ended or (
-                message["type"] == "http.response.body" and not message.get("more_body")
-            )
+
+        async def heard() -> Message:
+            message = await receive()
+            if message["type"] == "http.disconnect" and not ended:
+                entry["disconnected"] = True
+            return message
 
         try:
-            await self._admit(scope, receive, noted)
+            await self._admit(scope, heard, noted)
         finally:
             entry["seconds"] = round(time.monotonic() - begun, 3)
-            if not ended or entry.pop("aborted", False):
+            if not ended:
                 entry["disconnected"] = True
             self._log.write(entry)
 
