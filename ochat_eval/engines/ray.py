@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
 import socket
 import tempfile
@@ -43,8 +44,10 @@ _IN_VAIN = 10
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # as it will be; else it warns
-    # What a killed actor leaves (vLLM's own worker processes) is killed, too.
-    "RAY_kill_child_processes_on_worker_exit_with_raylet_subreaper": "true",
+}
+_ALONE = {
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # the loopback address, as on those systems
+    "RAY_AUTH_MODE": "token",  # its ports run whatever code they are sent
 }
 
 
@@ -74,8 +77,10 @@ class Ray(Vllm):
         """
         self.check_options()
         for name in ("replicas", "cpus_per_replica"):
-            if (getattr(self, name) or 1) < 1:
-                raise UserError(f"engine.{name} is {getattr(self, name)}; it must be at least 1")
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise UserError(f"engine.{name} is {value}; it must be at least 1")
+        if (self.gpus_per_replica or 0) < 0:
+            raise UserError(f"engine.gpus_per_replica is {self.gpus_per_replica:g}; 0 is none")
         cluster = Cluster(self.address)
         try:
             self.check_prompts(work)
@@ -173,7 +178,7 @@ class _Loader:
         return session
 
 
-def _silent(_: Any) -> None:
+def _silent(*_: Any) -> None:
     """Says nothing: an actor has nobody to talk to."""
 
 
@@ -218,14 +223,19 @@ class Cluster:
         Raises:
             UserError: Ray is missing, or no cluster answers.
         """
-        for name, value in _ENVIRONMENT.items():
+        alone = {} if address else {**_ALONE, "RAY_AUTH_TOKEN": secrets.token_hex()}
+        for name, value in {**_ENVIRONMENT, **alone}.items():
             os.environ.setdefault(name, value)
         try:
-            import ray
+            import ray  # reads them as it is imported
         except ModuleNotFoundError as e:
             raise UserError(f"engine=ray needs Ray ({e}): pip install ray, or make setup") from e
+        # What it prints of a death, past every setting, is said here in one line.
+        ray._private.worker.listen_error_messages = _silent
         self.ray = ray
         self._folder: Path | None = None
+        if address:
+            _reach(address)
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
         if address is None:
             # Short, for the paths of sockets; its own, so that it can be removed.
@@ -234,7 +244,6 @@ class Cluster:
                 "include_dashboard": False,
                 "object_store_memory": 256 * 2**20,
                 "_temp_dir": str(self._folder),
-                "_node_ip_address": "127.0.0.1",
             }
         try:
             ray.init(address=address or "local", **quiet)
@@ -271,6 +280,20 @@ class Cluster:
     def _remove(self) -> None:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _reach(address: str) -> None:
+    """Refuses an address at which nothing listens; Ray would try for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon:
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, ValueError, OverflowError) as e:
+        raise UserError(
+            f"engine.address={address}: Ray cannot join that cluster: {e}; it is auto, or the "
+            "HOST:PORT that `ray start --head` names"
+        ) from e
 
 
 @dataclass
@@ -387,7 +410,7 @@ class _RaySession(Session):
         self._pending = {ref: n for ref, n in self._pending.items() if n != number}
         with contextlib.suppress(Exception):  # it may be gone already
             self._cluster.ray.kill(life.actor)
-        held = 0
+        again = 0
         if number in self._dispatch.replicas:
             held, aside = self._dispatch.lost(number)
             self._ready += [
@@ -396,6 +419,7 @@ class _RaySession(Session):
                 )
                 for r in aside
             ]
+            again = held - len(aside)
         elif not self._dispatch.replicas and isinstance(getattr(error, "cause", None), UserError):
             raise UserError(reason) from None  # what vLLM refuses once it refuses again
         self._in_vain += 1
@@ -405,7 +429,7 @@ class _RaySession(Session):
                 f"because {reason}; what had finished is kept: run the same command again"
             )
         self._say(
-            f"replica {number} died: {reason}; its {held:,} requests are asked again and another "
+            f"replica {number} died: {reason}; {again:,} requests are asked again and another "
             "replica starts"
         )
         self._event(number, event="died", reason=reason)

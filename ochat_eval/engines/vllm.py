@@ -7,12 +7,14 @@ import importlib.metadata
 import inspect
 import logging
 import os
+import subprocess
 import threading
 import time
 import warnings
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from ochat_eval import hardware
@@ -243,6 +245,29 @@ def _refuse_overlong(work: Work, chat: ChatFormat, context: int) -> None:
         )
 
 
+def _children() -> list[int]:
+    found: list[str] = []
+    for thread in Path("/proc/self/task").iterdir():
+        found += (thread / "children").read_text().split()
+    return [int(pid) for pid in found]
+
+
+def _end_with_us(pids: list[int]) -> subprocess.Popen[bytes]:
+    """Sees to it that processes end when this one does, even if it is killed.
+
+    vLLM's engine process would live on and hold the GPU's memory. A shell waits for the end of
+    a pipe that only this process holds open.
+    """
+    script = f"cat; kill -9 {' '.join(map(str, pids))}"
+    return subprocess.Popen(
+        ["/bin/sh", "-c", script],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
 class _VllmSession(Session):
     def __init__(self, llm: Any, chat: ChatFormat, window: int | None):
         self._llm = llm
@@ -254,8 +279,10 @@ class _VllmSession(Session):
         self._in_flight: dict[str, Request] = {}
         self._ready: deque[Response | Failure] = deque()
         self._closed = threading.Event()
+        self._guard: subprocess.Popen[bytes] | None = None
         resources = getattr(self._engine.engine_core, "resources", None)
         if resources is not None:  # the engine has a process of its own
+            self._guard = _end_with_us(_children())
             threading.Thread(target=self._watch, args=(resources,), daemon=True).start()
 
     def _watch(self, resources: Any) -> None:
@@ -340,3 +367,5 @@ class _VllmSession(Session):
     def close(self) -> None:
         self._closed.set()
         self._engine.engine_core.shutdown()
+        if self._guard is not None:
+            self._guard.communicate()

@@ -1,0 +1,240 @@
+"""The Ray engine: real Ray, our own fast model; and real vLLM, killed in mid-run."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ochat_eval import store
+from ochat_eval.engines import Failure
+from ochat_eval.engines.ray import Machine, Placing, Ray
+from ochat_eval.engines.vllm import Vllm
+from ochat_eval.generate import _drive
+from ochat_eval.models import Model
+from ochat_eval.records import Message, Request, Response, Sampling, UserError
+from tests.conftest import CHECKOUT, lines
+from tests.fake_model import POISON, FakeRay, work
+
+pytestmark = pytest.mark.timeout(600)
+
+
+class Requests:
+    """A queue of so many requests, 100 of a kind; `killers` kill who answers them."""
+
+    def __init__(self, count: int, killers: frozenset[int] = frozenset()):
+        self._numbers = iter(range(count))
+        self._killers = killers
+
+    def next(self) -> Request | None:
+        if (number := next(self._numbers, None)) is None:
+            return None
+        text = f"kind {number // 100:<300} {number}" + POISON * (number in self._killers)
+        return Request(f"t/m/{number}", 0, 0, (Message("user", text),), None, Sampling())
+
+    def answered(self, response: Response) -> None:
+        pass
+
+
+def drive(tmp_path: Path, engine: FakeRay, requests: Requests, count: int, meddle: Any = None):
+    """Runs requests through the engine into a journal.
+
+    Returns the journal's lines, the failures, what was said and what was noted.
+    """
+    said: list[str] = []
+    noted: list[dict[str, Any]] = []
+    session = engine.start(work(said, noted))
+    journal = store.Journal(tmp_path / "responses.jsonl")
+    if meddle:
+        session.submit = meddle(session, noted)
+    try:
+        failures = _drive(session, requests, journal, count)
+    finally:
+        session.close()
+        journal.close()
+    return lines(tmp_path / "responses.jsonl"), failures, said, noted
+
+
+TWO: dict[str, Any] = {"replicas": 2, "cpus_per_replica": 1}
+
+
+def children(pid: int) -> set[int]:
+    found = set()
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            found |= {int(child), *children(int(child))}
+    return found
+
+
+def test_thousands_of_requests_each_once_by_both_replicas_and_nothing_is_left(tmp_path):
+    before = set(Path("/tmp").glob("ochat-ray-*"))
+    engine = FakeRay(**TWO, requests=64, at_once=16, seconds=0.002)
+    answers, failures, said, noted = drive(tmp_path, engine, Requests(6000), 6000)
+    assert not failures
+    assert Counter(a["id"] for a in answers) == {f"t/m/{i}": 1 for i in range(6000)}
+    by_process = Counter(a["text"] for a in answers)
+    assert len(by_process) == 2 and min(by_process.values()) > 1500, by_process
+    assert [n["event"] for n in noted if "event" in n] == ["ready", "ready"]
+    assert sum("is ready" in line for line in said) == 2
+    samples = [n for n in noted if "event" not in n]
+    assert samples and {n["replica"] for n in samples} == {0, 1}
+    assert all(set(n) == {"seconds", "replica", "in_flight", "finished"} for n in samples)
+    together = [a["text"] for a in sorted(answers, key=lambda a: int(a["id"].split("/")[2]))]
+    kinds = [Counter(together[i : i + 100]) for i in range(0, 6000, 100)]
+    assert sum(len(kind) == 1 for kind in kinds) > 30, "most kinds are answered by one replica"
+    assert not children(os.getpid()), "Ray's processes are gone"
+    assert set(Path("/tmp").glob("ochat-ray-*")) == before
+
+
+def test_a_killed_replica_loses_and_duplicates_nothing(tmp_path):
+    def killing(session, noted):
+        submit, count = session.submit, 0
+
+        def one(request):
+            nonlocal count
+            count += 1
+            if count in (500, 1200):
+                os.kill([n["pid"] for n in noted if n.get("event") == "ready"][-1], signal.SIGKILL)
+            submit(request)
+
+        return one
+
+    engine = FakeRay(**TWO, requests=64, at_once=4, seconds=0.01)
+    answers, failures, said, noted = drive(tmp_path, engine, Requests(2000), 2000, killing)
+    assert not failures
+    assert Counter(a["id"] for a in answers) == {f"t/m/{i}": 1 for i in range(2000)}
+    died = [line for line in said if "died" in line]
+    assert len(died) == 2 and all("its process was killed" in line for line in died), said
+    assert "64 requests are asked again" in died[0]
+    events = [n["event"] for n in noted if "event" in n]
+    assert events.count("died") == 2 and events.count("ready") >= 3
+
+
+def test_what_kills_three_replicas_is_set_aside_and_nothing_else_is(tmp_path):
+    engine = FakeRay(**TWO, requests=32, at_once=4)
+    requests = Requests(300, killers=frozenset({50, 299}))
+    answers, failures, said, _ = drive(tmp_path, engine, requests, 300)
+    assert sorted(f.id for f in failures) == ["t/m/299", "t/m/50"]
+    assert all(isinstance(f, Failure) and "3 replicas died" in f.reason for f in failures)
+    wanted = {f"t/m/{i}": 1 for i in range(300) if i not in (50, 299)}
+    assert Counter(a["id"] for a in answers) == wanted
+    assert 5 <= sum("died" in line for line in said) <= 6, "both may have been there at one death"
+
+
+def test_a_run_in_which_everything_kills_is_given_up(tmp_path):
+    engine = FakeRay(**TWO, requests=8, at_once=1)
+    with pytest.raises(UserError, match="died 10 times in a row"):
+        drive(tmp_path, engine, Requests(100, frozenset(range(100))), 100)
+    assert not children(os.getpid())
+
+
+MODEL = Model(path="m", package="p", sha256="0" * 64)
+
+
+@pytest.mark.parametrize("arguments", [{}, {"max_model_len": 512, "tensor_parallel_size": 2}])
+def test_a_run_is_the_same_on_any_number_of_replicas(arguments):
+    ray = Ray(replicas=3, gpus_per_replica=1, window=7, arguments=arguments)
+    vllm = Vllm(arguments=arguments)
+    assert ray.identity(MODEL) == vllm.identity(MODEL)
+    assert ray.label == vllm.label
+
+
+GPU_BOX = Machine("a", 16, 8)
+
+
+@pytest.mark.parametrize(
+    ("options", "machines", "placing"),
+    [
+        ({}, [Machine("a", 8, 0)], Placing(1, 8, 0)),
+        ({"replicas": 2}, [Machine("a", 8, 0)], Placing(2, 4, 0)),
+        ({"replicas": 3}, [Machine("a", 4, 0), Machine("b", 3, 0)], Placing(3, 2, 0)),
+        ({"cpus_per_replica": 1}, [Machine("a", 2, 0)], Placing(2, 1, 0)),
+        ({"gpus_per_replica": 1.0}, [GPU_BOX], Placing(8, 1, 1.0)),
+        ({"gpus_per_replica": 0.5}, [Machine("a", 16, 2)], Placing(4, 1, 0.5)),
+        ({"gpus_per_replica": 2.0, "cpus_per_replica": 4}, [GPU_BOX], Placing(4, 4, 2.0)),
+        ({"gpus_per_replica": 8.0}, [GPU_BOX, Machine("b", 8, 4)], Placing(1, 1, 8.0)),
+    ],
+)
+def test_replicas_fill_what_there_is(options, machines, placing):
+    assert Ray(**options)._placing(machines) == placing
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"replicas": 9, "gpus_per_replica": 1.0}, "room for 8 of 9 replicas.*a: 16 CPUs, 8 GPUs"),
+        ({"gpus_per_replica": 16.0}, "room for 0 of 1 replicas.*8 GPUs"),
+        ({"replicas": 17, "gpus_per_replica": 0.0}, "room for 16 of 17.*0 GPUs and 1 CPUs each"),
+        ({"gpus_per_replica": 1.0, "arguments": {"tensor_parallel_size": 4}},
+         "tensor_parallel_size=4 needs 4 GPUs"),
+    ],
+)  # fmt: skip
+def test_what_has_no_room_is_refused_with_what_there_is(options, complaint):
+    with pytest.raises(UserError, match=complaint):
+        Ray(**options)._placing([GPU_BOX])
+
+
+SAMPLE = ("task=gsm8k", "data=sample", "run=r")
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (("engine=ray", "engine.replicas=999"), "of 999 replicas"),
+        (("engine=ray", "engine.replicas=0"), "engine.replicas is 0"),
+        (("engine=ray", "engine.data_parallel_size=2"), "engine=ray engine.replicas=2"),
+        (
+            ("engine=ray", "engine.address=127.0.0.1:9"),
+            "engine.address=127.0.0.1:9: Ray cannot join",
+        ),
+        (("engine=vllm", "engine.data_parallel_size=2"), "engine=ray engine.replicas=2"),
+        (("engine=vllm", "engine.tensor_parallel_size=512"), "needs 512"),
+        (("engine=vllm", "engine.pipeline_parallel_size=0"), "pipeline_parallel_size is 0"),
+    ],
+)
+def test_what_cannot_work_is_one_line_and_no_model_is_loaded(cli, tmp_path, options, complaint):
+    done = cli(*SAMPLE, *options)
+    assert done.returncode == 2
+    assert complaint in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr
+    assert "loading" not in done.stderr
+    assert (tmp_path / "results/runs/r/responses.jsonl").read_bytes() == b""
+
+
+@pytest.mark.parametrize(
+    ("gpus", "options", "complaint"),
+    [
+        ("NVIDIA H100", "tensor_parallel_size=2", "needs 2 GPUs on this machine; there are 1: NVIDIA H100"),
+        ("A\nB", "pipeline_parallel_size=4", "needs 4 GPUs on this machine; there are 2: A, B"),
+    ],
+)  # fmt: skip
+def test_more_gpus_than_there_are(tmp_path, monkeypatch, gpus, options, complaint):
+    """A machine whose nvidia-smi tells of these GPUs, and the vLLM that is built for them."""
+    (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\nprintf '{gpus}\\n'\n")
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr("ochat_eval.engines.vllm.cpu_build", lambda: False)
+    name, _, value = options.partition("=")
+    engine = Vllm(arguments={name: int(value)})
+    with pytest.raises(UserError) as refused:
+        engine.check()
+    assert complaint in str(refused.value)
+    Vllm().check()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    with pytest.raises(UserError, match="there are none that may be used"):
+        Vllm().check()
+
+
+def test_without_ray_it_is_one_line(cli, tmp_path):
+    (tmp_path / "ray").mkdir()
+    (tmp_path / "ray/__init__.py").write_text(
+        "raise ModuleNotFoundError(\"No module named 'ray'\")"
+    )
+    done = cli(*SAMPLE, "engine=ray", PYTHONPATH=f"{tmp_path}:{CHECKOUT}")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("ochat_eval: engine=ray needs Ray")
+    assert "Traceback" not in done.stderr
