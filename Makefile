@@ -6,7 +6,10 @@ PY := .venv/bin/python
 READY := .venv/.ready-$(KIND)
 TEST ?=
 
-.PHONY: help setup demo test check bench lock clean
+MODEL = smollm2_135m
+ENGINE = vllm
+
+.PHONY: help setup demo reproduce-table test check bench baseline lock clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
@@ -39,14 +42,43 @@ bubblewrap:
 demo: $(READY) ## HumanEval and sample items on the embedded small model, a few minutes
 	@$(PY) -m ochat_eval task=demo
 
+reproduce-table: $(READY) ## the three published tables: MODEL=… [ENGINE=…] [LIMIT=…] [DATA=sample] [JUDGE=…] [OPTIONS="NAME=VALUE …"]
+	@test -n "$(MODEL)" || { echo "MODEL is empty: name a file of conf/model, ORG/NAME or a folder"; exit 2; }
+	@$(PY) -m ochat_eval task=all "engine=$(ENGINE)" \
+	  $(if $(findstring /,$(MODEL)),model=hf "model.path=$(MODEL)","model=$(MODEL)") \
+	  $(if $(LIMIT),"limit=$(LIMIT)") $(if $(DATA),"data=$(DATA)") $(if $(JUDGE),"judge=$(JUDGE)") $(OPTIONS)
+
+.PHONY: chromium
+chromium:
+	@echo "installing Chromium, in which the tests open the report and the chat page"
+	@root=; [ "$$(id -u)" = 0 ] || root="sudo -n"; \
+	  { $$root apt-get install -y -qq chromium || { $$root apt-get update -qq && \
+	    $$root apt-get install -y -qq chromium; }; } >/dev/null 2>&1 || \
+	  echo "could not: install it yourself (apt-get install chromium); its tests are skipped without"
+
 test: $(READY) ## the linter, the type checker and every test: make test TEST="-k gsm8k"
+	@command -v chromium >/dev/null || $(MAKE) -s chromium
 	@$(PY) -m ruff check ochat_eval tasks tests
 	@$(PY) -m ruff format --check ochat_eval tasks tests
 	@$(PY) -m mypy ochat_eval tasks
 	@$(PY) -m pytest $(TEST)
 
-bench: $(READY) ## times and peak memory of the harness itself, as ratios from one run
+bench: $(READY) ## what the harness costs, each as a ratio from one run; half an hour, quiet machine
 	@$(PY) -m ochat_eval.bench
+
+# Reruns differ in order, batches and threads. With other work on the machine, one thread that is
+# bound to no core is much faster than vLLM's own choice.
+BASELINE := $(PY) -m ochat_eval task=[mmlu,gsm8k,bbh_mc,bbh_cot,agieval,truthfulqa,humaneval,math] \
+  model=smollm2_135m limit=25 max_tokens=256
+RECORDED := smollm2_135m-cpu
+
+baseline: $(READY) ## record the small model anew, four runs of 200 items, with OCHAT_EVAL_DATA; goes on where it stopped
+	@export VLLM_CPU_OMP_THREADS_BIND=nobind OMP_NUM_THREADS=1; set -e; \
+	  $(BASELINE) run=baseline; \
+	  $(BASELINE) run=baseline-1 shuffle=1 engine.max_num_seqs=16; \
+	  OMP_NUM_THREADS=2 $(BASELINE) run=baseline-2 shuffle=2 engine.max_num_seqs=64 engine.window=48; \
+	  $(BASELINE) run=baseline-3 shuffle=3 engine.max_num_seqs=128 engine.window=100; \
+	  $(PY) -m ochat_eval.record baseline baseline-1 baseline-2 baseline-3 --as $(RECORDED)
 
 lock: $(READY) ## solve locks/*.in again (cpu: with the index that has torch's CPU build)
 	@$(PY) -m pip install -q uv

@@ -29,9 +29,7 @@ data root for machines without a network: OCHAT_EVAL_DATA=DIR (filled by python 
 
 def help_text() -> str:
     """What `--help` prints: three examples, every task, model and engine, every option."""
-    from importlib import resources
-
-    from ochat_eval.config_groups import GROUPS, options
+    from ochat_eval.config_groups import GROUPS, option_lines, options
 
     groups = []
     for group in GROUPS:
@@ -40,10 +38,7 @@ def help_text() -> str:
         groups.append(f"{group}s ({group}=NAME):")
         groups += [f"  {name:{width}}  {text}" for name, text in known.items()]
         groups.append("")
-    lines = resources.files("ochat_eval.conf").joinpath("config.yaml").read_text().splitlines()
-    entries = [line.split(" # ") for line in lines if " # " in line]
-    shown = [f"  {entry[0].replace(': ', '='):22} {entry[1]}" for entry in entries]
-    return HELP.format(groups="\n".join(groups), options="\n".join(shown))
+    return HELP.format(groups="\n".join(groups), options=option_lines("config.yaml"))
 
 
 def main(arguments: list[str] | None = None) -> int:

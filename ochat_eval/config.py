@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hydra import compose, initialize_config_module
 from hydra.core.config_store import ConfigStore
@@ -30,7 +30,10 @@ from ochat_eval.records import UserError
 from ochat_eval.sources import Source
 from ochat_eval.task import Task
 
-TARGET_PREFIXES = ("ochat_eval.tasks.", "ochat_eval.engines.")
+if TYPE_CHECKING:
+    from ochat_eval.judging import Judge
+
+TARGET_PREFIXES = ("ochat_eval.tasks.", "ochat_eval.engines.", "ochat_eval.judging.")
 """A configuration file can name classes of these packages only."""
 
 
@@ -75,6 +78,9 @@ class Config:
     limit: int | None = None
     max_tokens: int | None = None
     seed: int = 0
+    ids: str | None = None
+    shuffle: int | None = None
+    tokens_per_second: float | None = None
     data: Data = Data.full
     sandbox: Sandbox = Sandbox.bwrap
     workers: int | None = None
@@ -82,13 +88,14 @@ class Config:
     tasks: dict[str, Any] = field(default_factory=dict)
     model: Any = None
     engine: Any = None
+    judge: Any = None
 
 
 ConfigStore.instance().store("schema", Config)
 
 
 def load(overrides: Sequence[str]) -> Config:
-    """Composes and checks the configuration.
+    """Composes and checks the configuration of a run.
 
     Args:
         overrides: Hydra overrides as on the command line: `task=gsm8k`, `limit=40`.
@@ -96,34 +103,46 @@ def load(overrides: Sequence[str]) -> Config:
     Raises:
         UserError: an unknown option, value or file, with the nearest right name.
     """
-    for override in overrides:
-        key, equals, value = override.partition("=")
-        if not equals:
-            raise UserError(f"{override!r} is no option: write NAME=VALUE, as in task=gsm8k")
-        if key.lstrip("+~") in ("_target_", "hydra") or "._target_" in key or "hydra" in key:
-            raise UserError(f"{key}: this cannot be set from the command line")
-        if key in GROUPS:
-            _check_choice(key, value)
-    GlobalHydra.instance().clear()
-    try:
-        with initialize_config_module("ochat_eval.conf", version_base="1.3"):
-            composed = compose("config", [_open(override) for override in overrides])
-        config: Any = OmegaConf.to_object(composed)
-    except (HydraException, OmegaConfBaseException) as e:
-        raise UserError(_explain(e, overrides)) from e
+    config: Config = compose_file("config", Config, overrides)
     if not config.tasks:
         raise UserError("no task is chosen; write task=gsm8k, or task=[gsm8k,humaneval]")
     if config.run is not None and not re.fullmatch(r"[\w.+-]*[\w+-]", config.run):
         raise UserError(
             f"run={config.run}: a run's name has letters, digits, '.', '_', '+', '-' only"
         )
+    return config
+
+
+def compose_file(file: str, schema: type, overrides: Sequence[str]) -> Any:
+    """An object of `schema` made of a file of conf/ and overrides; its `model` is a `Model`.
+
+    Raises:
+        UserError: an unknown option, value or file, with the nearest right name.
+    """
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if not equals:
+            raise UserError(f"{override!r} is no option: write NAME=VALUE, as in model=hf")
+        if key.lstrip("+~") in ("_target_", "hydra") or "._target_" in key or "hydra" in key:
+            raise UserError(f"{key}: this cannot be set from the command line")
+        if key in GROUPS:
+            _check_choice(key, value)
+    known = [*(f.name for f in dataclasses.fields(schema) if f.name != "tasks"), "task"]
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_module("ochat_eval.conf", version_base="1.3"):
+            composed = compose(file, [_open(override) for override in overrides])
+        config: Any = OmegaConf.to_object(composed)
+    except (HydraException, OmegaConfBaseException) as e:
+        raise UserError(_explain(e, overrides, known)) from e
     config.model = _typed(Model, config.model or {}, "model")
-    return config  # type: ignore[no-any-return]
+    return config
 
 
 def _open(override: str) -> str:
     """Lets `engine.` and `tasks.` options be named that the YAML files do not list."""
-    return f"++{override}" if override.startswith(("engine.", "model.", "tasks.")) else override
+    groups = ("engine.", "model.", "tasks.", "judge.")
+    return f"++{override}" if override.startswith(groups) else override
 
 
 def _check_choice(key: str, value: str) -> None:
@@ -134,7 +153,7 @@ def _check_choice(key: str, value: str) -> None:
             raise UserError(f"{key}={name}: there is no such {key}{nearest(name, known)}")
 
 
-def _explain(error: Exception, overrides: Sequence[str]) -> str:
+def _explain(error: Exception, overrides: Sequence[str], known: Sequence[str]) -> str:
     """One line for what Hydra refused, naming the option and the nearest right one."""
     lower: BaseException = error
     while lower.__cause__ is not None:
@@ -148,13 +167,9 @@ def _explain(error: Exception, overrides: Sequence[str]) -> str:
         key, _, value = override.partition("=")
         if f"'{key}'" in str(error) or f"full_key: {key}" in str(lower) or override in str(error):
             if "not in" in reason or "Could not override" in reason:
-                return f"{key}: there is no such option{nearest(key, _known_keys())}"
+                return f"{key}: there is no such option{nearest(key, known)}"
             return f"{key}={value}: {reason}"
     return reason
-
-
-def _known_keys() -> list[str]:
-    return [*(f.name for f in dataclasses.fields(Config) if f.name != "tasks"), "task"]
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -245,6 +260,25 @@ def build_tasks(config: Config) -> list[Task]:
     return tasks
 
 
+def changed_options(tasks: Iterable[Task]) -> dict[str, list[str]]:
+    """By task, the options that can change its score and are not as its YAML file has them.
+
+    Which items are asked (`data`, `limit`, `subsets`) is not among them, nor the chat format's
+    condition, which is the model's.
+    """
+    known = {task.name: task for task in tasks}
+    named = [name for name in known if name in options("task")]
+    usual = build_tasks(load([f"task=[{','.join(named)}]"])) if named else []
+    apart = ("name", "data", "limit", "subsets", "condition")
+    found: dict[str, list[str]] = {name: [] for name in known}
+    for one in usual:
+        chosen = dataclasses.asdict(known[one.name])
+        for key, value in dataclasses.asdict(one).items():
+            if key not in apart and chosen[key] != value:
+                found[one.name].append(f"{key}={chosen[key]}")
+    return found
+
+
 def _least(one: int | None, other: int | None) -> int | None:
     return other if one is None else one if other is None else min(one, other)
 
@@ -252,6 +286,15 @@ def _least(one: int | None, other: int | None) -> int | None:
 def build_engine(config: Config) -> Engine:
     """The chosen engine, not yet started."""
     return build(config.engine, Engine, "engine")
+
+
+def build_judge(config: Config) -> Judge | None:
+    """The chosen judge; None where none is chosen."""
+    if not config.judge:
+        return None
+    from ochat_eval.judging import Judge
+
+    return build(config.judge, Judge, "judge")
 
 
 def all_sources(chosen: Sequence[str]) -> list[Source[Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import resources
 
-GROUPS = ("task", "model", "engine")
+GROUPS = ("task", "model", "engine", "judge")
 
 
 def options(group: str) -> dict[str, str]:
@@ -18,3 +18,10 @@ def options(group: str) -> dict[str, str]:
             text = next((line for line in comments if not line.startswith("@")), "")
             found[file.name.removesuffix(".yaml")] = text
     return found
+
+
+def option_lines(file: str) -> str:
+    """The options of a file of conf/ that have a comment, a line each, for `--help`."""
+    lines = resources.files("ochat_eval.conf").joinpath(file).read_text().splitlines()
+    entries = [line.split(" # ") for line in lines if " # " in line]
+    return "\n".join(f"  {entry[0].replace(': ', '='):22} {entry[1]}" for entry in entries)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 
 from ochat_eval.extract_code import code_block, robust_code, strip_span
 from ochat_eval.extract_robust import (
@@ -94,9 +95,13 @@ def first_letter(text: str, letters: Collection[str]) -> Reading:
     Raises:
         ValueError: `letters` holds something that is not one character.
     """
-    if any(len(letter) != 1 for letter in letters):
+    found = _any_of("".join(letters), len(letters)).search(text)
+    return Reading(found[0], matched=True, span=found.span()) if found else _NOTHING
+
+
+@lru_cache
+def _any_of(letters: str, count: int) -> re.Pattern[str]:
+    """Matches one of the letters; ValueError if they are not `count` single ones."""
+    if len(letters) != count:
         raise ValueError(f"not single letters: {letters!r}")
-    for at, character in enumerate(text):
-        if character in letters:
-            return Reading(character, matched=True, span=(at, at + 1))
-    return _NOTHING
+    return re.compile(f"[{re.escape(letters)}]" if letters else r"(?!)")

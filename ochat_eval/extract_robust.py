@@ -255,7 +255,9 @@ def robust_choice(text: str, labels: Sequence[str]) -> Reading:
     if any(len(letter) != 1 or not letter.isalpha() for letter in letters):
         raise ValueError(f"labels that are not one letter: {labels!r}")
     plain = text.translate(_PLAIN)
-    stated = _stated_choice(plain, letters)
+    # The last statement counts, and it is nearly always in the last paragraph.
+    last = plain.rfind("\n\n", 0, len(plain.rstrip())) + 1
+    stated = (last and _stated_choice(plain, last, letters)) or _stated_choice(plain, 0, letters)
     return stated if stated is not None else _reading(_label_of_lines(plain, letters), letters)
 
 
@@ -266,10 +268,10 @@ def _reading(label: _Label | None, letters: Mapping[str, str]) -> Reading:
     return Reading(letters[label.letter], matched=True, span=(label.start, label.end))
 
 
-def _stated_choice(plain: str, letters: Mapping[str, str]) -> Reading | None:
-    """What the last statement that names a label says; None where there is no statement."""
+def _stated_choice(plain: str, begin: int, letters: Mapping[str, str]) -> Reading | None:
+    """What the last statement from `begin` on that names a label says; None where none does."""
     ruled_out: set[str] = set()
-    for match in reversed(deque(_CHOSEN.finditer(plain), maxlen=_LATEST)):
+    for match in reversed(deque(_CHOSEN.finditer(plain, begin), maxlen=_LATEST)):
         if _NOT_SAID.search(plain, max(0, match.start() - 40), match.start()):
             continue
         filler = _FILLER.match(plain, match.end())

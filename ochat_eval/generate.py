@@ -8,42 +8,47 @@ import hashlib
 import sys
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
 
 from tqdm import tqdm
 
 from ochat_eval import store
 from ochat_eval.config import Config, Overlong
 from ochat_eval.engines import Engine, Failure, Session, Work
+from ochat_eval.index import Index
 from ochat_eval.plan import Plan
 from ochat_eval.progress import say
 from ochat_eval.records import Item, Message, Request, Response, UserError
 
-Key = tuple[str, int, int]
+Done = Callable[[str], Sequence[Response]]
 
 
 class Queue:
     """The requests still to be made: follow-up turns first, then the plan, in its order."""
 
-    def __init__(self, planned: Plan, seed: int, done: dict[Key, str | None]):
-        """`done` maps the keys of recorded responses to the texts that a later turn needs."""
+    def __init__(self, planned: Plan, seed: int, done: Done, shuffle: int | None = None):
+        """`done` gives an item's recorded responses; `shuffle` seeds another order."""
         self._seed = seed
         self._tasks = planned.tasks
         self._follow_ups: deque[Request] = deque()
-        self._fresh = self._from_plan(planned.items(), done)
+        self._fresh = self._from_plan(
+            planned.items() if shuffle is None else planned.shuffled(shuffle), done
+        )
         self._open: dict[tuple[str, int], tuple[Item, tuple[Message, ...]]] = {}
 
-    def _from_plan(self, items: Iterable[Item], done: dict[Key, str | None]) -> Iterator[Request]:
+    def _from_plan(self, items: Iterable[Item], done: Done) -> Iterator[Request]:
         for item in items:
+            texts = {(r.sample, r.turn): r.text for r in done(item.id)}
             for sample in range(self._tasks[item.task].n):
                 messages: tuple[Message, ...] = ()
                 for turn, content in enumerate(item.turns):
                     messages = (*messages, Message("user", content))
-                    text = done.get((item.id, sample, turn))
-                    if (item.id, sample, turn) not in done:
+                    if (sample, turn) not in texts:
                         yield self._request(item, sample, turn, messages)
                         break
-                    messages = (*messages, Message("assistant", text or ""))
+                    messages = (*messages, Message("assistant", texts[sample, turn]))
 
     def _request(
         self, item: Item, sample: int, turn: int, messages: tuple[Message, ...]
@@ -79,13 +84,13 @@ def generate(config: Config, engine: Engine, planned: Plan) -> None:
     try:
         if journal.torn:
             say(f"cut {journal.torn} bytes of a half-written last line off {journal.path}")
-        done = _recorded(planned)
-        missing = planned.requests - len(done)
+        known = _recorded(planned)
+        missing = planned.requests - len(known)
         if not missing:
             say(f"all {planned.requests:,} responses are there; nothing to generate")
             return
-        if done:
-            say(f"going on: {len(done):,} of {planned.requests:,} responses are there")
+        if known:
+            say(f"going on: {len(known):,} of {planned.requests:,} responses are there")
         work = Work(
             model=config.model,
             items=planned.items,
@@ -98,39 +103,67 @@ def generate(config: Config, engine: Engine, planned: Plan) -> None:
             session = engine.start(work)
         try:
             with planned.manifest.timing("generate"):
-                failures = _drive(session, Queue(planned, config.seed, done), journal, missing)
+                done = known.of if known else _nothing
+                queue = Queue(planned, config.seed, done, config.shuffle)
+                failures = drive(session, queue, journal, missing)
         finally:
             session.close()
     finally:
         journal.close()
-    _record_failures(planned, failures)
+    record_failures(planned.run.file(store.FAILURES), failures)
 
 
-def _recorded(planned: Plan) -> dict[Key, str | None]:
-    """The keys of the responses at hand, with the text where a later turn is asked with it."""
-    turns = {item.id: len(item.turns) for item in planned.items()}
-    done: dict[Key, str | None] = {}
+def _recorded(planned: Plan) -> Index[Response]:
+    """The responses at hand, each to something that this run asks."""
     path = planned.run.file(store.RESPONSES)
-    for response in store.read_records(path, Response):
-        n = planned.tasks[response.id.split("/")[0]].n if response.id in turns else 0
-        if response.sample >= n or response.turn >= turns[response.id]:
-            raise UserError(f"{path} answers {response.id!r}, which this run does not ask")
-        if response.key in done:
-            raise UserError(f"{path} answers {response.id!r} twice; remove one of the lines")
-        later = response.turn + 1 < turns[response.id]
-        done[response.key] = response.text if later else None
-    return done
+    known = Index(path, Response)
+    expected = 0
+    for item in planned.items() if known else ():
+        for one in known.of(item.id):
+            if one.sample >= planned.tasks[item.task].n or one.turn >= len(item.turns):
+                raise UserError(
+                    f"{path} has sample {one.sample}, turn {one.turn} of {item.id!r}, which this "
+                    "run does not ask"
+                )
+            expected += 1
+    if expected < len(known):
+        stranger = known.unknown(item.id for item in planned.items())[0]
+        raise UserError(f"{path} answers {stranger!r}, which this run does not ask")
+    return known
 
 
-def _drive(session: Session, queue: Queue, journal: store.Journal, missing: int) -> list[Failure]:
-    """Keeps the session's window full until every request is answered or has failed."""
+def _nothing(item_id: str) -> Sequence[Response]:
+    return ()
+
+
+class Requests(Protocol):
+    """Where `drive` gets its requests from."""
+
+    def next(self) -> Request | None:
+        """The next request; None when there is none now (an answer may bring another)."""
+
+    def answered(self, response: Response) -> None:
+        """Takes note of an answer."""
+
+
+def drive(
+    session: Session, queue: Requests, journal: store.Journal, missing: int, what: str = "generate"
+) -> list[Failure]:
+    """Keeps the session's window full until every request is answered or has failed.
+
+    Args:
+        missing: how many requests there are; `what` is done with them, for the progress bar.
+
+    Returns:
+        The requests that got no response.
+    """
     failures: list[Failure] = []
     in_flight = tokens = 0
     shown = time.monotonic()
     with tqdm(
         total=missing,
         unit=" answers",
-        desc="generate",
+        desc=what,
         dynamic_ncols=True,
         smoothing=0.05,
         mininterval=0.5 if sys.stderr.isatty() else 10,
@@ -159,8 +192,8 @@ def _drive(session: Session, queue: Queue, journal: store.Journal, missing: int)
                 shown = time.monotonic()
 
 
-def _record_failures(planned: Plan, failures: list[Failure]) -> None:
-    path = planned.run.file(store.FAILURES)
+def record_failures(path: Path, failures: list[Failure]) -> None:
+    """Writes the failures down and says so; removes an old list where there are none."""
     if not failures:
         path.unlink(missing_ok=True)
         return

@@ -79,11 +79,7 @@ class Manifest:
             },
             "sources": {t.name: [s.describe() for s in t.sources()] for t in tasks},
             "created": _now(),
-            "ochat_eval": ochat_eval.__version__,
-            "git_revision": _git_revision(),
-            "python": sys.version.split()[0],
-            "packages": _versions(),
-            "hardware": _hardware(),
+            **surroundings(),
             "times": [],
         }
         self._write()
@@ -106,6 +102,17 @@ class Manifest:
 
     def _write(self) -> None:
         store.write_json(self._path, self.values)
+
+
+def surroundings() -> dict[str, Any]:
+    """The versions of what runs here, and the hardware that it runs on; JSON-serialisable."""
+    return {
+        "ochat_eval": ochat_eval.__version__,
+        "git_revision": _git_revision(),
+        "python": sys.version.split()[0],
+        "packages": _versions(),
+        "hardware": _hardware(),
+    }
 
 
 def _now() -> str:

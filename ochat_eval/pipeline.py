@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 from pathlib import Path
 
 from tqdm import tqdm
 
-from ochat_eval import store
-from ochat_eval.config import Config, Stage, build_engine, load
+from ochat_eval import published, store
+from ochat_eval.config import Config, Stage, build_engine, build_judge, changed_options, load
 from ochat_eval.generate import generate
-from ochat_eval.plan import ByTask, Plan, known_manifest, plan, token_counts
+from ochat_eval.index import Index
+from ochat_eval.plan import Plan, known_manifest, plan, planned_work
 from ochat_eval.progress import say
-from ochat_eval.records import RULES, Score, UserError, to_json
-from ochat_eval.report import table
-from ochat_eval.report.page import page
-from ochat_eval.report.plan import plan_table
+from ochat_eval.records import RULES, Response, Score, UserError, Verdict, to_json
+from ochat_eval.report import published_tables, table
+from ochat_eval.report.page import find, write_page
+from ochat_eval.report.why import Differences, markdown
+from ochat_eval.scoring import scores_of
 from ochat_eval.summary import summarise_task
 from ochat_eval.task import ScoringOptions
 
@@ -31,8 +34,9 @@ def run_command(arguments: list[str]) -> Path:
     """
     config = load(arguments)
     if known := known_manifest(config):
-        by_name = {o.partition("=")[0]: o for o in (*known["overrides"], *arguments)}
-        arguments = list(by_name.values())
+        chosen = tuple(f"{o.partition('=')[0]}." for o in arguments)  # judge=none: no judge.X
+        kept = (o for o in known["overrides"] if not o.startswith(chosen))
+        arguments = list({o.partition("=")[0]: o for o in (*kept, *arguments)}.values())
         config = load(arguments)
     return run(config, arguments)
 
@@ -47,16 +51,22 @@ def run(config: Config, overrides: list[str]) -> Path:
         UserError: anything a user can mend.
     """
     stage, engine = config.stage, build_engine(config)
+    if config.model.published is not None:
+        published.row(config.model.published)  # refused now where there is no such row
     made = plan(config, engine, overrides)
     path = made.run.path
     if stage is Stage.plan:
-        print(plan_table(made.tasks, made.counts, made.totals, token_counts(config, made)))
+        print(planned_work(config, made))
         return path
+    judge = build_judge(config)
     finished = made.manifest.values.get("finished")
     table_file = path / store.TABLE
-    if stage is Stage.all and finished == made.responses_digest() and table_file.exists():
+    judged = judge is None or made.manifest.values.get("judged_by") == judge.served_name
+    unchanged = finished == made.responses_digest() and judged
+    if stage is Stage.all and unchanged and table_file.exists():
         say("finished before, nothing to do; stage=score or stage=report do their part anew")
         print(table_file.read_text())
+        published_tables.show(store.read_json(path / store.SUMMARY))
         print(made.run.file(store.REPORT))
         return path
     options = ScoringOptions(config.sandbox.value, config.workers or os.cpu_count() or 1)
@@ -66,50 +76,86 @@ def run(config: Config, overrides: list[str]) -> Path:
     if stage in (Stage.all, Stage.generate):
         generate(config, engine, made)
     if stage in (Stage.all, Stage.score, Stage.report):
-        answered = made.answered()
+        responses = _recorded(made)
+        if judge is not None and stage is not Stage.report:
+            from ochat_eval.judging import judge_answers
+
+            judge_answers(judge, made, responses)
         if stage is not Stage.report:
-            score(made, answered, options)
-        report(made, answered)
+            score(made, responses, options)
+        report(made, responses, config.model.published)
     return path
 
 
-def score(planned: Plan, answered: ByTask, options: ScoringOptions) -> None:
-    """Reads and judges every response under both rules."""
-    if not planned.run.file(store.RESPONSES).exists():
+def _recorded(planned: Plan) -> Index[Response]:
+    path = planned.run.file(store.RESPONSES)
+    if not path.exists():
         raise UserError(f"{planned.run.path} has no responses yet: run stage=generate first")
-    total = len(RULES) * sum(len(a.responses) for every in answered.values() for a in every)
+    return Index(path, Response)
+
+
+def score(planned: Plan, responses: Index[Response], options: ScoringOptions) -> None:
+    """Reads and judges every response under both rules."""
     with (
         planned.manifest.timing("score"),
         store.atomic(planned.run.file(store.SCORES)) as file,
-        tqdm(total=total, unit=" scores", desc="score", delay=2, file=sys.stderr) as bar,
-    ):
-        for name, task in planned.tasks.items():
-            for one in task.score(answered[name], options):
-                file.write(to_json(one) + "\n")
-                bar.update()
+        tqdm(
+            total=len(RULES) * len(responses), unit=" scores", desc="score", delay=2,
+            file=sys.stderr,
+        ) as bar,
+    ):  # fmt: skip
+        judgments = planned.run.file(store.JUDGMENTS)
+        if judgments.exists():
+            options = dataclasses.replace(options, verdicts=Index(judgments, Verdict).of)
+        for one in scores_of(planned, responses, options):
+            file.buffer.write(to_json(one) + b"\n")
+            bar.update()
 
 
-def report(planned: Plan, answered: ByTask) -> None:
-    """Writes summary.json, table.md and report.html, and prints the table."""
+def report(planned: Plan, responses: Index[Response], published_row: str | None) -> None:
+    """Writes the summary, the tables and report.html, and prints the tables.
+
+    Args:
+        published_row: the published row of the same model.
+    """
     run_dir = planned.run
     if not run_dir.file(store.SCORES).exists():
         raise UserError(f"{run_dir.path} has no scores yet: run stage=score first")
-    scores: dict[str, list[Score]] = {name: [] for name in planned.tasks}
-    for one in store.read_records(run_dir.file(store.SCORES), Score):
-        scores[one.id.split("/")[0]].append(one)
+    scores = Index(run_dir.file(store.SCORES), Score)
+    changed = changed_options(planned.tasks.values())
+    seen = {name: Differences(task) for name, task in planned.tasks.items()}
     with planned.manifest.timing("report"):
         tasks = {
             name: summarise_task(
-                task, answered[name], scores[name], planned.counts[name], planned.totals[name]
+                task,
+                seen[name].watch(
+                    (one, scores.of(one.item.id)) for one in planned.answered(name, responses)
+                ),
+                planned.counts[name],
+                planned.totals[name],
             )
             for name, task in planned.tasks.items()
         }
-        summary = {"model": planned.model, "run": run_dir.path.name, "tasks": tasks}
+        for name, task in tasks.items():
+            task["changed"] = changed[name]
+        summary = {
+            "model": planned.model,
+            "published_row": published_row,
+            "run": run_dir.path.name,
+            "tasks": tasks,
+        }
+        summary["tables"] = published_tables.write(run_dir, summary)
+        why = {name: one.result(tasks[name]) for name, one in seen.items()}
+        store.write_json(run_dir.file(f"{store.WHY}.json"), why)
+        store.write_text(run_dir.file(f"{store.WHY}.md"), markdown(why))
         store.write_json(run_dir.file(store.SUMMARY), summary)
         store.write_text(run_dir.file(store.TABLE), table.markdown(summary) + "\n")
-        html = page(run_dir.path.name, summary, planned.manifest.values, answered, scores)
-        store.write_text(run_dir.file(store.REPORT), html)
-    whole = sum(len(a.responses) for every in answered.values() for a in every) == planned.requests
+        write_page(run_dir.file(store.REPORT), [find(run_dir.path)])
+    whole = len(responses) == planned.requests
+    judging = planned.manifest.values.get("judging", {})
+    all_judged = judging.get("verdicts") == judging.get("of")
+    planned.manifest.set("judged_by", judging.get("judge") if all_judged else None)
     planned.manifest.set("finished", planned.responses_digest() if whole else "no")
     print(table.terminal(summary))
+    published_tables.show(summary)
     print(f"\n{run_dir.file(store.REPORT)}")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
+import random
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
@@ -16,14 +18,14 @@ from ochat_eval import store
 from ochat_eval.chat import load_format
 from ochat_eval.config import Config, Stage, build_tasks, results_folder, to_yaml
 from ochat_eval.engines import Engine
+from ochat_eval.estimate import answer_tokens, earlier_runs, rate
+from ochat_eval.index import Index
 from ochat_eval.manifest import Manifest
 from ochat_eval.models import prepare
 from ochat_eval.progress import say
 from ochat_eval.records import Item, Message, Response, UserError, to_json
-from ochat_eval.report.plan import Lengths, lengths
-from ochat_eval.task import Answered, Task, selected_items
-
-ByTask = dict[str, list[Answered]]
+from ochat_eval.report.plan import Lengths, lengths, plan_table, time_line
+from ochat_eval.task import Answered, Selection, Task
 
 
 @dataclass(frozen=True)
@@ -35,34 +37,42 @@ class Plan:
         tasks: the benchmarks by name.
         counts: items asked per task.
         totals: items that the whole task has.
-        requests: generations in all, later turns and samples counted.
+        answers: generations per task, later turns and samples counted.
+        spans: where each task's items stand in items.jsonl.
     """
 
     run: store.RunDir
     tasks: dict[str, Task]
     counts: dict[str, int]
     totals: dict[str, int]
-    requests: int
+    answers: dict[str, int]
+    spans: dict[str, store.Span]
     model: str
     manifest: Manifest
 
-    def items(self) -> Iterator[Item]:
-        """The planned items, read anew from disk."""
-        return store.read_records(self.run.file(store.ITEMS), Item)
+    @property
+    def requests(self) -> int:
+        """Generations in all."""
+        return sum(self.answers.values())
 
-    def answered(self) -> ByTask:
-        """Per task, the items that have responses, in the plan's order, with them."""
-        responses: dict[str, list[Response]] = {}
-        path = self.run.file(store.RESPONSES)
-        if path.exists():
-            for response in store.read_records(path, Response):
-                responses.setdefault(response.id, []).append(response)
-        found: ByTask = {name: [] for name in self.tasks}
-        for item in self.items():
-            if item.id in responses:
-                ordered = sorted(responses[item.id], key=lambda r: (r.sample, r.turn))
-                found[item.task].append(Answered(item, tuple(ordered)))
-        return found
+    def items(self, task: str | None = None) -> Iterator[Item]:
+        """The planned items, of one task or of all, read anew from disk."""
+        span = None if task is None else self.spans[task]
+        return store.read_records(self.run.file(store.ITEMS), Item, span)
+
+    def shuffled(self, seed: int) -> Iterator[Item]:
+        """The planned items in a random order; only their places are kept in memory."""
+        path = self.run.file(store.ITEMS)
+        places = [place for place, _ in store.placed_records(path, Item)]
+        random.Random(seed).shuffle(places)
+        for place in places:
+            yield from store.read_records(path, Item, place)
+
+    def answered(self, task: str, responses: Index[Response]) -> Iterator[Answered]:
+        """A task's items that have responses, in the plan's order, with them."""
+        for item in self.items(task):
+            if found := responses.of(item.id):
+                yield Answered(item, tuple(found))
 
     def responses_digest(self) -> str | None:
         """SHA-256 of the journal; None where there is none."""
@@ -85,21 +95,27 @@ def plan(config: Config, engine: Engine, overrides: list[str]) -> Plan:
     tasks = {task.name: task for task in build_tasks(config)}
     counts: dict[str, int] = {}
     totals: dict[str, int] = {}
-    requests, digest = 0, hashlib.sha256()
+    spans: dict[str, store.Span] = {}
+    answers: dict[str, int] = {}
+    place, digest = 0, hashlib.sha256()
     root = results_folder(config)
     with store.writing(root):
         root.mkdir(parents=True, exist_ok=True)
     draft = root / f".plan-{os.getpid()}.jsonl"
+    ids = store.read_ids(Path(config.ids).expanduser()) if config.ids else None
     try:
         with store.atomic(draft) as file:
             for task in tasks.values():
-                items, totals[task.name] = selected_items(task, config.seed)
-                counts[task.name] = len(items)
-                for item in items:
-                    requests += task.n * len(item.turns)
-                    line = to_json(item) + "\n"
-                    digest.update(line.encode())
-                    file.write(line)
+                counts[task.name], answers[task.name], start = 0, 0, place
+                selection = Selection(task, config.seed, ids)
+                for item in selection:
+                    counts[task.name] += 1
+                    answers[task.name] += task.n * len(item.turns)
+                    line = to_json(item) + b"\n"
+                    place += len(line)
+                    digest.update(line)
+                    file.buffer.write(line)
+                totals[task.name], spans[task.name] = selection.total, (start, place)
         identity = {
             **_engine_identity(config, engine),
             "prompts": digest.hexdigest(),
@@ -117,7 +133,7 @@ def plan(config: Config, engine: Engine, overrides: list[str]) -> Plan:
     if manifest.is_new:
         manifest.begin(identity, list(tasks.values()), counts, totals, overrides)
         store.write_text(run_dir.file(store.CONFIG), to_yaml(config))
-    return Plan(run_dir, tasks, counts, totals, requests, config.model.name, manifest)
+    return Plan(run_dir, tasks, counts, totals, answers, spans, config.model.name, manifest)
 
 
 def _engine_identity(config: Config, engine: Engine) -> dict[str, Any]:
@@ -130,6 +146,21 @@ def _engine_identity(config: Config, engine: Engine) -> dict[str, Any]:
 def _name(config: Config, engine: Engine, identity: dict[str, Any]) -> str:
     digest = hashlib.sha256(repr(sorted(store.flat(identity))).encode()).hexdigest()
     return f"{config.model.name}-{engine.label}-{digest[:10]}"
+
+
+def planned_work(config: Config, planned: Plan) -> str:
+    """What `stage=plan` prints: the table of prompts, and what the answers will take."""
+    earlier, model = earlier_runs(results_folder(config)), config.model.name
+    answers = {
+        name: answer_tokens(name, planned.answers[name], task.max_tokens, model, earlier)
+        for name, task in planned.tasks.items()
+    }
+    table = plan_table(
+        planned.tasks, planned.counts, planned.totals, token_counts(config, planned), answers
+    )
+    return (
+        f"{table}\n\n{time_line(answers.values(), *rate(model, config.tokens_per_second, earlier))}"
+    )
 
 
 def token_counts(config: Config, planned: Plan) -> dict[str, Lengths]:

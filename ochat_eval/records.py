@@ -7,9 +7,12 @@ a run"): tools outside this project read them.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
+
+import msgspec
 
 Rule = Literal["published", "robust"]
 RULES: tuple[Rule, ...] = ("published", "robust")
@@ -89,6 +92,12 @@ class Request:
         """What makes a request, and its response, one of a kind in a run."""
         return (self.id, self.sample, self.turn)
 
+    @property
+    def digest(self) -> str:
+        """Digest of all that is asked, answers before it included: 16 hex digits of SHA-256."""
+        asked = json.dumps([[m.role, m.content] for m in self.messages])
+        return hashlib.sha256(asked.encode()).hexdigest()[:16]
+
 
 @dataclass(frozen=True, slots=True)
 class Response:
@@ -115,6 +124,21 @@ class Response:
 
 
 @dataclass(frozen=True, slots=True)
+class Verdict(Response):
+    """What a judge wrote about one response; named like this.
+
+    Attributes:
+        judge: the judge's name.
+        style: how it was asked: which prompt, which form of a rating.
+        prompt: digest of all that it was asked, so that a verdict on another answer is known.
+    """
+
+    judge: str = ""
+    style: str = ""
+    prompt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """What an answer rule read in a response.
 
@@ -134,7 +158,9 @@ class Score:
     """One rule's verdict on one answer.
 
     Attributes:
-        value: 0 or 1, or a judge's rating.
+        value: 0 or 1, or a judge's rating; None for a verdict that could not be read, which
+            counts for nothing and is reported.
+        turn: which answer of a conversation was judged; 0 where they are judged as one.
         detail: what else there is to say (why it failed, other metrics), JSON-serialisable.
     """
 
@@ -143,77 +169,39 @@ class Score:
     rule: Rule
     answer: str | None
     matched: bool
-    value: float
+    value: float | None
     detail: dict[str, Any] | None = None
+    turn: int = 0
 
     def with_detail(self, **more: Any) -> Score:
         """The same score with more said in `detail`."""
         return dataclasses.replace(self, detail={**(self.detail or {}), **more})
 
 
-R = TypeVar("R", Item, Response, Score)
+R = TypeVar("R", Item, Response, Verdict, Score)
+
+_ENCODER = msgspec.json.Encoder()
+_DECODERS = {cls: msgspec.json.Decoder(cls) for cls in (Item, Response, Verdict, Score)}
 
 
-def to_json(record: Item | Response | Score) -> str:
-    """The record as one line of JSON, without the line end."""
-    fields = {name: getattr(record, name) for name, _, _ in _FIELDS[type(record)]}
-    line = json.dumps(fields, ensure_ascii=False)
+def to_json(record: Item | Response | Score) -> bytes:
+    """The record as one line of JSON, UTF-8, without the line end."""
     try:
-        line.encode()
-    except UnicodeEncodeError:  # a lone surrogate in model text: stays \u-escaped
-        return json.dumps(fields)
-    return line
+        return _ENCODER.encode(record)
+    except UnicodeEncodeError:  # a lone surrogate in model text: stays \\u-escaped
+        return json.dumps(dataclasses.asdict(record)).encode()
 
 
-_TYPES: dict[str, tuple[type, ...]] = {
-    "id": (str,),
-    "task": (str,),
-    "subset": (str,),
-    "index": (int,),
-    "turns": (list,),
-    "target": (list,),
-    "choices": (list, type(None)),
-    "condition": (str, type(None)),
-    "text": (str,),
-    "sample": (int,),
-    "turn": (int,),
-    "finish_reason": (str, type(None)),
-    "prompt_tokens": (int, type(None)),
-    "completion_tokens": (int, type(None)),
-    "rule": (str,),
-    "answer": (str, type(None)),
-    "matched": (bool,),
-    "value": (int, float),
-    "detail": (dict, type(None)),
-}
-
-
-_FIELDS: dict[type, list[tuple[str, tuple[type, ...], bool]]] = {
-    cls: [
-        (f.name, _TYPES[f.name], f.default is dataclasses.MISSING) for f in dataclasses.fields(cls)
-    ]
-    for cls in (Item, Response, Score)
-}
-"""Per record: each field's name, the JSON types it may have, and whether it must be there."""
-
-
-def from_json(cls: type[R], line: str) -> R:
+def from_json(cls: type[R], line: bytes) -> R:
     """The record that a line of JSON holds; unknown fields are passed over.
 
     Raises:
         ValueError: not a JSON object, a field missing, or a value of the wrong type.
     """
-    fields = json.loads(line)
-    if not isinstance(fields, dict):
-        raise ValueError(f"not a JSON object but {type(fields).__name__}")
-    values: dict[str, Any] = {}
-    for name, types, required in _FIELDS[cls]:
-        if name not in fields:
-            if required:
-                raise ValueError(f"the field {name!r} is missing")
-            continue
-        value = fields[name]
-        if not isinstance(value, types):
-            raise ValueError(f"the field {name!r} is {type(value).__name__}")
-        values[name] = tuple(value) if isinstance(value, list) else value
-    return cls(**values)
+    try:
+        return cast(R, _DECODERS[cls].decode(line))
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:
+        # The standard library reads lone surrogates, which UTF-8 cannot say.
+        return msgspec.convert(json.loads(line), cls)

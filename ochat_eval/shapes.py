@@ -25,7 +25,7 @@ from ochat_eval.extract import (
     same_text,
     text_after_marker,
 )
-from ochat_eval.records import Item, Reading, Rule, UserError
+from ochat_eval.records import Item, Reading, Rule, Score, UserError
 from ochat_eval.rows import rows_digest
 from ochat_eval.sources import FileSource, Row, SampleSource, Source
 from ochat_eval.task import Task, make_item
@@ -173,6 +173,18 @@ class FirstLetter(Task):
         """Whether it is one of the right letters."""
         return answer in item.target
 
+    def cause(self, item: Item, text: str, published: Score, robust: Score) -> str:
+        """A letter that only begins or is a word, several letters, or no clear one."""
+        span = (published.detail or {}).get("span")
+        if span is None:
+            return super().cause(item, text, published, robust)
+        start, end = span
+        if text[start - 1 : start].isalpha() or text[end : end + 1].isalpha():
+            return "the letter of a word"
+        if robust.answer is None:
+            return "two answers, or none stated"
+        return "another letter comes first"
+
 
 @dataclass(frozen=True, kw_only=True)
 class MarkedChoice(Task):
@@ -196,6 +208,16 @@ class MarkedChoice(Task):
     def right(self, item: Item, answer: str, rule: Rule) -> bool:
         """Whether it is the right label: what `read` gives is a whole label under both rules."""
         return answer in item.target
+
+    def cause(self, item: Item, text: str, published: Score, robust: Score) -> str:
+        """The default label, no marker, several labels behind it, or no clear one."""
+        if not published.matched:
+            where = "no label behind the marker" if self.marker in text else "no marker"
+            return where if self.default is None else f"default {self.default}: {where}"
+        behind = text[text.rfind(self.marker) :]
+        if sum(label in behind for label in item.choices or ()) > 1:
+            return "two answers behind the marker"
+        return super().cause(item, text, published, robust)
 
 
 # What a statement may say where the answer is one of two words.
@@ -226,3 +248,15 @@ class MarkedText(Task):
         if rule == "published":
             return answer in item.target
         return any(same_text(answer, t) or same_number(answer, t) for t in item.target)
+
+    def cause(self, item: Item, text: str, published: Score, robust: Score) -> str:
+        """No marker, no label behind it, or the same text or number but for its writing."""
+        if not published.matched:
+            return "no marker" if "answer is " not in text else "no label behind the marker"
+        one, other = published.answer, robust.answer
+        if one is not None and other is not None:
+            if same_text(one, other) or same_number(one, other):
+                return "case, quotes, commas or stop"
+            if other.casefold() in one.casefold():
+                return "more text beside the answer"
+        return super().cause(item, text, published, robust)

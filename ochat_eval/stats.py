@@ -11,6 +11,7 @@ cluster) is None, which JSON can hold, and never 0.
 from __future__ import annotations
 
 import math
+from array import array
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -122,14 +123,9 @@ def wilson(successes: int, n: int, confidence: float = 0.95) -> tuple[float, flo
     """
     if n < 1 or not 0 <= successes <= n:
         raise ValueError(f"{successes} successes of {n} items: need 0 <= successes <= n, n >= 1")
-    z = z_value(confidence)
-    p = successes / n
-    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    # At the ends the exact result is 0 or 1; rounding must not push it off.
-    lo = 0.0 if successes == 0 else middle - half
-    hi = 1.0 if successes == n else middle + half
-    return lo, hi
+    lo, hi = _wilson(successes / n, n, confidence)
+    # The exact ends are 0 and 1 there; rounding must not push them off.
+    return 0.0 if successes == 0 else lo, 1.0 if successes == n else hi
 
 
 def interval(
@@ -159,10 +155,11 @@ def estimate(
     """The mean over items with its standard error and interval.
 
     The error is `stratified_stderr`, `clustered_stderr` or `mean_stderr`, by what is given. The
-    interval is Wilson's for 0/1 verdicts without clusters below `WILSON_BELOW` items, else
-    s̄ ± z·stderr cut to `bounds`. 0/1 verdicts that are all the same have a standard error of 0,
-    which is no certainty: they get Wilson's at any n, over the clusters where there are any.
-    Where the error is None, nothing but `bounds` is known.
+    interval is Wilson's for 0/1 verdicts below `WILSON_BELOW` items, with clusters over the
+    effective number of items s̄(1−s̄)/stderr², at most n (Franco et al. 2019; the normal one holds
+    the truth in 91 to 93 % only); else it is s̄ ± z·stderr cut to `bounds`. 0/1
+    verdicts that are all the same have an error of 0, which is no certainty: they get Wilson's at
+    any n, over the clusters if any. Where the error is None, nothing but `bounds` is known.
 
     Args:
         values: the items' values, all within `bounds`.
@@ -179,9 +176,14 @@ def estimate(
     stderr = _stderr(numbers, clusters, strata)
     n, kinds = len(numbers), set(numbers)
     verdicts = bounds == (0, 1) and kinds <= {0.0, 1.0}
-    if verdicts and (len(kinds) == 1 or (clusters is None and n < WILSON_BELOW)):
+    if verdicts and len(kinds) == 1:
         units = n if clusters is None else len(set(clusters))
-        lo, hi = wilson(units if kinds == {1.0} else int(sum(numbers)), units, confidence)
+        lo, hi = wilson(units if kinds == {1.0} else 0, units, confidence)
+    elif verdicts and n < WILSON_BELOW and clusters is None:
+        lo, hi = wilson(int(sum(numbers)), n, confidence)
+    elif verdicts and n < WILSON_BELOW and stderr is not None:
+        p = mean(numbers)
+        lo, hi = _wilson(p, min(n, p * (1 - p) / stderr**2) if stderr else n, confidence)
     else:
         lo, hi = _normal_interval(mean(numbers), stderr, confidence, bounds)
     return _scaled(Estimate(mean(numbers), n, stderr, lo, hi), scale)
@@ -245,7 +247,7 @@ def maj_at_k(answers: Sequence[str | None], values: Sequence[float], k: int) -> 
     _check_k(k, len(answers))
     numbers = check_numbers(values)
     votes = Counter(answer for answer in answers[:k] if answer is not None)
-    # Counter keeps first-seen order, and max() the first of equals.
+    # Counter keeps first-seen order, max() the first of equals.
     winner = max(votes, key=votes.__getitem__) if votes else None
     return numbers[list(answers).index(winner)]
 
@@ -383,9 +385,9 @@ def check_number(name: str, number: float, bounds: Bounds = ANY) -> None:
         raise ValueError(f"{name} is {number}: need a finite number from {low:g} to {high:g}")
 
 
-def check_numbers(values: Sequence[float], bounds: Bounds = ANY) -> list[float]:
+def check_numbers(values: Sequence[float], bounds: Bounds = ANY) -> Sequence[float]:
     """The values as floats; ValueError for none at all, NaN, infinity or one out of bounds."""
-    numbers = [float(v) for v in values]
+    numbers = array("d", values)
     if not numbers:
         raise ValueError("no values: a statistic needs at least one")
     for i, number in enumerate(numbers):
@@ -421,39 +423,41 @@ def _stderr(
     strata: Sequence[Hashable] | None,
 ) -> float | None:
     """The formula of `stratified_stderr`, of which the two other errors are special cases."""
-    owners: Sequence[Hashable] = range(len(values)) if clusters is None else clusters
-    check_same_length(values, owners, "values", "clusters")
-    groups = [list(range(len(values)))]
+    if clusters is not None:
+        check_same_length(values, clusters, "values", "clusters")
+    groups: list[Sequence[int]] = [range(len(values))]
     if strata is not None:
         check_same_length(values, strata, "values", "strata")
-        groups = _groups(strata, owners)
+        groups = _groups(strata, clusters)
     total = 0.0
     for group in groups:
-        center = mean([values[i] for i in group])
+        center = math.fsum(values[i] for i in group) / len(group)
         residuals: defaultdict[Hashable, float] = defaultdict(float)
-        for i in group:
-            residuals[owners[i]] += values[i] - center
-        count = len(residuals)
+        if clusters is not None:
+            for i in group:
+                residuals[clusters[i]] += values[i] - center
+        count = len(group) if clusters is None else len(residuals)
         if count < 2:
             return None
-        total += count / (count - 1) * math.fsum(r * r for r in residuals.values())
+        parts = (values[i] - center for i in group) if clusters is None else residuals.values()
+        total += count / (count - 1) * math.fsum(r * r for r in parts)
     return math.sqrt(total) / len(values)
 
 
-def _groups(strata: Sequence[Hashable], clusters: Sequence[Hashable]) -> list[list[int]]:
+def _groups(strata: Sequence[Hashable], clusters: Sequence[Hashable] | None) -> list[Sequence[int]]:
     """The items of each stratum, strata of a single cluster collapsed (`stratified_stderr`)."""
-    members: defaultdict[Hashable, list[int]] = defaultdict(list)
+    members: defaultdict[Hashable, array[int]] = defaultdict(lambda: array("q"))
     home: dict[Hashable, Hashable] = {}
-    for i, (stratum, cluster) in enumerate(zip(strata, clusters, strict=True)):
+    for i, stratum in enumerate(strata):
         members[stratum].append(i)
-        if home.setdefault(cluster, stratum) != stratum:
-            raise ValueError(f"cluster {cluster!r} reaches over two strata: join these strata")
-    sizes = Counter(home.values())
+        if clusters is not None and home.setdefault(clusters[i], stratum) != stratum:
+            raise ValueError(f"cluster {clusters[i]!r} reaches over two strata: join these strata")
+    sizes = Counter(home.values()) if home else {name: len(m) for name, m in members.items()}
     groups = sorted(members.values(), key=len)
     lone = [group for group in groups if sizes[strata[group[0]]] == 1]
-    rest = [group for group in groups if sizes[strata[group[0]]] > 1]
+    rest: list[Sequence[int]] = [group for group in groups if sizes[strata[group[0]]] > 1]
     if len(lone) == 1 and rest:
-        lone.append(rest.pop(0))
+        lone.append(array("q", rest.pop(0)))
     return [*rest, [i for group in lone for i in group]] if lone else rest
 
 
@@ -471,6 +475,14 @@ def z_value(confidence: float) -> float:
     if not 0 < confidence < 1:
         raise ValueError(f"confidence {confidence} is not between 0 and 1")
     return _quantile((1 + confidence) / 2)
+
+
+def _wilson(p: float, n: float, confidence: float) -> tuple[float, float]:
+    """Wilson's interval of the share p; n need not be whole."""
+    z = z_value(confidence)
+    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return middle - half, middle + half
 
 
 def _normal_interval(

@@ -58,7 +58,7 @@ def kendall(x: Sequence[float], y: Sequence[float], confidence: float = 0.95) ->
     return _correlation(x, y, confidence, kendalltau, _kendall_variance)
 
 
-def _kendall_variance(tau: float, x: list[float], y: list[float]) -> float:
+def _kendall_variance(tau: float, x: Sequence[float], y: Sequence[float]) -> float:
     """The variance of atanh(τ-b), from what each pair adds to τ (its influence, mean 0)."""
     import numpy as np
 
@@ -88,8 +88,8 @@ def _correlation(
     x: Sequence[float],
     y: Sequence[float],
     confidence: float,
-    coefficient: Callable[[list[float], list[float]], Any],
-    variance: Callable[[float, list[float], list[float]], float],
+    coefficient: Callable[[Sequence[float], Sequence[float]], Any],
+    variance: Callable[[float, Sequence[float], Sequence[float]], float],
 ) -> Correlation:
     """scipy's coefficient, with the interval tanh(atanh(r) ± z·√variance(r, n))."""
     check_same_length(x, y, "x", "y")

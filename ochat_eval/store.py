@@ -12,9 +12,10 @@ import errno
 import fcntl
 import json
 import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, TextIO
 
 from ochat_eval.records import Item, R, Response, Score, UserError, from_json, to_json
 
@@ -23,11 +24,21 @@ RESPONSES = "responses.jsonl"
 FAILURES = "failures.jsonl"
 REPLICAS = "replicas.jsonl"
 SCORES = "scores.jsonl"
+JUDGE_ITEMS = "judge_items.jsonl"
+JUDGMENTS = "judgments.jsonl"
+JUDGE_FAILURES = "judge_failures.jsonl"
 SUMMARY = "summary.json"
 MANIFEST = "manifest.json"
 CONFIG = "config.yaml"
 TABLE = "table.md"
 REPORT = "report.html"
+TABLES = "tables"
+"""`tables.md`, `tables.csv`, `tables.tex`: the published tables with the run's row."""
+WHY = "why"
+"""`why.json`, `why.md`: why the two rules' scores differ."""
+
+Span = tuple[int, int]
+"""`[start, end)` in a file, in bytes."""
 
 
 @contextlib.contextmanager
@@ -54,7 +65,7 @@ def writing(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def atomic(path: Path) -> Iterator[IO[str]]:
+def atomic(path: Path) -> Iterator[TextIO]:
     """A text file that appears under its name only when whole and on disk.
 
     Raises:
@@ -77,7 +88,7 @@ def write_records(path: Path, records: Iterable[Item | Response | Score]) -> Non
     """Writes records as JSON lines, atomically."""
     with atomic(path) as file:
         for record in records:
-            file.write(to_json(record) + "\n")
+            file.buffer.write(to_json(record) + b"\n")
 
 
 def write_lines(path: Path, values: Iterable[Mapping[str, Any]]) -> None:
@@ -123,25 +134,76 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def read_records(path: Path, cls: type[R]) -> Iterator[R]:
+def read_records(path: Path, cls: type[R], span: Span | None = None) -> Iterator[R]:
     """The records of a JSON lines file, one by one; blank lines are passed over.
+
+    Args:
+        span: read only these bytes, from the first of a line to the end of one.
 
     Raises:
         UserError: the file cannot be read, or a line is no such record; names the line.
     """
-    number = 0
+    for _, record in placed_records(path, cls, span):
+        yield record
+
+
+def placed_records(path: Path, cls: type[R], span: Span | None = None) -> Iterator[tuple[Span, R]]:
+    """As `read_records`, each with the bytes that it takes in the file."""
+    number, (start, stop) = 0, span or (0, sys.maxsize)
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open("rb") as file:
+            file.seek(start)
             for number, line in enumerate(file, 1):  # noqa: B007 (the message needs it)
+                if start >= stop:
+                    return
+                end = start + len(line)
                 if not line.isspace():
-                    yield from_json(cls, line)
+                    yield (start, end), from_json(cls, line)
+                start = end
     except OSError as e:
         raise UserError(f"cannot read {path}: {e.strerror}") from e
     except UnicodeDecodeError as e:
-        raise UserError(f"{path} is not UTF-8 text after line {number}: {e.reason}") from e
+        raise UserError(f"{path} line {number} is not UTF-8 text: {e.reason}") from e
     except (ValueError, RecursionError) as e:
         kind = cls.__name__.lower()
         raise UserError(f"{path} line {number} is no {kind} record: {e}; mend or remove it") from e
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The objects of a JSON lines file, each with its line number; blank lines are passed over.
+
+    Raises:
+        UserError: the file cannot be read, or a line is no JSON object; names the line.
+    """
+    number = 0
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if not line.isspace():
+                    value = json.loads(line.decode())
+                    if not isinstance(value, dict):
+                        raise ValueError(f"it holds {type(value).__name__}")
+                    yield number, value
+    except OSError as e:
+        raise UserError(f"cannot read {path}: {e.strerror}") from e
+    except UnicodeDecodeError as e:
+        raise UserError(f"{path} line {number} is not UTF-8 text: {e.reason}") from e
+    except (ValueError, RecursionError) as e:
+        raise UserError(f"{path} line {number} is no JSON object: {e}") from e
+
+
+def read_ids(path: Path) -> frozenset[str]:
+    """The `id` of every line of a JSON lines file.
+
+    Raises:
+        UserError: the file cannot be read, or a line has none; names the line.
+    """
+    found = set()
+    for number, value in read_lines(path):
+        if not isinstance(value.get("id"), str):
+            raise UserError(f'{path} line {number} names no item: it needs an "id"')
+        found.add(value["id"])
+    return frozenset(found)
 
 
 class Journal:
@@ -182,7 +244,7 @@ class Journal:
         Raises:
             UserError: the disk refused; the file ends with the last whole line before the call.
         """
-        data = "".join(to_json(r) + "\n" for r in responses).encode()
+        data = b"".join(to_json(r) + b"\n" for r in responses)
         with writing(self.path):
             try:
                 view = memoryview(data)
@@ -242,18 +304,22 @@ class RunDir:
         known = self.manifest().get("identity")
         if known is None:
             return
-        old, new = dict(flat(known)), dict(flat(identity))
-        changed = [
-            f"{key}: {old.get(key, 'absent')} there, {new.get(key, 'absent')} now"
-            for key in sorted(old.keys() | new.keys())
-            if old.get(key) != new.get(key)
-        ]
-        if changed:
+        if changed := differences(known, identity):
             more = f" (and {len(changed) - 4} more)" if len(changed) > 4 else ""
             raise UserError(
                 f"the run in {self.path} did other work: {'; '.join(changed[:4])}{more}. "
                 "Choose another run=NAME, or the options that it was made with"
             )
+
+
+def differences(there: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """The leaves in which two identities differ, a phrase each: `seed: 0 there, 1 now`."""
+    old, new = dict(flat(there)), dict(flat(now))
+    return [
+        f"{key}: {old.get(key, 'absent')} there, {new.get(key, 'absent')} now"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key)
+    ]
 
 
 def flat(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:

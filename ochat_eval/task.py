@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from array import array
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -17,11 +18,13 @@ from ochat_eval.records import (
     RULES,
     Item,
     Reading,
+    Request,
     Response,
     Rule,
     Sampling,
     Score,
     UserError,
+    Verdict,
 )
 from ochat_eval.sources import Source
 
@@ -33,10 +36,12 @@ class ScoringOptions:
     Attributes:
         sandbox: how model-written code is isolated: `bwrap` or `none`.
         workers: processes for code execution and for symbolic grading.
+        verdicts: gives a judge's verdicts on the responses to an item.
     """
 
     sandbox: str
     workers: int
+    verdicts: Callable[[str], Sequence[Verdict]] = lambda item_id: ()
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,9 @@ class Task:
         bounds, scale: the least and greatest value of one item, and what turns their mean into
             the published unit: 100 for points.
         also: entries of a score's `detail`, true or false, that are summarised like its value.
+        judged: responses are rated by a judge model; `judge_request` says what it is asked.
+        scored_by_workers: `score` waits for processes of its own, so that others can be scored
+            meanwhile.
         name: first part of every item id.
         data: `full` for the benchmark itself, `sample` for the repository's own few items;
             None takes the run's.
@@ -71,6 +79,8 @@ class Task:
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     scale: ClassVar[float] = 100.0
     also: ClassVar[tuple[str, ...]] = ()
+    judged: ClassVar[bool] = False
+    scored_by_workers: ClassVar[bool] = False
 
     name: str
     data: str | None = None
@@ -102,6 +112,11 @@ class Task:
         """Whether an answer that was read is right under the rule."""
         raise NotImplementedError
 
+    def code_problems(self) -> Mapping[str, tuple[str, str]]:
+        """Where answers are code: by item id, the problem's name in its source (`HumanEval/0`)
+        and the code that an answer continues. Other tools' files go by these."""
+        return {}
+
     def check_scoring(self, options: ScoringOptions) -> None:
         """Raises UserError where `score` could not work; asked before anything is generated."""
 
@@ -120,6 +135,66 @@ class Task:
                         one.item, reading.answer, rule
                     )
                     yield score_of(response, rule, reading, value)
+
+    def cause(self, item: Item, text: str, published: Score, robust: Score) -> str:
+        """Why the two rules' values of one response differ, in a few words, the same for all alike.
+
+        Args:
+            text: the response.
+            published, robust: the scores; their values differ.
+        """
+        del item, text
+        if published.value is None or robust.value is None:
+            return "read by one rule only"
+        if published.answer == robust.answer:
+            return "the same answer, compared otherwise"
+        if not published.matched:
+            return "published: nothing found" if published.answer is None else "published: fallback"
+        return "robust: nothing stated" if not robust.matched else "another answer read"
+
+    def quirks(self) -> dict[str, int]:
+        """What the published setting leaves out or changes before anything is asked.
+
+        Returns:
+            The option that turns the quirk off and its effect -> how many rows of the benchmark
+            it is about; empty where there is none, or all are turned off.
+        """
+        return {}
+
+    def judge_request(self, one: Answered, response: Response, style: str) -> Request | None:
+        """What a judge is asked about one of the responses, under the response's own key.
+
+        Args:
+            style: how the judge is asked (`conf/judge/`).
+
+        Returns:
+            None where it cannot be judged: an answer before it is missing.
+
+        Raises:
+            UserError: the benchmark does not know the style.
+        """
+        raise NotImplementedError
+
+    def judge_prompt_name(self, item: Item, turn: int) -> str:
+        """What the prompt is called that a judge of the benchmark's own style is asked with."""
+        raise NotImplementedError
+
+    def figures(
+        self, items: Sequence[Item], scores: Mapping[str, Sequence[Score]], rule: Rule
+    ) -> dict[str, Any]:
+        """More figures of one rule than the mean, which summary.json has beside it.
+
+        Args:
+            items: those that have scores, in the plan's order.
+            scores: by item id, the rule's scores of its answers.
+
+        Returns:
+            By name, anything that is JSON. What is a mapping with `score` (in the figure's own
+            unit; None where the data cannot tell) and `ci95` stands in the table's note too; so
+            does the text `note`.
+        """
+        del items, scores, rule
+        return {}
 
     def sampling(self, item: Item) -> Sampling:
         """How an item's answers are drawn; the seed is set per request."""
@@ -164,50 +239,87 @@ def make_item(
     )
 
 
-def selected_items(task: Task, seed: int) -> tuple[list[Item], int]:
-    """The items that a task's options ask for, in source order, and how many it has in all.
+class Selection:
+    """The items that a task's options ask for, in source order; none is kept in memory.
 
     `limit` takes a systematic sample: the items shuffled within their subsets, then every
     (N/limit)-th from a random start, so that each subset gets its share and each item the same
     chance (Cochran, Sampling Techniques, ch. 8).
 
-    Raises:
-        UserError: another number of rows than the benchmark has, an unknown subset, or a limit
-            below 1.
+    `ids`, where given, names the items to ask, among those of other tasks; `limit` draws from
+    these.
+
+    Attributes:
+        total: how many items the task has in all; known once the items have been gone through.
     """
-    items = list(task.items())
-    total, expected = len(items), task.expected_items()
-    if expected is not None and total != expected:
-        raise UserError(
-            f"{task.name}: the data yields {total:,} items where the benchmark has {expected:,}; "
-            "the data or the options are not the published ones"
-        )
-    if task.subsets is not None:
-        known = {item.subset: None for item in items}
-        if unknown := [s for s in task.subsets if s not in known]:
+
+    def __init__(self, task: Task, seed: int, ids: Iterable[str] | None = None):
+        """Raises UserError for a limit below 1, and where `ids` has none of the task's."""
+        self.total = 0
+        self._task = task
+        self._ids = None if ids is None else {i for i in ids if i.partition("/")[0] == task.name}
+        if self._ids is not None and not self._ids:
+            raise UserError(
+                f"ids: the file names no item of {task.name}; leave {task.name} out of task="
+            )
+        self._seed = seed
+        if task.limit is not None and task.limit < 1:
+            raise UserError(f"limit is {task.limit}; it must be at least 1")
+
+    def __iter__(self) -> Iterator[Item]:
+        """Goes through the items; with a limit the task's data is read twice.
+
+        Raises:
+            UserError: another number of rows than the benchmark has, an unknown subset or id.
+        """
+        task = self._task
+        if task.limit is None:
+            yield from self._wanted()
+            return
+        by_subset: dict[str, array[int]] = {}
+        for place, item in enumerate(self._wanted()):
+            by_subset.setdefault(item.subset, array("q")).append(place)
+        chosen = _stratified(by_subset, task.limit, random.Random(f"{self._seed}/{task.name}"))
+        yield from (item for place, item in enumerate(self._wanted()) if place in chosen)
+
+    def _wanted(self) -> Iterator[Item]:
+        """The items of the subsets and ids asked for; checks at the end that all were there."""
+        task, subsets, total = self._task, dict.fromkeys(self._task.subsets or ()), 0
+        known: dict[str, None] = {}
+        missing = set(self._ids or ())
+        for item in task.items():
+            total += 1
+            known[item.subset] = None
+            if task.subsets is None or item.subset in subsets:
+                missing.discard(item.id)
+                if self._ids is None or item.id in self._ids:
+                    yield item
+        self.total, expected = total, task.expected_items()
+        if expected is not None and total != expected:
+            raise UserError(
+                f"{task.name}: the data yields {total:,} items where the benchmark has "
+                f"{expected:,}; the data or the options are not the published ones"
+            )
+        if unknown := [name for name in subsets if name not in known]:
             raise UserError(
                 f"tasks.{task.name}.subsets: {task.name} has no subset {unknown[0]!r}; "
                 f"it has {', '.join(known)}"
             )
-        wanted = set(task.subsets)
-        items = [item for item in items if item.subset in wanted]
-    if task.limit is not None:
-        if task.limit < 1:
-            raise UserError(f"limit is {task.limit}; it must be at least 1")
-        items = _stratified(items, task.limit, random.Random(f"{seed}/{task.name}"))
-    return items, total
+        if missing:
+            raise UserError(f"ids: {task.name} as chosen has no item {min(missing)!r}")
 
 
-def _stratified(items: list[Item], limit: int, rng: random.Random) -> list[Item]:
-    if limit >= len(items):
-        return items
-    by_subset: dict[str, list[int]] = {}
-    for position, item in enumerate(items):
-        by_subset.setdefault(item.subset, []).append(position)
+def _stratified(
+    by_subset: Mapping[str, Sequence[int]], limit: int, rng: random.Random
+) -> Collection[int]:
+    """The chosen places, of those that each subset's items have."""
     order: list[int] = []
-    for positions in by_subset.values():
-        rng.shuffle(positions)
-        order += positions
+    total = sum(map(len, by_subset.values()))
+    if limit >= total:
+        return range(total)
+    for places in by_subset.values():
+        shuffled = list(places)
+        rng.shuffle(shuffled)
+        order += shuffled
     start = rng.random()
-    chosen = {order[math.floor((start + k) * len(order) / limit)] for k in range(limit)}
-    return [items[position] for position in sorted(chosen)]
+    return {order[math.floor((start + k) * total / limit)] for k in range(limit)}

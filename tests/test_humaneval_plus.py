@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import ast
 import gzip
+import json
+import os
 import random
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ochat_eval.tasks.humaneval import PROBLEMS, HumanEval
 
+from ochat_eval import store
+from ochat_eval.exchange.__main__ import main as exchange
 from ochat_eval.io_check import (
     IoCheck,
     IoProblem,
@@ -20,9 +27,11 @@ from ochat_eval.io_check import (
     ground_truth,
     run_io_checks,
 )
-from ochat_eval.records import Response
+from ochat_eval.pipeline import run_command
+from ochat_eval.records import RULES, Response, Score, UserError
 from ochat_eval.sandbox_child import decode, digest, encode
-from ochat_eval.task import Answered, ScoringOptions
+from ochat_eval.summary import summarise_task
+from ochat_eval.task import Answered, ScoringOptions, make_item
 
 SQUARES = IoProblem(
     "humaneval",
@@ -285,44 +294,105 @@ def hurried(row: dict) -> str:
     )
 
 
-def evalplus_says(row: dict, program: str) -> tuple[bool, bool]:
-    """EvalPlus's own verdicts, base and plus, with a time limit that a busy machine keeps."""
-    from evalplus.eval import PASS, untrusted_check
-    from evalplus.gen.util import trusted_exec
+def evalplus_says(data: Path, samples: Path) -> dict[int, tuple[bool, bool]]:
+    """The verdicts, base and plus, of EvalPlus' own command by the problem's number.
 
-    passed = []
-    for kind in ("base_input", "plus_input"):
-        reference = row["prompt"] + row["canonical_solution"]
-        expected, seconds = trusted_exec(reference, row[kind], row["entry_point"], record_time=True)
-        status, _ = untrusted_check(
-            "humaneval", program, row[kind], row["entry_point"], expected, row["atol"], seconds,
-            fast_check=True, min_time_limit=3.0,
-        )  # fmt: skip
-        passed.append(status == PASS)
-        if not passed[0]:
-            return False, False
-    return passed[0], passed[1]
+    Its time limit, which is wall time, is one that a busy machine keeps too.
+    """
+    subprocess.run(
+        [sys.executable, "-m", "evalplus.evaluate", "--dataset", "humaneval", "--samples", samples,
+         "--parallel", "2", "--min_time_limit", "4", "--gt_time_limit_factor", "10"],
+        env={**os.environ, "HUMANEVAL_OVERRIDE_PATH": str(data)}, check=True, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    found = json.loads(samples.with_name("samples_eval_results.json").read_text())["eval"]
+    return {
+        int(name.removeprefix("HumanEval/")): (
+            one["base_status"] == "pass",
+            one["base_status"] == one["plus_status"] == "pass",
+        )
+        for name, [one] in found.items()
+    }
 
 
-def test_agrees_with_evalplus_on_solutions_of_mixed_quality(plus_task):
+@pytest.mark.timeout(900)  # half a minute on two idle cores; EvalPlus needs as long again
+def test_agrees_with_evalplus_on_exported_solutions_of_mixed_quality(
+    real_data, cache, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
     rows, rng = PROBLEMS["v0.1.10"].load(), random.Random(7)
-    programs = {}
+    programs = []
     for i, row in enumerate(rows):
         source = row["prompt"] + row["canonical_solution"]
-        if i % 4 == 0:
-            programs[i] = ast.unparse(ast.parse(source))
-        elif i % 4 == 1:
-            programs[i] = hurried(row)
-        else:
-            programs[i] = mutant(source, rng)
-    scores = plus_task.score(replies(plus_task, programs), ScoringOptions("bwrap", 2))
-    ours = {(s.id, s.rule): (s.value == 1, s.detail["plus"]) for s in scores}
-    theirs = {i: evalplus_says(rows[i], program) for i, program in programs.items()}
+        programs.append(
+            ast.unparse(ast.parse(source))
+            if i % 4 == 0
+            else hurried(row)
+            if i % 4 == 1
+            else mutant(source, rng)
+        )
+    lines = [
+        {"task_id": row["task_id"], "solution": program}
+        for row, program in zip(rows, programs, strict=True)
+    ]
+    Path("made.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    humaneval = ["humaneval", "tasks.humaneval.problems=v0.1.10"]
+    imported = ["import", "evalplus", "made.jsonl", "--task", *humaneval, "-o", "responses.jsonl"]
+    assert exchange(imported) == 0
+    replay = ["engine=replay", "engine.path=responses.jsonl", "workers=2", "run=mixed"]
+    run_command([f"task={humaneval[0]}", humaneval[1], *replay])
+    ours = {
+        (score.id, score.rule): (score.value == 1, (score.detail or {})["plus"])
+        for score in store.read_records(Path("results/runs/mixed/scores.jsonl"), Score)
+    }
+    assert exchange(["export", "evalplus", "mixed", "-o", "samples.jsonl"]) == 0
+    theirs = evalplus_says(
+        real_data / "evalplus/HumanEvalPlus-v0.1.10.jsonl", tmp_path / "samples.jsonl"
+    )
     for i, said in theirs.items():
         assert ours[f"humaneval/main/{i}", "published"] == said, programs[i]
         if rows[i]["entry_point"] != "find_zero":
             assert ours[f"humaneval/main/{i}", "robust"] == said, programs[i]
-    assert ours["humaneval/main/32", "robust"] == (True, True), "the fault of EvalPlus, mended"
+    assert theirs[32] == (False, False) and ours["humaneval/main/32", "robust"] == (True, True)
     kinds = list(theirs.values())
     assert len(kinds) == 164
     assert min(kinds.count(kind) for kind in ((True, True), (True, False), (False, False))) >= 20
+
+
+def test_pass_at_k_of_base_and_of_plus():
+    task = HumanEval(name="humaneval", n=4)
+    passed = [[(1, 1), (1, 0), (1, 0), (0, 0)], [(1, 1), (1, 1), (0, 0), (0, 0)]]
+    judged = []
+    for i, samples in enumerate(passed):
+        item = make_item(task, "main", i, "", "")
+        responses = tuple(Response(item.id, "x", k) for k in range(4))
+        scores = [
+            Score(item.id, k, rule, "x", True, base, {"plus": bool(plus)})
+            for k, (base, plus) in enumerate(samples)
+            for rule in RULES
+        ]
+        judged.append((Answered(item, responses), scores))
+    found = summarise_task(task, judged, 2, 2)["robust"]
+    # 1 - C(n-c, k) / C(n, k), by hand: c is 3 and 2 of base, 1 and 2 of plus.
+    assert found["pass@k"] == pytest.approx({"1": 62.5, "2": 100 * (1 + 5 / 6) / 2, "4": 100})
+    assert found["plus"]["pass@k"] == pytest.approx(
+        {"1": 37.5, "2": 100 * (1 / 2 + 5 / 6) / 2, "4": 100}
+    )
+    assert (found["score"], found["plus"]["score"]) == (62.5, 37.5)
+
+
+def test_plus_is_judged_where_the_problems_have_it():
+    options = ScoringOptions("bwrap", 1)
+    for plus, problems in (
+        (None, "package"),
+        (False, "package"),
+        (True, "v0.1.9"),
+        (None, "v0.1.9"),
+    ):
+        HumanEval(name="humaneval", data="full", problems=problems, plus=plus).check_scoring(
+            options
+        )
+    HumanEval(name="humaneval", data="sample").check_scoring(options)
+    with pytest.raises(UserError, match="plus needs the problems of HumanEval"):
+        HumanEval(name="humaneval", data="full", problems="package", plus=True).check_scoring(
+            options
+        )

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import builtins
 import json
+import random
 import re
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import BuiltinFunctionType
 from typing import Any
 
+import math_verify
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -79,15 +82,19 @@ def test_every_published_verdict(parity: Path) -> None:
     assert [row for row in rows if grade(row["answer"], row["gold"]) is not row["correct"]] == []
 
 
-def test_every_solution_has_a_label_that_is_right(real_data: Path) -> None:
+def _solutions(real_data: Path) -> list[str]:
     import pyarrow.parquet
 
     files = sorted(real_data.glob("hub/EleutherAI/hendrycks_math/*/test-*.parquet"))
-    solutions = [
+    return [
         solution
         for file in files
         for solution in pyarrow.parquet.read_table(file)["solution"].to_pylist()
     ]
+
+
+def test_every_solution_has_a_label_that_is_right(real_data: Path) -> None:
+    solutions = _solutions(real_data)
     assert len(solutions) == 5000
     for solution in solutions:
         box = last_boxed(solution)
@@ -239,3 +246,57 @@ def test_math_verify_is_quiet(capfd: pytest.CaptureFixture[str]) -> None:
     code = "from ochat_eval.math_grader import verify; assert verify('$12/2$', '6')[0]"
     subprocess.run([sys.executable, "-c", code], check=True)
     assert capfd.readouterr().err == ""
+
+
+def test_plain_numbers_get_the_verdict_of_math_verify():
+    """The shortcut for numbers must not change one: ours against the library on 600 pairs."""
+    from ochat_eval.math_grader.robust import _same_number, _values
+
+    rng = random.Random(0)
+
+    def number() -> str:
+        sign = rng.choice(["", "", "-"])
+        a, b = rng.randint(0, 40), rng.randint(1, 20)
+        forms = [f"{a}", f"{a}.{b}", f".{b}", f"\\frac{{{a}}}{{{b}}}", f"{a}/{b}", f"{a / b:.4f}",
+                 f"\\dfrac{{{a * 3}}}{{{b * 3}}}", f"{a}.0"]  # fmt: skip
+        return sign + rng.choice(forms)
+
+    numbers = [number() for _ in range(120)]
+    decided = Counter()
+    for _ in range(600):
+        answer, gold = rng.choice(numbers), rng.choice(numbers)
+        ours = _same_number(answer, gold)
+        if ours is not None:
+            decided[ours] += 1
+            theirs = math_verify.verify(_values(gold), _values(answer), timeout_seconds=None)
+            assert ours == theirs, (answer, gold)
+    assert decided[True] > 5 and decided[False] > 400
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold"),
+    [("0.333", r"\frac{1}{3}"), ("1/0", "1"), ("٣", "3"), ("1" * 31, "1"), ("x", "1"), ("", "1")],
+)
+def test_what_is_no_plain_number_or_is_near_is_left_to_math_verify(answer, gold):
+    from ochat_eval.math_grader.robust import _same_number
+
+    assert _same_number(answer, gold) is None
+
+
+def test_a_number_is_no_tuple_as_math_verify_says(real_data: Path) -> None:
+    from ochat_eval.math_grader.robust import _TUPLE, _same_number, _values
+
+    golds = {solution[slice(*last_boxed(solution))] for solution in _solutions(real_data)}
+    tuples = sorted(gold for gold in golds if _TUPLE.fullmatch(gold))
+    assert len(tuples) > 100
+    for gold in tuples[::3]:
+        for number in ("3", r"-\frac{1}{2}", "1000"):
+            assert _same_number(number, gold) is _same_number(gold, number) is False
+            assert not math_verify.verify(_values(gold), _values(number), timeout_seconds=None)
+
+
+@pytest.mark.parametrize("text", ["(1,000)", "[12,345,678]", "1,2", "f(1)", r"\{1,2\}"])
+def test_what_may_be_a_number_is_left_to_math_verify(text: str) -> None:
+    from ochat_eval.math_grader.robust import _same_number
+
+    assert _same_number("1000", text) is None

@@ -46,13 +46,23 @@ def test_a_replayed_run_has_every_file_and_both_rules(cli, tmp_path):
     assert done.returncode == 0, done.stderr
     assert {p.name for p in (tmp_path / RUN).iterdir()} == {
         ".lock", "config.yaml", "items.jsonl", "manifest.json", "report.html", "responses.jsonl",
-        "scores.jsonl", "summary.json", "table.md",
+        "scores.jsonl", "summary.json", "table.md", "tables.csv", "tables.md", "tables.tex",
+        "why.json", "why.md",
     }  # fmt: skip
     items, scores = lines(tmp_path / RUN / "items.jsonl"), lines(tmp_path / RUN / "scores.jsonl")
     assert set(items[0]) == {
         "id", "task", "subset", "index", "turns", "target", "choices", "condition",
     }  # fmt: skip
-    assert set(scores[0]) == {"id", "sample", "rule", "answer", "matched", "value", "detail"}
+    assert set(scores[0]) == {
+        "id",
+        "sample",
+        "turn",
+        "rule",
+        "answer",
+        "matched",
+        "value",
+        "detail",
+    }
     gsm8k = summary_of(tmp_path)["gsm8k"]
     # Wrong: 41, empty, no idea. As text `1,500` and `-8` can never be right either.
     assert gsm8k["published"]["score"] == pytest.approx(100 * 7 / 12)
@@ -97,15 +107,7 @@ def test_the_second_turn_is_asked_with_the_first_answer_and_resume_works_between
         (a["id"], a["turn"]) for a in answers
     )
     table = (tmp_path / RUN / "table.md").read_text()
-    assert f"{len(rows)} not judged" in table and "–" in table
-
-
-def test_model_text_cannot_run_in_the_report(cli, tmp_path):
-    hostile = "</pre></details><script>document.title='owned'</script><img src=x onerror=alert(1)>"
-    write(tmp_path / "a.jsonl", *sample_answers(i0=hostile))
-    assert cli(*REPLAY).returncode == 0
-    page = (tmp_path / RUN / "report.html").read_text()
-    assert "<script" not in page and "<img" not in page and "&lt;script&gt;" in page
+    assert f"{2 * len(rows)} not judged" in table and "–" in table
 
 
 def test_subsets_and_limits_are_stated(cli, tmp_path):
@@ -170,10 +172,10 @@ def test_samples_per_item_and_truncation_are_counted(cli, tmp_path):
     ("content", "complaint"),
     [
         ('{"id": "gsm8k/main/0", "text": "1"}\n{"id": "gsm8k/main/99", "text": "1"}\n',
-         "responses to items that this run does not ask, the first to 'gsm8k/main/99'"),
+         "answers 1 items that this run does not ask, the first 'gsm8k/main/99'"),
         ('{"id": "gsm8k/main/0", "text": "1"}\nnonsense\n', "a.jsonl line 2 is no response record"),
         ('{"id": "gsm8k/main/0"}\n', "a.jsonl line 1 is no response record"),
-        ('{"id": "gsm8k/main/0", "text": "1"}\n' * 2, "answers gsm8k/main/0 sample 0 turn 0 twice"),
+        ('{"id": "gsm8k/main/0", "text": "1"}\n' * 2, "two responses of 'gsm8k/main/0', sample 0 turn 0"),
     ],
 )  # fmt: skip
 def test_a_bad_replay_file_is_one_line_and_leaves_no_response(cli, tmp_path, content, complaint):
@@ -304,3 +306,37 @@ def test_gsm8k_prompts_are_the_published_ones(cli, tmp_path, parity, real_data):
     examples = {r["id"]: r["prompt"] for r in lines(parity / "published_prompts.jsonl")}
     planned = {item["id"]: item["turns"][0] for item in items}
     assert all(planned[i] == p for i, p in examples.items() if i.startswith("gsm8k/"))
+
+
+def test_ids_ask_a_part_and_shuffle_changes_the_order_only(cli, tmp_path):
+    write(tmp_path / "a.jsonl", *sample_answers())
+    assert cli(*REPLAY).returncode == 0
+    whole = [x["id"] for x in lines(tmp_path / RUN / "responses.jsonl")]
+    write(tmp_path / "ids.jsonl", *({"id": f"gsm8k/main/{i}"} for i in (7, 2, 9)), {"id": "x/y/1"})
+    part = (*REPLAY[:-1], "engine.ignore_unknown=true", "ids=ids.jsonl", "run=part")
+    done = cli(*part)
+    assert done.returncode == 0, done.stderr
+    asked = [x["id"] for x in lines(tmp_path / "results/runs/part/items.jsonl")]
+    assert asked == [f"gsm8k/main/{i}" for i in (2, 7, 9)]
+    assert cli(*REPLAY[:-1], "shuffle=3", "run=s").returncode == 0
+    shuffled = [x["id"] for x in lines(tmp_path / "results/runs/s/responses.jsonl")]
+    assert sorted(shuffled) == sorted(whole) and shuffled != whole
+    assert summary_of(tmp_path)["gsm8k"]["published"]["n"] == 12
+    again = cli(*REPLAY, "shuffle=4")
+    assert again.returncode == 0 and "nothing to do" in again.stderr, "shuffle is no identity"
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ('{"id": "gsm8k/main/99"}', "gsm8k as chosen has no item 'gsm8k/main/99'"),
+        ('{"id": "other/main/1"}', "the file names no item of gsm8k"),
+        ('{"text": 1}', "line 1 names no item"),
+        ("gsm8k/main/1", "line 1 is no JSON"),
+    ],
+)
+def test_ids_that_cannot_be_asked_are_refused(cli, tmp_path, content, complaint):
+    write(tmp_path / "a.jsonl", *sample_answers())
+    (tmp_path / "ids.jsonl").write_text(content + "\n")
+    done = cli(*REPLAY, "ids=ids.jsonl")
+    assert done.returncode == 2 and complaint in done.stderr and "Traceback" not in done.stderr

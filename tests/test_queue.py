@@ -28,7 +28,12 @@ class Planned:
 
 
 def queue(done: dict | None = None, **options: object) -> Queue:
-    return Queue(Planned(Talk(name="talk", **options)), seed=7, done=done or {})
+    recorded = [
+        Response(id_, text, sample, turn) for (id_, sample, turn), text in (done or {}).items()
+    ]
+    return Queue(
+        Planned(Talk(name="talk", **options)), 7, lambda id_: [r for r in recorded if r.id == id_]
+    )
 
 
 def drain(waiting: Queue) -> list[Request]:
@@ -61,7 +66,7 @@ def test_nothing_waits_but_an_answer_brings_more():
 
 def test_resume_between_turns_uses_the_recorded_answer():
     waiting = queue({("talk/main/0", 0, 0): "recorded", ("talk/main/1", 0, 0): "x",
-                     ("talk/main/1", 0, 1): None})  # fmt: skip
+                     ("talk/main/1", 0, 1): "y"})  # fmt: skip
     [only] = drain(waiting)
     assert only.key == ("talk/main/0", 0, 1)
     assert only.messages[1] == Message("assistant", "recorded")

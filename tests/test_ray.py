@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from ochat_eval import store
 from ochat_eval.engines import Failure
 from ochat_eval.engines.ray import Machine, Placing, Ray
 from ochat_eval.engines.vllm import Vllm
-from ochat_eval.generate import _drive
+from ochat_eval.generate import drive as run_through
 from ochat_eval.models import Model
 from ochat_eval.records import Message, Request, Response, Sampling, UserError
 from tests.conftest import CHECKOUT, lines
@@ -52,7 +53,7 @@ def drive(tmp_path: Path, engine: FakeRay, requests: Requests, count: int, meddl
     if meddle:
         session.submit = meddle(session, noted)
     try:
-        failures = _drive(session, requests, journal, count)
+        failures = run_through(session, requests, journal, count)
     finally:
         session.close()
         journal.close()
@@ -238,3 +239,33 @@ def test_without_ray_it_is_one_line(cli, tmp_path):
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("ochat_eval: engine=ray needs Ray")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.vllm
+@pytest.mark.timeout(1200)
+def test_two_real_replicas_of_which_one_is_killed(started, tmp_path, monkeypatch):
+    """Real vLLM under real Ray on this machine; SIGKILL of a replica while it answers."""
+    monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "1")
+    process = started(
+        "task=gsm8k", "data=sample", "tasks.gsm8k.n=3", "tasks.gsm8k.temperature=0.7",
+        "max_tokens=64", "run=r", "stage=generate", "engine=ray", "engine.replicas=2",
+    )  # fmt: skip
+    run, said = tmp_path / "results/runs/r", tmp_path / "stderr-0"
+    until = time.monotonic() + 900
+
+    def noted() -> list[dict[str, Any]]:
+        path = run / "replicas.jsonl"
+        return lines(path) if path.exists() else []
+
+    while sum(line.get("event") == "ready" for line in noted()) < 2:
+        assert process.poll() is None and time.monotonic() < until, said.read_text()[-3000:]
+        time.sleep(0.2)
+    victim = next(line for line in noted() if line.get("event") == "ready")
+    os.kill(victim["pid"], signal.SIGKILL)
+    assert process.wait(timeout=900) == 0, said.read_text()[-3000:]
+    responses = lines(run / "responses.jsonl")
+    assert len(responses) == len({(r["id"], r["sample"]) for r in responses}) == 36
+    assert all(r["completion_tokens"] for r in responses)
+    assert f"replica {victim['replica']} died: its process was killed" in said.read_text()
+    assert any(line.get("event") == "died" for line in noted())
+    assert not (run / "failures.jsonl").exists()

@@ -162,11 +162,13 @@ def test_which_interval():
     assert stats.interval(small) == stats.wilson(200, 299)
     half = scipy.stats.norm.ppf(0.975) * scipy.stats.sem(large)
     assert stats.interval(large) == pytest.approx((2 / 3 - half, 2 / 3 + half))
-    # Ratings and clusters: normal at any n, cut to the bounds.
+    # Ratings: normal at any n, cut to the bounds.
     half = scipy.stats.norm.ppf(0.975) * scipy.stats.sem([8, 9, 10])
     assert stats.interval([8, 9, 10], bounds=(1, 10)) == pytest.approx((9 - half, 10))
-    lo, hi = stats.interval([0, 1, 1, 1], list("aabb"))
-    assert (lo, hi) == (pytest.approx(0.75 - 1.959964 * 0.25), 1.0)
+    # Clusters: Wilson's over the effective number, 0.75·0.25/0.25² = 3; at most that of the items.
+    three = proportion_confint(0.75 * 3, 3, method="wilson")
+    assert stats.interval([0, 1, 1, 1], list("aabb")) == pytest.approx(three)
+    assert stats.interval([0, 1, 0, 1], list("aabb")) == pytest.approx(stats.wilson(2, 4))
 
 
 def test_no_spread_is_no_certainty():

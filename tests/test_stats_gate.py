@@ -44,8 +44,53 @@ def test_flip_sd_is_the_spread_of_rerun_differences():
 
 def test_delta_has_a_floor():
     assert stats_gate.delta(0.0, 1319) == 0.3
-    assert stats_gate.delta(0.04, 400) == pytest.approx(2.0)  # 2 · √(0.04/400) = 0.02
-    assert stats_gate.delta(0.01, 40_000) == 0.3
+    assert stats_gate.delta(0.04, 400) == pytest.approx(3.29)  # √(0.04/400) is 1 point
+    assert stats_gate.delta(0.04, 400, flip_sds=2) == pytest.approx(2.0)
+    assert stats_gate.delta(0.01, 400_000) == 0.3
+
+
+def test_rerun_error_is_the_spread_around_the_recorded_mean():
+    rng = np.random.default_rng(4)
+    runs = reruns(rng, 1319, 500)
+    psi = stats_gate.flip_rate(as_maps(runs[:12]))
+    scores = 100 * runs.mean(axis=1).reshape(100, 5)
+    spread = (scores[:, 0] - scores[:, 1:].mean(axis=1)).std()
+    assert stats_gate.rerun_error(psi, 1319, 4) == pytest.approx(spread, rel=0.15)
+    assert stats_gate.rerun_error(psi, 1319, 1) == 100 * stats_gate.flip_sd(psi, 1319)
+
+
+@pytest.mark.parametrize("true", [0.0, 0.4, -0.4, 1.0])
+@pytest.mark.parametrize("sds", [1.0, 2.0, 3.29])
+def test_pass_chance_is_what_equivalence_does(true, sds):
+    rng = np.random.default_rng(5)
+    se, n = 0.3, 4000
+    passed = [stats_gate.equivalence(d, se, sds * se) == "PASS" for d in rng.normal(true, se, n)]
+    assert stats_gate.pass_chance(sds * se, se, true) == pytest.approx(np.mean(passed), abs=0.025)
+
+
+def test_pass_chance_without_noise():
+    assert stats_gate.pass_chance(0.3, 0.0) == 1.0
+    assert stats_gate.pass_chance(0.3, 0.0, 0.31) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("sds", "least", "most"), [(2.0, 0.5, 0.72), (stats_gate.FLIP_SDS, 0.95, 1.0)]
+)
+def test_the_margin_lets_faultless_reruns_pass_and_no_loss_as_large_as_itself(sds, least, most):
+    """Four recorded runs, then another: as good, or worse by the margin (size 5 %)."""
+    rng = np.random.default_rng(6)
+    n, recorded, times, passed = 1319, 4, 400, {0.0: 0, 1.0: 0}
+    for _ in range(times):
+        runs = reruns(rng, n, recorded + 1, unstable=0.2)
+        psi = stats_gate.flip_rate(as_maps(runs[:recorded]))
+        margin = stats_gate.delta(psi, n, sds)
+        for share in passed:
+            broken = rng.random(n) < share * margin / 100 / runs[-1].mean()
+            found = stats.paired(runs[:recorded].mean(axis=0), runs[-1] * ~broken, scale=100)
+            error = max(found.stderr, stats_gate.rerun_error(psi, n, recorded))
+            passed[share] += stats_gate.equivalence(found.score, error, margin) == "PASS"
+    assert least <= passed[0.0] / times <= most
+    assert passed[1.0] / times <= 0.07
 
 
 @pytest.mark.parametrize("alpha", [0.05, 0.01])
@@ -134,6 +179,10 @@ def test_matches_published_takes_reruns_and_refuses_another_model():
         (lambda: stats_gate.flip_sd(1.5, 10), "psi is 1.5: .* from 0 to 1"),
         (lambda: stats_gate.flip_sd(math.nan, 10), "psi is nan"),
         (lambda: stats_gate.delta(0.1, 0), "0 items"),
+        (lambda: stats_gate.delta(0.1, 10, -1), "flip_sds is -1"),
+        (lambda: stats_gate.rerun_error(0.1, 10, 0), "0 recorded runs"),
+        (lambda: stats_gate.pass_chance(1, -1), "stderr is -1"),
+        (lambda: stats_gate.pass_chance(1, 1, math.inf), "true is inf"),
         (lambda: stats_gate.equivalence(math.nan, 1, 1), "difference is nan"),
         (lambda: stats_gate.equivalence(0, -1, 1), "stderr is -1"),
         (lambda: stats_gate.equivalence(0, 1, -1), "margin is -1"),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -104,18 +105,18 @@ def test_atomic_leaves_the_old_file_when_the_new_one_fails(tmp_path):
     ("line", "complaint"),
     [
         ("{", "line 2 is no response record"),
-        ("[1]", "not a JSON object but list"),
-        ('{"id": "a/b/0"}', "the field 'text' is missing"),
-        ('{"id": 5, "text": ""}', "the field 'id' is int"),
-        ('{"id": "a", "text": null}', "the field 'text' is NoneType"),
-        ('{"id": "a", "text": "", "sample": "0"}', "the field 'sample' is str"),
+        ("[1]", "Expected `object`, got `array`"),
+        ('{"id": "a/b/0"}', "missing required field `text`"),
+        ('{"id": 5, "text": ""}', "Expected `str`, got `int` - at `$.id`"),
+        ('{"id": "a", "text": null}', "Expected `str`, got `null` - at `$.text`"),
+        ('{"id": "a", "text": "", "sample": "0"}', "Expected `int`, got `str` - at `$.sample`"),
         ("[" * 100_000, "line 2 is no response record"),
     ],
 )
 def test_a_broken_line_is_named(tmp_path, line, complaint):
     path = tmp_path / "r.jsonl"
     path.write_text('{"id": "a/b/0", "text": "x"}\n' + line + "\n")
-    with pytest.raises(UserError, match=complaint) as caught:
+    with pytest.raises(UserError, match=re.escape(complaint)) as caught:
         list(store.read_records(path, Response))
     assert "\n" not in str(caught.value)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from ochat_eval.records import Item, UserError
-from ochat_eval.task import Task, make_item, selected_items
+from ochat_eval.task import Selection, Task, make_item
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,8 +24,9 @@ class Letters(Task):
 
 
 def chosen(seed: int = 0, **options: object) -> list[Item]:
-    items, total = selected_items(Letters(name="letters", **options), seed)
-    assert total == 100
+    selection = Selection(Letters(name="letters", **options), seed)
+    items = list(selection)
+    assert selection.total == 100
     return items
 
 

@@ -21,7 +21,7 @@ from ochat_eval.config import build_tasks, load
 from ochat_eval.config_groups import options
 from ochat_eval.records import RULES, Item, Response, Score, UserError
 from ochat_eval.sources import data_root
-from ochat_eval.task import Answered, ScoringOptions, Task, make_item, selected_items
+from ochat_eval.task import Answered, ScoringOptions, Selection, Task, make_item
 from tests.conftest import CHECKOUT
 
 TASKS: dict[str, type[Task]] = {
@@ -52,6 +52,11 @@ CASES = CHECKOUT / "tests/cases/task_answers.jsonl"
 SCORING = ScoringOptions(sandbox="none", workers=2)
 
 
+def selected(task: Task, seed: int) -> tuple[list[Item], int]:
+    selection = Selection(task, seed)
+    return list(selection), selection.total
+
+
 def task(name: str, data: str = "sample", **values: object) -> Task:
     return TASKS[name](name=name, data=data, **values)
 
@@ -73,7 +78,7 @@ def verdicts(one: Task, item: Item, text: str) -> dict[str, float]:
 def full(real_data: Path) -> dict[str, list[Item]]:
     """Every item of all nine benchmarks."""
     assert data_root() == real_data
-    return {name: selected_items(task(name, "full"), 0)[0] for name in SIZES}
+    return {name: list(Selection(task(name, "full"), 0)) for name in SIZES}
 
 
 # --- The published prompts -------------------------------------------------------------------
@@ -157,7 +162,7 @@ def test_17_subsets_of_bbh_have_labels(full):
 
 
 def test_mmlu_with_each_subjects_first_row(full, real_data):
-    items, total = selected_items(task("mmlu", "full", first_row_lost=False), 0)
+    items, total = selected(task("mmlu", "full", first_row_lost=False), 0)
     assert len(items) == total == 14_042
     added = {item.id for item in items} - {item.id for item in full["mmlu"]}
     assert len(added) == 57 and all(id.endswith("/0") for id in added)
@@ -276,7 +281,7 @@ def offline(monkeypatch, tmp_path):
 @pytest.mark.parametrize("name", TASKS)
 def test_sample_items_are_sound(offline, name):
     one = task(name)
-    items, total = selected_items(one, 0)
+    items, total = selected(one, 0)
     assert total >= 4 and one.expected_items() is None
     assert len({item.id for item in items}) == total
     assert len({item.turns for item in items}) == total
@@ -285,7 +290,7 @@ def test_sample_items_are_sound(offline, name):
         assert all(turn.strip() for turn in item.turns)
         assert item.choices is None or set(item.target) <= set(item.choices)
         assert bool(item.target) == (name != "mt_bench")
-    assert [source.kind for source in one.sources()] == ["sample"]
+    assert {source.kind for source in one.sources()} == {"sample"}
 
 
 def test_sample_items_take_the_options_too():
@@ -425,7 +430,7 @@ def test_mt_bench_has_no_scores_without_a_judge():
 
 def test_gpqa_says_how_to_bring_a_copy():
     with pytest.raises(UserError, match=r"gated.*tasks\.gpqa\.file=FILE\.csv, or take data=sample"):
-        selected_items(task("gpqa", "full"), 0)
+        selected(task("gpqa", "full"), 0)
 
 
 def test_gpqa_reads_the_users_copy(tmp_path):
@@ -438,7 +443,7 @@ def test_gpqa_reads_the_users_copy(tmp_path):
     ]
     copy.write_text("\n".join([head, *lines]), encoding="utf-8")
     one = task("gpqa", "full", file=str(copy))
-    items, total = selected_items(one, 0)
+    items, total = selected(one, 0)
     assert total == 198
     assert len(set(Counter(item.target[0] for item in items))) == 4
     for n, item in enumerate(items):
@@ -448,13 +453,13 @@ def test_gpqa_reads_the_users_copy(tmp_path):
     assert source.describe()["path"] == str(copy) and len(source.describe()["digest"]) == 64
     copy.write_text(head + "\n" + lines[0], encoding="utf-8")
     with pytest.raises(UserError, match="yields 1 items where the benchmark has 198"):
-        selected_items(one, 0)
+        selected(one, 0)
     copy.write_text("Id,Text\n1,Which?", encoding="utf-8")
     with pytest.raises(UserError, match="row 1 has no column 'Question'"):
-        selected_items(one, 0)
+        selected(one, 0)
     copy.write_text(head + "\n1,Which?,1,2", encoding="utf-8")
     with pytest.raises(UserError, match=r"row 1 has no column 'Incorrect Answer 2'"):
-        selected_items(one, 0)
+        selected(one, 0)
     with pytest.raises(UserError, match=r"nowhere\.csv: cannot be read as CSV"):
         list(task("gpqa", "full", file="nowhere.csv").items())
 

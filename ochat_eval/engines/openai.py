@@ -7,7 +7,7 @@ import threading
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from ochat_eval.client import Client, ClientOptions, Completion
 from ochat_eval.engines import Engine, Failure, Session, Work
@@ -25,6 +25,9 @@ class OpenAi(ClientOptions, Engine):
         served_name: the name that the server knows the model by; empty: `model.name`.
     """
 
+    where: ClassVar[str] = "engine"
+    """The options' place in the configuration, for messages."""
+
     served_name: str = ""
 
     @property
@@ -34,7 +37,7 @@ class OpenAi(ClientOptions, Engine):
 
     def identity(self, model: Model) -> dict[str, Any]:
         """Names and condition; the address is transport, the chat format the server's own."""
-        self.check("engine")
+        self.check(self.where)
         return {
             "model": model.name,
             "served_name": self.served_name or model.name,
@@ -66,7 +69,7 @@ class _ServerSession(Session):
     """The client in the event loop of a thread of its own; a queue brings what has finished."""
 
     def __init__(self, options: OpenAi, work: Work):
-        self._client = Client(options, "engine")
+        self._client = Client(options, options.where)
         self._served_name = options.served_name or work.model.name
         self._condition = work.model.condition  # where an item names none
         self._say = work.say

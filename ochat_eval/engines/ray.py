@@ -77,10 +77,9 @@ class Ray(Vllm):
         """
         self.check_options()
         for name in ("replicas", "cpus_per_replica"):
-            if (value := getattr(self, name)) is not None and value < 1:
+            value = getattr(self, name)
+            if value is not None and value < 1:
                 raise UserError(f"engine.{name} is {value}; it must be at least 1")
-        if (self.gpus_per_replica or 0) < 0:
-            raise UserError(f"engine.gpus_per_replica is {self.gpus_per_replica:g}; 0 is none")
         cluster = Cluster(self.address)
         try:
             self.check_prompts(work)
@@ -223,6 +222,8 @@ class Cluster:
         Raises:
             UserError: Ray is missing, or no cluster answers.
         """
+        if address and ":" in address and "//" not in address:
+            _must_answer(address)
         alone = {} if address else {**_ALONE, "RAY_AUTH_TOKEN": secrets.token_hex()}
         for name, value in {**_ENVIRONMENT, **alone}.items():
             os.environ.setdefault(name, value)
@@ -234,8 +235,6 @@ class Cluster:
         ray._private.worker.listen_error_messages = _silent
         self.ray = ray
         self._folder: Path | None = None
-        if address:
-            _reach(address)
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
         if address is None:
             # Short, for the paths of sockets; its own, so that it can be removed.
@@ -282,17 +281,15 @@ class Cluster:
             shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def _reach(address: str) -> None:
-    """Refuses an address at which nothing listens; Ray would try for minutes."""
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if not colon:
-        return
+def _must_answer(address: str) -> None:
+    """Raises UserError if nothing listens there: Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host, int(port)), timeout=10).close()
-    except (OSError, ValueError, OverflowError) as e:
+    except (OSError, ValueError) as e:
         raise UserError(
-            f"engine.address={address}: Ray cannot join that cluster: {e}; it is auto, or the "
-            "HOST:PORT that `ray start --head` names"
+            f"engine.address={address}: Ray cannot join that cluster: {e}; start one there with "
+            "ray start --head, or leave engine.address out"
         ) from e
 
 

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ochat_eval.engines import Engine, Failure, Session, Work
+from ochat_eval.index import Index
 from ochat_eval.models import Model
 from ochat_eval.records import Request, Response, UserError
-from ochat_eval.store import read_records
-
-Key = tuple[str, int, int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,20 +51,12 @@ class Replay(Engine):
         Raises:
             UserError: a broken line, a response recorded twice, or one to an unknown item.
         """
-        recorded: dict[Key, Response] = {}
-        for response in read_records(self._file(), Response):
-            if response.key in recorded:
-                raise UserError(
-                    f"{self.path} answers {response.id} sample {response.sample} turn "
-                    f"{response.turn} twice; keep one of them"
-                )
-            recorded[response.key] = response
-        planned = {item.id for item in work.items()}
-        unknown = [key[0] for key in recorded if key[0] not in planned]
+        recorded = Index(self._file(), Response)
+        unknown = recorded.unknown(item.id for item in work.items())
         if unknown and not self.ignore_unknown:
             raise UserError(
-                f"{self.path} has {len(unknown):,} responses to items that this run does not "
-                f"ask, the first to {unknown[0]!r}; leave them out with engine.ignore_unknown=true"
+                f"{self.path} answers {len(unknown):,} items that this run does not ask, the "
+                f"first {unknown[0]!r}; leave them out with engine.ignore_unknown=true"
             )
         return _ReplaySession(recorded)
 
@@ -75,15 +64,19 @@ class Replay(Engine):
 class _ReplaySession(Session):
     window = 1024
 
-    def __init__(self, recorded: Mapping[Key, Response]):
+    def __init__(self, recorded: Index[Response]):
         self._recorded = recorded
         self._ready: deque[Response | Failure] = deque()
 
     def submit(self, request: Request) -> None:
-        response = self._recorded.get(request.key)
+        found = {r.key: r for r in self._recorded.of(request.id)}
+        response = found.get(request.key)
         self._ready.append(response or Failure(*request.key, "no recorded response"))
 
     def collect(self) -> list[Response | Failure]:
         ready = list(self._ready)
         self._ready.clear()
         return ready
+
+    def close(self) -> None:
+        self._recorded.close()

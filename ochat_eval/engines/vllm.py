@@ -12,7 +12,7 @@ import threading
 import time
 import warnings
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -94,7 +94,7 @@ class Vllm(Engine):
         path, chat = self.check_prompts(work)
         work.say(f"loading {work.model.name} in vLLM …")
         arguments = {
-            **({"enforce_eager": True} if _on_cpu() else {}),  # a compiled one starts 70 s later
+            **cpu_arguments(self.arguments, context),
             "max_model_len": work.model.context,
             "enable_prefix_caching": True,
             "use_tqdm_on_load": False,
@@ -106,7 +106,7 @@ class Vllm(Engine):
         try:
             llm = llm_class(model=path, **arguments)
         except (ValueError, RuntimeError, OSError, TypeError) as e:
-            raise UserError(f"vLLM cannot load {work.model.name}: {_one_line(e)}") from e
+            raise UserError(f"vLLM cannot load {work.model.name}: {one_line(e)}") from e
         finally:  # it names its libraries for its own processes; ours are none of them
             os.environ.pop("LD_PRELOAD", None)
             if preload is not None:
@@ -165,27 +165,11 @@ class Vllm(Engine):
 
     def _import(self) -> Any:
         """The class `vllm.LLM`, our arguments checked against it; sets vLLM's environment."""
-        # Its warnings are about our own choices; VLLM_LOGGING_LEVEL=INFO shows all it says.
-        os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
-        os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")
-        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-        logging.getLogger("vllm").setLevel(logging.ERROR)  # while it is being imported
-        warnings.filterwarnings("ignore", category=FutureWarning, module="vllm")
-        os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-        # A killed engine leaves semaphores, which multiprocessing's tracker removes and tells of.
-        os.environ.setdefault(
-            "PYTHONWARNINGS", "ignore::UserWarning:multiprocessing.resource_tracker"
-        )
-        try:
-            import vllm  # noqa: F401 (is it there?)
-        except ModuleNotFoundError as e:
-            raise UserError(
-                f"engine=vllm needs vLLM ({e}): make setup, or make setup GPU=1 on a GPU machine"
-            ) from e
-        on_cpu = _on_cpu()
-        in_process = on_cpu if self.in_process is None else self.in_process
+        import_vllm("engine=vllm")
+        cpu = on_cpu()
+        in_process = cpu if self.in_process is None else self.in_process
         os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0" if in_process else "1"
-        if on_cpu:
+        if cpu:
             os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "4")  # GiB, per engine
             if self.world > 1:  # else vLLM wants a NUMA node for each
                 os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
@@ -213,13 +197,57 @@ def cpu_build() -> bool:
         return False
 
 
-def _on_cpu() -> bool:
+def import_vllm(needed_by: str) -> None:
+    """Imports vLLM and has it say only what went wrong.
+
+    Its warnings are about our own choices; VLLM_LOGGING_LEVEL=INFO shows all it says.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    logging.getLogger("vllm").setLevel(logging.ERROR)  # while it is being imported
+    warnings.filterwarnings("ignore", category=FutureWarning, module="vllm")
+    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    # A killed engine leaves semaphores, which multiprocessing's tracker removes and tells of.
+    os.environ.setdefault("PYTHONWARNINGS", "ignore::UserWarning:multiprocessing.resource_tracker")
+    try:
+        import vllm  # noqa: F401 (is it there?)
+    except ModuleNotFoundError as e:
+        raise UserError(
+            f"{needed_by} needs vLLM ({e}): make setup, or make setup GPU=1 on a GPU machine"
+        ) from e
+
+
+def on_cpu() -> bool:
+    """Whether vLLM computes on the CPU here."""
     from vllm.platforms import current_platform
 
     return bool(current_platform.is_cpu())
 
 
-def _one_line(error: Exception) -> str:
+def cpu_arguments(given: Mapping[str, Any], context: int) -> dict[str, Any]:
+    """What differs in vLLM's arguments where it computes on the CPU; empty elsewhere.
+
+    Not compiled, as that starts 70 s later. Prompts are not cut into chunks: vLLM 0.32.0 dies of a
+    request that has a seed and whose prompt is cut ("CPU Generator does not use offset").
+
+    Args:
+        given: the user's arguments, which go before these.
+        context: the longest prompt and answer, in tokens.
+    """
+    if not on_cpu():
+        return {}
+    if {"enable_chunked_prefill", "max_num_batched_tokens"} & set(given):
+        return {"enforce_eager": True}
+    whole = {"enable_chunked_prefill": False, "max_num_batched_tokens": max(8192, context)}
+    return {"enforce_eager": True, **whole}
+
+
+def one_line(error: Exception) -> str:
+    """All of an error's message in one line of at most 500 characters, or its class."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return " ".join(lines)[:500] or type(error).__name__
 
@@ -343,7 +371,7 @@ class _VllmSession(Session):
             ) from e
         except RuntimeError as e:  # torch's out of memory is one, too
             raise UserError(
-                f"vLLM failed: {_one_line(e)}; what had finished is kept: run it again, or with "
+                f"vLLM failed: {one_line(e)}; what had finished is kept: run it again, or with "
                 "less at a time (engine.max_num_seqs, engine.gpu_memory_utilization)"
             ) from e
         for output in outputs:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import re
 from collections import deque
-from functools import cache
+from fractions import Fraction
+from functools import cache, lru_cache
 from typing import Any
 
 from ochat_eval.extract_code import strip_span
@@ -31,14 +32,54 @@ def verify(response: str, gold: str) -> tuple[bool, Reading]:
         return False, reading
     if light(reading.answer) == light(gold):
         return True, reading
-    if _INTEGER.fullmatch(reading.answer) and _INTEGER.fullmatch(gold):
-        return int(reading.answer) == int(gold), reading  # nothing to parse: 60 % of the golds
+    same = _same_number(reading.answer, gold)
+    if same is not None:
+        return same, reading
     if values is None:
         values = _values(reading.answer)
     return bool(_math_verify().verify(_values(gold), values, timeout_seconds=None)), reading
 
 
-_INTEGER = re.compile(r"-?(?:0|[1-9]\d{0,30})", re.ASCII)
+_NUMBER = re.compile(
+    r"(-?)(?:(\d{1,30}|\d{0,30}\.\d{1,30})|\\[dt]?frac\{(-?\d{1,30})\}\{(\d{1,30})\}"
+    r"|(\d{1,30})/(\d{1,30}))",
+    re.ASCII,
+)
+
+
+_TUPLE = re.compile(r"(?:\\left)?[(\[](?!\s*\d{1,3}(?:,\s*\d{3})+\D*$)[^,]+,.+[)\]]", re.DOTALL)
+"""In brackets with a comma that does not separate thousands."""
+
+
+def _same_number(answer: str, gold: str) -> bool | None:
+    """Whether two plain numbers, as most answers are, are the same; nothing need be parsed.
+
+    None where one is no plain number, or they differ by less than 1 %: math-verify rounds. A
+    number is no tuple or interval.
+    """
+    a, b = _number(answer), _number(gold)
+    if a is None or b is None:
+        one_is_number = a is not None or b is not None
+        a_tuple = _TUPLE.fullmatch(gold if b is None else answer) is not None
+        return False if one_is_number and a_tuple else None
+    both_whole = a.denominator == b.denominator == 1
+    if a == b or both_whole or abs(a - b) > max(abs(a), abs(b)) / 100:
+        return a == b
+    return None
+
+
+def _number(text: str) -> Fraction | None:
+    """The value of an integer, a decimal or a fraction of integers."""
+    match = _NUMBER.fullmatch(text)
+    if match is None:
+        return None
+    sign, plain, over, under, top, bottom = match.groups()
+    denominator = int(under or bottom or 1)
+    if not denominator:
+        return None
+    return Fraction(plain or over or top) / denominator * (-1 if sign else 1)
+
+
 _NOTHING = Reading(None, matched=False)
 _STATED = re.compile(r"(?i)\banswers?\b\W{0,3}(?:is\b|are\b|=|:)[\s:*]*")
 _PARAGRAPH_END = re.compile(r"\n[ \t\r]*\n")
@@ -118,6 +159,7 @@ def _prose(response: str, start: int, end: int, stated: bool) -> tuple[Reading, 
     return _NOTHING, []
 
 
+@lru_cache(256)  # several samples of an item share its gold answer
 def _values(latex: str) -> list[Any]:
     """What math-verify reads in a formula: its value, if it has one, and its text."""
     for old in (r"\!", r"\$", "$"):

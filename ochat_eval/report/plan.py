@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tabulate import tabulate
 
+from ochat_eval.estimate import Estimate
 from ochat_eval.records import Item
 from ochat_eval.task import Task
 
@@ -40,23 +41,50 @@ def lengths(measured: Iterable[tuple[Item, int]], context: int | None) -> dict[s
     return found
 
 
+def all_answers(answers: Iterable[Estimate]) -> Estimate:
+    """The sum; unknown if one is."""
+    tokens = [one.tokens for one in answers]
+    known = [t for t in tokens if t is not None]
+    return Estimate(sum(known) if len(known) == len(tokens) else None, "")
+
+
+def _answers(one: Estimate) -> list[str]:
+    return ["?" if one.tokens is None else f"{one.tokens:,.0f}", one.source]
+
+
+def time_line(answers: Iterable[Estimate], rate: float | None, source: str) -> str:
+    """How long generating will take, or what is needed to tell."""
+    tokens = all_answers(answers).tokens
+    if tokens is None:
+        return "time: unknown, for no earlier run tells how long all these answers are"
+    if rate is None:
+        return (
+            "time: unknown, for no earlier run of this model tells its rate; give it with "
+            "tokens_per_second=N"
+        )
+    hours = tokens / rate / 3600
+    shown = f"{hours:.1f} hours" if hours >= 1 else f"{60 * hours:.1f} minutes"
+    return f"time: about {shown} at {rate:,.0f} tokens of answers a second ({source})"
+
+
 def plan_table(
     tasks: Mapping[str, Task],
     counts: Mapping[str, int],
     totals: Mapping[str, int],
     found: Mapping[str, Lengths],
+    answers: Mapping[str, Estimate],
 ) -> str:
-    """The table, a row per task and a last one for the sum."""
+    """The table, a row per task and a last one for the sum; `answers`: tokens of their answers."""
     unit = "tokens" if all(one.overlong is not None for one in found.values()) else "characters"
     headers = ["task", "items", "of", f"prompt {unit}", "longest", "whose", "over the context"]
+    headers += ["answer tokens", "by"]
     rows = []
     for name, one in ((name, found[name]) for name in tasks):
         over = "?" if one.overlong is None else f"{one.overlong:,}"
         row = [name, f"{counts[name]:,}", f"{totals[name]:,}", f"{one.total:,}"]
-        rows.append([*row, f"{one.longest:,}", one.longest_id, over])
+        rows.append([*row, f"{one.longest:,}", one.longest_id, over, *_answers(answers[name])])
     total = f"{sum(one.total for one in found.values()):,}"
-    rows.append(
-        ["all", f"{sum(counts.values()):,}", f"{sum(totals.values()):,}", total, "", "", ""]
-    )
-    align = ("left", "right", "right", "right", "right", "left", "right")
+    last = ["all", f"{sum(counts.values()):,}", f"{sum(totals.values()):,}", total, "", "", ""]
+    rows.append([*last, *_answers(all_answers(answers.values()))])
+    align = ("left", "right", "right", "right", "right", "left", "right", "right", "left")
     return tabulate(rows, headers, "simple", disable_numparse=True, colalign=align)

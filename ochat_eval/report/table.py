@@ -22,11 +22,19 @@ def rows(summary: Mapping[str, Any]) -> list[list[str]]:
             low, high = one["ci95"] or (None, None)
             interval = "–" if low is None else f"{low:.1f} … {high:.1f}"
             rates = [_percent(one[key]) for key in ("unmatched", "truncated", "empty")]
-            score = "–" if one["score"] is None else f"{one['score']:.2f}"
-            more = [f"{key} {one[key]['score']:.2f}" for key in task["also"] if key in one]
+            more = [f"{key} {_score(figure)}" for key, figure in _figures(one)]
             note = "; ".join([*more, *task["notes"]])
-            made.append([name, rule, score, interval, f"{one['n']:,}", *rates, note])
+            made.append([name, rule, _score(one), interval, f"{one['n']:,}", *rates, note])
     return made
+
+
+def _figures(one: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """What a rule has beside its score: `Task.also`, and of `Task.figures` what has an interval."""
+    return [(k, v) for k, v in one.items() if isinstance(v, Mapping) and "ci95" in v]
+
+
+def _score(figure: Mapping[str, Any]) -> str:
+    return "–" if figure["score"] is None else f"{figure['score']:.2f}"
 
 
 def _percent(rate: float | None) -> str:

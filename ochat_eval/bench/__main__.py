@@ -1,0 +1,118 @@
+"""The command line: `python -m ochat_eval.bench`."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ochat_eval.bench.costs import PAIRS, Table
+from ochat_eval.bench.lm_eval import LM_EVAL
+from ochat_eval.manifest import surroundings
+from ochat_eval.records import UserError
+from ochat_eval.store import write_json
+
+WHAT = {
+    "harness": "each stage, over GSM8K and over all benchmarks, or over the tasks named; no model",
+    "lm-eval": f"GSM8K compared with lm-eval {LM_EVAL}, which goes into .venv-lm-eval; no model",
+    "client": "engine=openai against a bare load generator, on the same local server",
+    "vllm": "engine=vllm against a bare vllm.LLM.generate; loads the model",
+    "prefix": "requests grouped by prefix against shuffled, one queue against task after task; "
+    "loads the model",
+}
+MEASURED = ("client", "vllm", "prefix")
+"""What takes `--requests`."""
+
+
+def _tables(given: argparse.Namespace) -> Iterator[Callable[[], Table]]:
+    """The chosen measurements."""
+    chosen = list(WHAT) if given.what == "all" else [given.what]
+    sized = {} if given.requests is None else {"requests": given.requests}
+    if "harness" in chosen:
+        from ochat_eval.bench.harness import harness
+
+        for names in [given.more] if given.more else [["gsm8k"], ["all"]]:
+            yield functools.partial(harness, names)
+    if "lm-eval" in chosen:
+        from ochat_eval.bench.lm_eval import comparison
+
+        yield lambda: comparison(given.pairs)
+    if "client" in chosen:
+        from ochat_eval.bench.client import client
+
+        yield lambda: client(given.pairs, **sized)
+    if "vllm" in chosen:
+        from ochat_eval.bench.vllm import vllm
+
+        yield lambda: vllm(given.pairs, more=given.more, **sized)
+    if "prefix" in chosen:
+        from ochat_eval.bench.prefix import prefix, suite
+
+        yield lambda: prefix(given.pairs, more=given.more, **sized)
+        yield lambda: suite(given.pairs, more=given.more, **sized)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m ochat_eval.bench",
+        description="What the harness costs, as ratios of sides that run in turn.",
+        epilog="OCHAT_EVAL_DATA=DIR names the data; without it sample items are measured.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    listed = "; ".join(f"{name}: {text}" for name, text in WHAT.items())
+    parser.add_argument(
+        "what", nargs="?", default="all", choices=["all", *WHAT],
+        help=f"{listed}; all (the default): all of these",
+    )  # fmt: skip
+    parser.add_argument(
+        "more", nargs="*",
+        help="for harness: the tasks, as in task=; for vllm and prefix: options of the run, as in "
+        "model=NAME or engine.NAME=VALUE",
+    )  # fmt: skip
+    parser.add_argument("--pairs", type=_count, default=PAIRS, metavar="N", help="runs of a side")
+    parser.add_argument(
+        "--requests", type=_count, metavar="N", help="for client, vllm, prefix: requests of a run"
+    )
+    parser.add_argument(
+        "--record", type=Path, metavar="FILE", help="keep the tables and the hardware as JSON"
+    )
+    return parser
+
+
+def _count(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError("it must be at least 1")
+    return number
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the chosen measurements and prints their tables; 2 for a user's mistake."""
+    parser = _parser()
+    given = parser.parse_intermixed_args(arguments)
+    if given.more and given.what not in ("harness", "vllm", "prefix"):
+        parser.error(f"{given.more[0]!r} can be given only for harness, vllm and prefix")
+    if given.requests and given.what not in MEASURED:
+        parser.error(f"--requests can be given only for {', '.join(MEASURED)}")
+    record = {"made": datetime.now(UTC).isoformat(timespec="seconds"), **surroundings()}
+    done: list[Table] = []
+    try:
+        for table in _tables(given):
+            done.append(table())
+            print(done[-1].text(), flush=True)
+            if given.record:  # after each, so that a stop costs one table
+                write_json(given.record, {**record, "tables": [asdict(one) for one in done]})
+    except UserError as e:
+        print(f"ochat_eval.bench: {e}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("ochat_eval.bench: stopped", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,114 @@
+"""The client of engine=openai against a bare load generator, on the same local server.
+
+Two servers, each a process of its own. One has a pace (`server`): it, and not the client, is the
+bound, as a model server with its finite rate of tokens is. The other answers at once, so that the
+client is the bound: that shows what the client could do at most.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from statistics import median
+
+import aiohttp
+
+from ochat_eval.bench.costs import Table, in_turn, ratio, spread
+from ochat_eval.bench.server import WORDS, serving
+from ochat_eval.bench.work import Timed, data_title, options, planned, timed
+from ochat_eval.config import build_engine, load
+from ochat_eval.records import UserError
+
+IN_FLIGHT = 256
+REQUESTS = 4000
+RATE = 500.0
+"""Answers a second of the server that is the bound: 100,000 tokens a second."""
+
+
+def bodies(folder: Path, arguments: list[str]) -> list[bytes]:
+    """The bodies of the requests that the engine makes of these options."""
+    config = load([*arguments, "engine.base_url=http://127.0.0.1:9/v1"])
+    plan = planned(config, build_engine(config), folder, "bodies")
+    made = []
+    for item in plan.items():
+        messages = [{"role": "user", "content": item.turns[0]}]
+        body = {"model": config.model.name, "messages": messages, "n": 1, "temperature": 0.0}
+        made += [json.dumps({**body, "top_p": 1.0}).encode()] * plan.tasks[item.task].n
+    return made
+
+
+async def _post(address: str, queue: Iterable[bytes], http: aiohttp.ClientSession) -> None:
+    headers = {"Content-Type": "application/json"}
+    for body in queue:
+        async with http.post(address, data=body, headers=headers) as response:
+            await response.read()
+            if response.status != 200:
+                raise UserError(f"the bench's server answered with HTTP {response.status}")
+
+
+async def _bare(base: str, requests: list[bytes]) -> None:
+    """So many requests in flight until all are answered; nothing is read or kept."""
+    queue = iter(requests)
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
+        address = f"{base}/chat/completions"
+        await asyncio.gather(*(_post(address, queue, http) for _ in range(IN_FLIGHT)))
+
+
+def bare(base: str, requests: list[bytes]) -> Timed:
+    """Times the bare load generator."""
+    begun = time.monotonic()
+    asyncio.run(_bare(base, requests))
+    return Timed(time.monotonic() - begun, len(requests), 0)
+
+
+def client(pairs: int, requests: int = REQUESTS, rate: float = RATE) -> Table:
+    """Times the engine's whole generating (journal and all) and the bare load generator.
+
+    Args:
+        requests: at least so many, the same on both sides.
+        rate: answers a second of the server that is the bound.
+
+    Raises:
+        UserError: a request got no answer.
+    """
+    rows: list[list[str]] = []
+    seconds: dict[str, list[float]] = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        arguments = options(["gsm8k"], requests, "engine=openai", f"engine.concurrency={IN_FLIGHT}")
+        asked = bodies(folder, arguments)
+        for bound, pace in ((f"server, {rate:g} answers/s", rate), ("client", 0.0)):
+            took = _both(folder / f"{pace:g}", arguments, asked, pace, pairs)
+            for side, each in took.items():
+                per_second = f"{len(asked) / median(each):,.0f}"
+                rows.append([bound, side, *spread(each), per_second])
+                seconds[f"{bound}: {side}"] = each
+            rows.append([bound, "ratio", f"{ratio(*took.values()):.3f}", "", ""])
+    title = (
+        f"gsm8k ({data_title()}): {len(asked):,} requests, {IN_FLIGHT} in flight, answers of "
+        f"{WORDS} words; {pairs} runs of each in turn, median"
+    )
+    return Table(title, ["bound", "side", "seconds", "from, to", "requests/s"], rows, seconds)
+
+
+def _both(
+    folder: Path, arguments: list[str], asked: list[bytes], pace: float, pairs: int
+) -> dict[str, list[float]]:
+    """The seconds of both sides against a server of this pace."""
+    with serving(pace) as base:
+        config = load([*arguments, f"engine.base_url={base}"])
+        engine = build_engine(config)
+
+        def ours(pair: int) -> Timed:
+            return timed(config, engine, planned(config, engine, folder, f"pair{pair}"))
+
+        found = in_turn(
+            {"engine=openai": ours, "bare aiohttp": lambda pair: bare(base, asked)}, pairs
+        )
+    if any(run.responses != len(asked) for every in found.values() for run in every):
+        raise UserError(f"a side did not make {len(asked):,} requests")
+    return {side: [run.seconds for run in every] for side, every in found.items()}

@@ -1,0 +1,157 @@
+"""What a measurement needs: a command's cost, sides that run in turn, and the table of results."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import median
+from typing import Any, TypeVar
+
+from tabulate import tabulate
+
+from ochat_eval.progress import say
+from ochat_eval.records import UserError
+
+PAIRS = 3
+"""How often each side of a comparison runs, in turn."""
+
+_SAMPLE_SECONDS = 0.05
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Table:
+    """The result of a measurement.
+
+    Attributes:
+        title: what was measured, in words.
+        headers: the columns' names.
+        rows: the cells, as they are printed.
+        seconds: by side, the seconds of each of its runs, in the order of the pairs.
+    """
+
+    title: str
+    headers: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    seconds: Mapping[str, Sequence[float]] = field(default_factory=dict)
+
+    def text(self) -> str:
+        """The table for a terminal."""
+        body = tabulate(self.rows, self.headers, "simple", disable_numparse=True)
+        return f"{self.title}\n{body}\n"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """A command's cost.
+
+    Attributes:
+        seconds: wall time, start included.
+        mib: peak resident memory of the process and all its descendants together, in MiB,
+            sampled every 50 ms; pages that they share count for each of them.
+    """
+
+    seconds: float
+    mib: float
+
+
+def measure(
+    command: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None
+) -> Cost:
+    """Runs a command to its end in a folder, in this process's environment or in the one given.
+
+    Raises:
+        UserError: it failed; with the last line that it wrote to its error stream.
+    """
+    peak, ended = 0, threading.Event()
+    with tempfile.TemporaryFile() as errors:
+        begun = time.monotonic()
+        with subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=errors
+        ) as process:
+
+            def sample() -> None:
+                nonlocal peak
+                while not ended.wait(_SAMPLE_SECONDS):
+                    peak = max(peak, _resident_pages(process.pid))
+
+            sampler = threading.Thread(target=sample)
+            sampler.start()
+            try:
+                code = process.wait()
+            finally:
+                seconds = time.monotonic() - begun
+                ended.set()
+                sampler.join()
+        if code:
+            errors.seek(0)
+            raise UserError(f"{' '.join(command)} failed: {last_line(errors.read())}")
+    return Cost(seconds, peak * os.sysconf("SC_PAGE_SIZE") / 2**20)
+
+
+def _resident_pages(pid: int, parent: str = "") -> int:
+    """Resident memory of a process and its descendants; nothing for one that has ended.
+
+    A child with its parent's very figures (`parent`) has not yet begun its own program (vfork):
+    it still uses the parent's memory.
+    """
+    folder, figures, children = Path(f"/proc/{pid}"), parent, []
+    with contextlib.suppress(OSError):
+        figures = (folder / "statm").read_text()
+        for thread in (folder / "task").iterdir():
+            children += (thread / "children").read_text().split()
+    own = 0 if figures == parent else int(figures.split()[1])
+    return own + sum(_resident_pages(int(child), figures) for child in children)
+
+
+def last_line(output: bytes) -> str:
+    """The last line of what a process wrote."""
+    lines = output.decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "it did not say why"
+
+
+def in_turn(sides: Mapping[str, Callable[[int], T]], pairs: int) -> dict[str, list[T]]:
+    """Runs the sides one after another, so many times; every second time in reverse.
+
+    Args:
+        sides: by name, what runs; it gets the number of the pair, from 1.
+    """
+    found: dict[str, list[T]] = {name: [] for name in sides}
+    for pair in range(1, pairs + 1):
+        for name in list(sides) if pair % 2 else reversed(list(sides)):
+            say(f"pair {pair} of {pairs}: {name}")
+            found[name].append(sides[name](pair))
+    return found
+
+
+def ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """The median over the pairs of ours / theirs."""
+    return median(a / b for a, b in zip(ours, theirs, strict=True))
+
+
+def spread(seconds: Sequence[float]) -> list[str]:
+    """Two cells: the median, and the least and greatest."""
+    return [f"{median(seconds):.2f}", f"{min(seconds):.2f} to {max(seconds):.2f}"]
+
+
+def in_new_process(function: Callable[..., T], *arguments: Any) -> T:
+    """What a function returns when a fresh Python calls it, so that nothing is loaded yet.
+
+    Raises:
+        UserError: as the function; or its process died.
+    """
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        try:
+            return pool.submit(function, *arguments).result()
+        except BrokenProcessPool as e:
+            raise UserError(f"the process of {function.__name__} died: {e}") from e

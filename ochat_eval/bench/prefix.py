@@ -1,0 +1,119 @@
+"""What the order of requests is worth on vLLM: shared prefixes together, all tasks in one queue.
+
+Grouped is the harness' own order: the items of a subset, which share their examples, one after
+another. It matters where the prefix cache cannot hold all prefixes, so there are two caches: the
+one that the engine makes by default, and a small one.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+
+from ochat_eval.bench.costs import Table, in_new_process, in_turn, ratio, spread
+from ochat_eval.bench.loaded import loaded
+from ochat_eval.bench.work import Timed, data_title, options, planned, timed
+from ochat_eval.config import load
+
+SHARED = ("bbh_cot", "gsm8k")
+"""Benchmarks with worked examples: 28 prefixes."""
+SUITE = ("gsm8k", "bbh_mc", "truthfulqa", "agieval")
+SMALL_CACHE = 16_384
+"""Tokens; some ten of the prefixes."""
+REQUESTS = 108
+SUITE_REQUESTS = 32
+
+Seconds = dict[str, list[float]]
+
+
+def prefix(pairs: int, requests: int = REQUESTS, more: Sequence[str] = ()) -> Table:
+    """Times requests grouped by prefix, as the harness makes them, against shuffled ones.
+
+    Args:
+        requests: of each benchmark.
+        more: options of the run: `model=…`, `engine.NAME=VALUE`.
+    """
+    arguments = options(SHARED, requests, "max_tokens=16", "engine.max_num_seqs=16", *more)
+    rows: list[list[str]] = []
+    seconds: Seconds = {}
+    block = 0
+    for small in (False, True):
+        cache = (
+            [f"engine.num_gpu_blocks_override={math.ceil(SMALL_CACHE / block)}"] if small else []
+        )
+        block, tokens, took = in_new_process(_orders, pairs, [*arguments, *cache])
+        for side, each in took.items():
+            rows.append([f"{tokens:,}", side, *spread(each)])
+            seconds[f"cache of {tokens:,}: {side}"] = each
+        shuffled, grouped = took["shuffled"], took["grouped"]
+        rows.append([f"{tokens:,}", "shuffled / grouped", f"{ratio(shuffled, grouped):.2f}", ""])
+    title = (
+        f"{' and '.join(SHARED)} ({data_title()}): {requests} requests of each, 16 tokens; {pairs} "
+        "runs of each in turn, median"
+    )
+    return Table(title, ["tokens in the cache", "order", "seconds", "from, to"], rows, seconds)
+
+
+def _orders(pairs: int, arguments: list[str]) -> tuple[int, int, Seconds]:
+    """The tokens of a cache block, those of the cache, and the seconds of both orders."""
+    config = load(arguments)
+    with tempfile.TemporaryDirectory() as name, loaded(config) as engine:
+        folder = Path(name)
+
+        def run(pair: int, shuffled: bool) -> Timed:
+            made = planned(config, engine, folder, f"pair{pair}{shuffled}", shuffled)
+            return timed(config, engine, made)
+
+        run(0, False)  # warms up what the first run of a process must
+        found = in_turn(
+            {"grouped": lambda pair: run(pair, False), "shuffled": lambda pair: run(pair, True)},
+            pairs,
+        )
+        cache = engine.llm.llm_engine.vllm_config.cache_config
+        seconds = {side: [one.seconds for one in every] for side, every in found.items()}
+        return cache.block_size, cache.num_gpu_blocks * cache.block_size, seconds
+
+
+def suite(pairs: int, requests: int = SUITE_REQUESTS, more: Sequence[str] = ()) -> Table:
+    """Times several benchmarks in one queue against one after another, one engine for both.
+
+    Args:
+        requests: of each benchmark.
+        more: options of the run: `model=…`, `engine.NAME=VALUE`.
+    """
+    return in_new_process(_suite, pairs, requests, list(more))
+
+
+def _suite(pairs: int, requests: int, more: list[str]) -> Table:
+    together = load(options(SUITE, requests, "max_tokens=64", *more))
+    apart = [load(options([name], requests, "max_tokens=64", *more)) for name in SUITE]
+    begun = time.monotonic()
+    with tempfile.TemporaryDirectory() as name, loaded(together) as engine:
+        start, folder = time.monotonic() - begun, Path(name)
+
+        def one_queue(pair: int) -> Timed:
+            return timed(together, engine, planned(together, engine, folder, f"all{pair}"))
+
+        def each(pair: int) -> Timed:
+            plans = [
+                planned(config, engine, folder, f"{task}{pair}")
+                for task, config in zip(SUITE, apart, strict=True)
+            ]
+            return timed(together, engine, *plans)
+
+        one_queue(0)
+        found = in_turn({"one queue": one_queue, "task after task": each}, pairs)
+    seconds = {side: [run.seconds for run in every] for side, every in found.items()}
+    rows = [[side, *spread(every)] for side, every in seconds.items()]
+    rows.append(["one queue / task after task", f"{ratio(*seconds.values()):.3f}", ""])
+    rows.append(["start of the engine, in neither", f"{start:.2f}", ""])
+    tokens = median(run.tokens for run in found["one queue"])
+    title = (
+        f"{', '.join(SUITE)} ({data_title()}): {requests} requests of each, {tokens:,.0f} tokens; "
+        f"{pairs} runs of each in turn, median"
+    )
+    return Table(title, ["order", "seconds", "from, to"], rows, seconds)

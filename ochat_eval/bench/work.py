@@ -1,0 +1,81 @@
+"""Runs to be timed: a plan in a folder of its own, and generating with a given engine."""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ochat_eval.config import Config, build_tasks, load
+from ochat_eval.engines import Engine
+from ochat_eval.generate import generate
+from ochat_eval.plan import Plan, plan
+from ochat_eval.records import Item, Response, UserError
+from ochat_eval.sources import data_root
+from ochat_eval.store import ITEMS, RESPONSES, read_records, write_records
+
+
+@dataclass(frozen=True)
+class Timed:
+    """What generating took.
+
+    Attributes:
+        seconds: wall time.
+        responses: how many came.
+        tokens: their tokens, so far as they say.
+    """
+
+    seconds: float
+    responses: int
+    tokens: int
+
+
+def data_title() -> str:
+    """Which data are measured, in words."""
+    return "full data" if data_root() else "sample data: OCHAT_EVAL_DATA is not set"
+
+
+def options(names: Sequence[str], requests: int, *more: str) -> list[str]:
+    """The command line of a run with so many requests, to each of the tasks.
+
+    Args:
+        requests: asked of each task; where it has fewer items, each is asked several times.
+        more: further options.
+    """
+    data = f"data={'full' if data_root() else 'sample'}"
+    tasks = build_tasks(load([f"task=[{','.join(names)}]", data]))
+    counts = {task.name: len(list(task.items())) for task in tasks}
+    several = [f"tasks.{k}.n={math.ceil(requests / n)}" for k, n in counts.items() if n < requests]
+    return [f"task=[{','.join(names)}]", data, f"limit={requests}", *several, *more]
+
+
+def planned(
+    config: Config, engine: Engine, folder: Path, name: str, shuffled: bool = False
+) -> Plan:
+    """The plan of a new run under a folder, its items in their order or shuffled."""
+    config.results, config.run = str(folder), name
+    made = plan(config, engine, [])
+    if shuffled:
+        items = list(read_records(made.run.file(ITEMS), Item))
+        random.Random(0).shuffle(items)
+        write_records(made.run.file(ITEMS), items)
+    return made
+
+
+def timed(config: Config, engine: Engine, *plans: Plan) -> Timed:
+    """Generates one plan after another; journal and all that the harness does is in the time.
+
+    Raises:
+        UserError: a request got no response.
+    """
+    begun = time.monotonic()
+    for one in plans:
+        generate(config, engine, one)
+    seconds = time.monotonic() - begun
+    found = [r for one in plans for r in read_records(one.run.file(RESPONSES), Response)]
+    if len(found) != sum(one.requests for one in plans):
+        raise UserError(f"{len(found)} responses to {sum(one.requests for one in plans)} requests")
+    return Timed(seconds, len(found), sum(r.completion_tokens or 0 for r in found))

@@ -1,0 +1,174 @@
+"""Other tools' file formats: recorded answers in, a run's results out.
+
+`python -m ochat_eval.exchange --help`. One module per format, loaded when it is used, with one or
+both of
+
+- `read(path: Path, asked: Asked) -> Iterator[Response | Note]`: the responses that a file holds to
+  the items that are asked. What it cannot use it says in a `Note`; nothing is dropped in silence.
+- `write(run: Recorded, path: Path, rule: Rule | None) -> Iterator[Note]`: writes a run's results,
+  atomically; `rule` is the user's choice, None where there was none.
+
+Both raise UserError for a file that is not of the format, with the number of the line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ochat_eval import store
+from ochat_eval.index import Index
+from ochat_eval.records import Item, Response, Score, UserError
+from ochat_eval.task import Task
+
+
+@dataclass(frozen=True)
+class Format:
+    """One entry of the registry: the module, the directions that it has, one line about it."""
+
+    module: str
+    directions: tuple[str, ...]
+    text: str
+
+
+FORMATS = {
+    "evalplus": Format(
+        "ochat_eval.exchange.evalplus",
+        ("import", "export"),
+        "samples.jsonl of EvalPlus: task_id with solution or completion",
+    ),
+    "openchat": Format(
+        "ochat_eval.exchange.openchat",
+        ("import",),
+        "eval_results JSON of openchat's ochat.evaluation.run_eval",
+    ),
+    "lm_eval": Format(
+        "ochat_eval.exchange.lm_eval",
+        ("import",),
+        "samples_*.jsonl of lm-eval --log_samples, for tasks that generate text",
+    ),
+    "fastchat_answer": Format(
+        "ochat_eval.exchange.fastchat_answer",
+        ("import", "export"),
+        "model_answer of FastChat: a model's answers to MT-Bench's questions",
+    ),
+    "fastchat_judgment": Format(
+        "ochat_eval.exchange.fastchat_judgment",
+        ("import", "export"),
+        "model_judgment of FastChat: verdicts; import as -o RUN/judgments.jsonl",
+    ),
+    "parquet": Format(
+        "ochat_eval.exchange.parquet",
+        ("export",),
+        "a row per response and rule: item, response, score; for pandas",
+    ),
+}
+"""Every format by name."""
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something that a user must know about a file that was read or written.
+
+    Attributes:
+        what: one kind of thing, the same text for all its cases, which are counted.
+        where: this case: `line 7`, an item's id.
+    """
+
+    what: str
+    where: str
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What responses are wanted to.
+
+    Attributes:
+        items: the items, in the order of their sources.
+        overrides: the options that make their tasks; None for each task's defaults.
+        run: the run that they belong to, where one was named.
+    """
+
+    items: Sequence[Item]
+    overrides: Sequence[str] | None = None
+    run: Recorded | None = None
+
+    @cached_property
+    def tasks(self) -> dict[str, Task]:
+        """The items' benchmarks by name, made when they are first asked for."""
+        names = dict.fromkeys(item.task for item in self.items)
+        return tasks([f"task=[{','.join(names)}]"] if self.overrides is None else self.overrides)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A run on disk; `path` is its directory."""
+
+    path: Path
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """What its manifest.json holds."""
+        return store.read_json(self.path / store.MANIFEST)
+
+    @property
+    def tasks(self) -> dict[str, Task]:
+        """Its benchmarks by name, under its own options."""
+        return tasks(self.manifest["overrides"])
+
+    def items(self) -> Iterator[Item]:
+        """Its items, read from disk one by one."""
+        return store.read_records(self.path / store.ITEMS, Item)
+
+    def answered(self) -> Iterator[tuple[Item, list[Response]]]:
+        """Its items, each with its responses.
+
+        Raises:
+            UserError: it has no responses yet.
+        """
+        path = self.path / store.RESPONSES
+        if not path.exists():
+            raise UserError(f"{self.path} has no {path.name} yet: run stage=generate first")
+        with contextlib.closing(Index(path, Response)) as responses:
+            for item in self.items():
+                yield item, responses.of(item.id)
+
+    def judged(self) -> Iterator[tuple[Item, list[Response], list[Score]]]:
+        """Its items, each with its responses and with both rules' scores of them.
+
+        Raises:
+            UserError: it has no responses or no scores yet.
+        """
+        path = self.path / store.SCORES
+        if not path.exists():
+            raise UserError(f"{self.path} has no {path.name} yet: run stage=score first")
+        with contextlib.closing(Index(path, Score)) as scores:
+            for item, responses in self.answered():
+                yield item, responses, scores.of(item.id)
+
+
+def tasks(overrides: Sequence[str]) -> dict[str, Task]:
+    """The benchmarks that command-line options choose, by name."""
+    from ochat_eval.config import build_tasks, load
+
+    return {task.name: task for task in build_tasks(load(overrides))}
+
+
+def text_of(fields: Mapping[str, Any], name: str, where: str) -> str:
+    """A field that must be text.
+
+    Args:
+        where: the file and line, for the message.
+
+    Raises:
+        UserError: it is missing or something else.
+    """
+    value = fields.get(name)
+    if not isinstance(value, str):
+        found = "is missing" if value is None else f"is {type(value).__name__}, not text"
+        raise UserError(f"{where}: the field {name!r} {found}")
+    return value

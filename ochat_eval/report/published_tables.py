@@ -1,0 +1,36 @@
+"""The published tables of one run: its files, its part of summary.json, and what is printed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ochat_eval import store
+from ochat_eval.report import tables, tables_formats
+
+_FILES = {"md": "markdown", "csv": "csv", "tex": "latex"}
+
+
+def write(run_dir: store.RunDir, summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Writes tables.md, tables.csv and tables.tex; returns the tables as JSON, by name.
+
+    A run without any of the tables' benchmarks has no such files.
+    """
+    made = tables.build_all([summary])
+    for ending, name in _FILES.items():
+        path = run_dir.file(f"{store.TABLES}.{ending}")
+        if made:
+            store.write_text(path, tables_formats.FORMATS[name](made))
+        else:
+            path.unlink(missing_ok=True)
+    return {table.name: tables.as_json(table) for table in made}
+
+
+def show(summary: Mapping[str, Any]) -> None:
+    """Prints the tables whose benchmarks were all asked; the files have the others too."""
+    made = tables.build_all([summary])
+    whole = [table for table in made if tables.is_whole(table, summary)]
+    if whole:
+        print(f"\n{tables_formats.terminal(whole)}")
+    if left := [table.title for table in made if table not in whole]:
+        print(f"\nin part, in {store.TABLES}.md: {', '.join(left)}")

@@ -1,0 +1,294 @@
+"use strict";
+// The chat page. A model's text is untrusted: it only ever becomes text nodes, in elements that
+// are made here.
+
+const $ = (id) => document.getElementById(id);
+const talk = $("talk");
+let facts = { model: "", conditions: [], condition: null, needs_key: false };
+let conversation = [];
+let inFlight = null; // the AbortController of the answer that is being given
+
+function element(name, ...children) {
+  const made = document.createElement(name);
+  made.append(...children);
+  return made;
+}
+
+// -- Markdown: code, headings, lists, bold, italics; no links, images or HTML --
+
+const INLINE = /`([^`]+)`|\*\*([^*]+)\*\*|\*([^*\s][^*]*)\*/g;
+
+function inline(text) {
+  const parts = [];
+  let end = 0;
+  for (const match of text.matchAll(INLINE)) {
+    parts.push(text.slice(end, match.index));
+    if (match[1] !== undefined) parts.push(element("code", match[1]));
+    else if (match[2] !== undefined) parts.push(element("strong", match[2]));
+    else parts.push(element("em", match[3]));
+    end = match.index + match[0].length;
+  }
+  return [...parts, text.slice(end)];
+}
+
+function lines(block) {
+  const parts = block.split("\n").flatMap((line) => [element("br"), ...inline(line)]);
+  return parts.slice(1);
+}
+
+function blocks(text) {
+  // One element for each block; a fence that is still open (streaming) is code already.
+  const made = [];
+  let open = []; // the lines of the paragraph being read
+  let list = null;
+  const close = () => {
+    if (open.length) made.push(element("p", ...lines(open.join("\n"))));
+    open = [];
+    list = null;
+  };
+  let code = null;
+  for (const line of text.split("\n")) {
+    if (code !== null) {
+      if (/^\s*```\s*$/.test(line)) code = null;
+      else code.textContent += line + "\n";
+      continue;
+    }
+    const heading = line.match(/^(#{1,6})\s+(.*)/);
+    const item = line.match(/^\s*(?:([-*+])|(\d{1,9})[.)])\s+(.*)/);
+    if (/^\s*```/.test(line)) {
+      close();
+      code = element("code");
+      made.push(element("pre", code));
+    } else if (heading) {
+      close();
+      made.push(element("h" + Math.min(heading[1].length + 1, 4), ...inline(heading[2])));
+    } else if (item) {
+      const kind = item[1] ? "UL" : "OL";
+      if (!list || list.tagName !== kind) {
+        close();
+        list = element(kind);
+        if (item[2]) list.start = Number(item[2]);
+        made.push(list);
+      }
+      list.append(element("li", ...inline(item[3])));
+    } else if (!line.trim()) close();
+    else {
+      if (list) close();
+      open.push(line);
+    }
+  }
+  close();
+  return made;
+}
+
+// -- the conversation on the page --
+
+function show(role) {
+  $("hint").hidden = true;
+  const body = element("div");
+  body.className = "body";
+  const message = element("article", body);
+  message.className = `message ${role}`;
+  message.setAttribute("aria-label", role === "user" ? "You" : facts.model);
+  talk.append(message);
+  return { message, body };
+}
+
+function atEnd() {
+  return talk.scrollHeight - talk.scrollTop - talk.clientHeight < 60;
+}
+
+function write(shown, text) {
+  const follow = atEnd();
+  shown.body.replaceChildren(...blocks(text));
+  if (follow) talk.scrollTop = talk.scrollHeight;
+}
+
+function finish(shown, text, note, failed) {
+  shown.message.classList.remove("busy");
+  const foot = element("div");
+  foot.className = "foot";
+  if (text) {
+    const copy = element("button", "Copy");
+    copy.type = "button";
+    copy.addEventListener("click", () => put(text, copy));
+    foot.append(copy);
+  }
+  const said = element("span", note);
+  if (failed) said.className = "error";
+  foot.append(said);
+  shown.message.append(foot);
+  talk.scrollTop = talk.scrollHeight;
+}
+
+async function put(text, button) {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    // Without https the clipboard is closed to pages, but a selection can be copied.
+    const area = element("textarea", text);
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+    button.focus();
+  }
+  button.textContent = "Copied";
+  setTimeout(() => (button.textContent = "Copy"), 1500);
+}
+
+// -- the server --
+
+function request() {
+  const body = {
+    model: facts.model,
+    messages: conversation,
+    temperature: Number($("temperature").value),
+    stream: $("stream").checked,
+  };
+  if ($("max-tokens").value) body.max_tokens = Number($("max-tokens").value);
+  if (facts.conditions.length) body.condition = $("condition").value;
+  return body;
+}
+
+async function* pieces(response) {
+  // The content of each event of a stream, and how the answer ended.
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    const events = (rest + value).split("\n\n");
+    rest = events.pop();
+    for (const event of events) {
+      const data = event.replace(/^data: /, "");
+      if (data === "[DONE]") return;
+      if (data.startsWith(":")) continue;
+      const sent = JSON.parse(data);
+      if (sent.error) throw new Error(sent.error.message);
+      const choice = sent.choices[0];
+      if (choice) yield { text: choice.delta.content || "", reason: choice.finish_reason };
+    }
+  }
+}
+
+async function refusal(response) {
+  const text = await response.text();
+  try {
+    const error = JSON.parse(text).error;
+    return error.message || String(error);
+  } catch {
+    return text || response.statusText;
+  }
+}
+
+const NOTES = { stop: "", length: "cut at its longest length", abort: "ended by the server" };
+
+async function answer(shown) {
+  let text = "";
+  let reason = null;
+  let note = "";
+  let failed = false;
+  const headers = { "Content-Type": "application/json" };
+  if ($("key").value) headers.Authorization = `Bearer ${$("key").value}`;
+  try {
+    const response = await fetch("/v1/chat/completions", {
+      method: "POST", headers, body: JSON.stringify(request()), signal: inFlight.signal,
+    });
+    if (!response.ok) throw new Error(`${response.status}: ${await refusal(response)}`);
+    if ($("stream").checked && response.headers.get("Content-Type").includes("event-stream")) {
+      for await (const piece of pieces(response)) {
+        text += piece.text;
+        reason = piece.reason || reason;
+        write(shown, text);
+      }
+      if (reason === null) throw new Error("the server went away in the middle of the answer");
+    } else {
+      const [choice] = (await response.json()).choices;
+      text = choice.message.content;
+      reason = choice.finish_reason;
+      write(shown, text);
+    }
+    note = reason in NOTES ? NOTES[reason] : reason;
+  } catch (error) {
+    failed = error.name !== "AbortError";
+    note = failed ? error.message : "stopped";
+  }
+  finish(shown, text, note, failed);
+  return { text, failed };
+}
+
+async function send() {
+  const text = $("text").value;
+  if (inFlight || !text.trim()) return;
+  conversation.push({ role: "user", content: text });
+  const asked = show("user");
+  asked.body.textContent = text;
+  $("text").value = "";
+  grow();
+  const mine = conversation;
+  const shown = show("assistant");
+  shown.message.classList.add("busy");
+  talk.scrollTop = talk.scrollHeight;
+  inFlight = new AbortController();
+  busy(true);
+  const { text: answered, failed } = await answer(shown);
+  inFlight = null;
+  busy(false);
+  if (conversation !== mine) return; // a new chat was begun
+  if (answered && !failed) conversation.push({ role: "assistant", content: answered });
+  else {
+    conversation.pop(); // what was not answered is asked again, not left in the conversation
+    if (!$("text").value) $("text").value = text;
+    grow();
+  }
+}
+
+function busy(is) {
+  $("send").hidden = is;
+  $("stop").hidden = !is;
+  $("text").focus();
+}
+
+function grow() {
+  $("text").style.height = "auto"; // through the CSSOM, which the page's policy allows
+  $("text").style.height = `${$("text").scrollHeight + 2}px`;
+}
+
+function stop() {
+  if (inFlight) inFlight.abort();
+}
+
+function begin() {
+  stop();
+  conversation = [];
+  talk.replaceChildren($("hint"));
+  $("hint").hidden = false;
+  $("text").focus();
+}
+
+async function start() {
+  facts = await (await fetch("/chat.json")).json();
+  document.title = $("model").textContent = facts.model;
+  for (const name of facts.conditions) $("condition").append(new Option(name, name));
+  if (facts.condition) $("condition").value = facts.condition;
+  $("condition-field").hidden = !facts.conditions.length;
+  $("key-field").hidden = !facts.needs_key;
+  $("key").value = sessionStorage.getItem("key") || "";
+  if (facts.needs_key && !$("key").value) $("key").focus();
+}
+
+$("ask").addEventListener("submit", (event) => { event.preventDefault(); send(); });
+$("options").addEventListener("submit", (event) => event.preventDefault());
+$("text").addEventListener("input", grow);
+$("text").addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+    event.preventDefault();
+    send();
+  }
+});
+document.addEventListener("keydown", (event) => { if (event.key === "Escape") stop(); });
+$("key").addEventListener("change", () => sessionStorage.setItem("key", $("key").value));
+$("stop").addEventListener("click", stop);
+$("new").addEventListener("click", begin);
+start().catch((error) => { $("hint").textContent = `The server does not answer: ${error.message}`; });

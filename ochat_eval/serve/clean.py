@@ -1,0 +1,82 @@
+"""Requests as conversations, and streamed answers cleaned as the harness cleans whole ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from ochat_eval.config import nearest
+from ochat_eval.records import Message
+
+_ALREADY = "x"
+
+
+class StreamCleaner:
+    """`ChatFormat.clean` on a text that comes in pieces.
+
+    White space that may turn out to be the text's end is held back until more comes, so that the
+    pieces put together are what `clean` makes of the whole.
+    """
+
+    def __init__(self, clean: Callable[[str], str]):
+        """Takes a `clean` that only drops white space at a text's ends."""
+        self._clean = clean
+        self._held = ""
+        self._begun = False
+
+    def feed(self, piece: str) -> str:
+        """What can be given out now that `piece` has come."""
+        text = self._held + piece
+        # Behind a letter nothing is a beginning any more: what is dropped then is the end's.
+        kept = self._clean(_ALREADY + text)[len(_ALREADY) :]
+        given = kept if self._begun else self._clean(text)
+        if given:
+            self._begun = True
+        self._held = text[len(kept) :] if self._begun else text
+        return given
+
+
+def to_messages(messages: Iterable[Any]) -> list[Message]:
+    """OpenAI's messages as the harness's.
+
+    A content in parts is their texts, a line each, as vLLM joins them.
+
+    Raises:
+        ValueError: a message with anything but text in it; it would be passed over in silence.
+    """
+    found = []
+    for message in messages:
+        given = {k: v for k, v in dict(message).items() if v}
+        role = given.pop("role", None)
+        content = given.pop("content", "")
+        if given:
+            raise ValueError(f"messages: {next(iter(given))!r} is not supported, only text is")
+        if not isinstance(content, str):
+            content = "\n".join(_part_text(part) for part in content)
+        found.append(Message(str(role), content))
+    return found
+
+
+def _part_text(part: Any) -> str:
+    if isinstance(part, str):
+        return part
+    fields = dict(part)
+    if fields.get("type") != "text" or not isinstance(fields.get("text"), str):
+        raise ValueError(f"messages: a part of type {fields.get('type')!r} is not supported")
+    return str(fields["text"])
+
+
+def condition_of(extra: dict[str, Any] | None) -> str | None:
+    """The condition among a request's unknown fields; None for the model's default.
+
+    Raises:
+        ValueError: it is no text, or a field's name is nearly `condition`.
+    """
+    given = extra or {}
+    for name in given:
+        if name != "condition" and "did you mean" in nearest(name.lower(), ["condition"]):
+            raise ValueError(f"{name!r} is no field of a request; did you mean condition?")
+    condition = given.get("condition")
+    if condition is not None and not isinstance(condition, str):
+        raise ValueError(f"condition must be a text, not {condition!r}")
+    return condition

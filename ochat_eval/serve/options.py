@@ -1,0 +1,94 @@
+"""The options of the server, and the keys that its clients must have."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+
+from ochat_eval.config import compose_file
+from ochat_eval.records import UserError
+
+KEYS_VARIABLE = "OCHAT_EVAL_API_KEYS"
+
+
+@dataclass
+class Serve:
+    """Every option of the server; conf/serve.yaml has the values and what they mean."""
+
+    host: str = "127.0.0.1"
+    port: int = 18888
+    api_keys: list[str] = field(default_factory=list)
+    api_keys_file: str | None = None
+    cors: list[str] = field(default_factory=list)
+    max_body_bytes: int = 2**21
+    log_file: str | None = None
+    log_messages: bool = False
+    log_max_bytes: int = 10 * 2**20
+    log_backups: int = 5
+    engine: dict[str, Any] = field(default_factory=dict)
+    model: Any = None
+
+
+ConfigStore.instance().store("serve_schema", Serve)
+
+
+def load(overrides: Sequence[str]) -> Serve:
+    """Composes and checks the server's configuration.
+
+    Raises:
+        UserError: an unknown option or value, with the nearest right name.
+    """
+    options: Serve = compose_file("serve", Serve, overrides)
+    if not 0 < options.port < 2**16:
+        raise UserError(f"port={options.port}: a port is 1 to 65535")
+    for name in ("max_body_bytes", "log_max_bytes"):
+        if getattr(options, name) < 1:
+            raise UserError(f"{name}={getattr(options, name)}: it must be at least 1")
+    if options.log_backups < 1:
+        raise UserError(f"log_backups={options.log_backups}: without one, a full log is never cut")
+    for origin in options.cors:
+        if origin != "*" and not origin.startswith(("http://", "https://")):
+            raise UserError(f'cors: {origin!r} is no origin: write https://HOST, or "*" for all')
+    return options
+
+
+def keys(options: Serve) -> list[str]:
+    """The keys from the options, the file and the environment; none: the server is open.
+
+    Raises:
+        UserError: a file that cannot be read, a source that is set but has no key, or a key that
+            no HTTP header can carry. The message never has a key.
+    """
+    found = list(options.api_keys)
+    if options.api_keys_file is not None:
+        try:
+            lines = Path(options.api_keys_file).expanduser().read_text().split("\n")
+        except (OSError, ValueError) as e:
+            raise UserError(f"api_keys_file={options.api_keys_file}: cannot be read ({e})") from e
+        in_file = [line.strip() for line in lines if line.strip()]
+        if not in_file:
+            raise UserError(f"api_keys_file={options.api_keys_file}: there is no key in it")
+        found += in_file
+    if (variable := os.environ.get(KEYS_VARIABLE)) is not None:
+        if not variable.split():
+            raise UserError(f"{KEYS_VARIABLE} is set but empty: unset it, or put keys into it")
+        found += variable.split()
+    if os.environ.get("VLLM_API_KEY"):
+        raise UserError(f"VLLM_API_KEY is vLLM's own and does not do here: set {KEYS_VARIABLE}")
+    if not all(key.isascii() and key.isprintable() and key == key.strip() and key for key in found):
+        raise UserError("an API key must be printable ASCII without blanks around it")
+    return found
+
+
+def is_local(host: str) -> bool:
+    """Whether only this machine can reach a server that listens on `host`."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False

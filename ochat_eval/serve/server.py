@@ -1,0 +1,237 @@
+"""vLLM's server, started with our chat format, gate and page."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import os
+import signal
+import sys
+import threading
+from argparse import Namespace
+from contextlib import AsyncExitStack
+from typing import Any
+
+from starlette.middleware.cors import CORSMiddleware
+
+from ochat_eval.chat import ChatFormat, load_format
+from ochat_eval.config import nearest
+from ochat_eval.engines.vllm import cpu_arguments, import_vllm, on_cpu, one_line
+from ochat_eval.models import Model, prepare
+from ochat_eval.records import UserError
+from ochat_eval.serve.gate import Gate
+from ochat_eval.serve.log import RequestLog
+from ochat_eval.serve.options import Serve, is_local, keys
+from ochat_eval.serve.page import PAGE_PATHS, page_routes
+
+KEPT = {
+    "/health",
+    "/metrics",
+    "/version",
+    "/v1/models",
+    "/v1/chat/completions",
+    "/v1/completions",
+    "/tokenize",
+    "/detokenize",
+}
+"""The routes of vLLM's that are served. Its other ways to chat (`/v1/responses`, `/v1/messages`,
+`/invocations`, …) would pass over `condition` in silence."""
+
+OPEN = {"/health", "/metrics", *PAGE_PATHS}
+"""The paths that need no key."""
+
+_OURS = {
+    "model": "model=",
+    "tokenizer": "model.path",
+    "revision": "model.revision",
+    "served_model_name": "model.name and model.served_names",
+    "host": "host",
+    "port": "port",
+    "uds": "host and port",
+    "api_key": "api_keys",
+    "allowed_origins": "cors",
+    "middleware": "nothing",
+    "chat_template": "model.chat",
+    "chat_template_content_format": "model.chat",
+    "default_chat_template_kwargs": "model.chat",
+    "enable_log_requests": "log_file",
+    "enable_log_outputs": "log_messages",
+    "enable_auto_tool_choice": "nothing: tools are not supported",
+    "tool_call_parser": "nothing: tools are not supported",
+}
+"""Arguments of vLLM's server that an option of ours stands for."""
+
+
+_GRACE_SECONDS = 5
+"""How long answers in flight have to end once the server stops."""
+
+
+class EngineDied(Exception):
+    """The engine is gone, and the server with it."""
+
+
+def serve(options: Serve) -> None:
+    """Serves until SIGTERM or SIGINT.
+
+    Raises:
+        UserError: an option or a model that cannot work, or an address that is taken.
+        EngineDied: the engine ended while the server ran.
+    """
+    api_keys = keys(options)
+    log = RequestLog(
+        options.log_file, options.log_max_bytes, options.log_backups, options.log_messages
+    )
+    model: Model = options.model
+    import_vllm("the server")
+    args = _arguments(options, model)
+    path = str(prepare(model))
+    args.model = args.model_tag = path
+    chat = load_format(model, path)
+    if not api_keys and not is_local(options.host):
+        _say(f"warning: host={options.host} without keys: whoever reaches this port can use it")
+    import uvloop
+
+    uvloop.run(_run(args, options, chat, api_keys, log))
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _arguments(options: Serve, model: Model) -> Namespace:
+    """The arguments of vLLM's server: its defaults, ours, and what `engine.` names."""
+    from vllm.engine.arg_utils import AsyncEngineArgs
+    from vllm.entrypoints.launchers.cli_args import FrontendArgs, make_arg_parser
+    from vllm.entrypoints.serve.utils.api_utils import cli_env_setup
+    from vllm.utils.argparse_utils import FlexibleArgumentParser
+
+    cli_env_setup()
+    if on_cpu():
+        os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "4")  # GiB
+    known = {f.name for c in (AsyncEngineArgs, FrontendArgs) for f in dataclasses.fields(c)}
+    for name in options.engine:
+        if name in _OURS:
+            raise UserError(f"engine.{name}: not here; it is set by {_OURS[name]}")
+        if name not in known:
+            raise UserError(
+                f"engine.{name}: vLLM has no such argument{nearest(name, sorted(known))}"
+            )
+    values = {
+        **cpu_arguments(options.engine, int(options.engine.get("max_model_len", model.context))),
+        "max_model_len": model.context,
+        "enable_prefix_caching": True,
+        "use_tqdm_on_load": False,
+        "generation_config": "vllm",  # what a request does not set is neutral, as offline
+        "revision": model.revision,
+        **options.engine,
+        "host": options.host,
+        "port": options.port,
+        "served_model_name": [model.name, *model.served_names],
+        "uvicorn_log_level": "warning",
+        "disable_uvicorn_access_log": True,
+        "disable_fastapi_docs": True,
+    }
+    args: Namespace = make_arg_parser(FlexibleArgumentParser()).parse_args([])
+    for name, value in values.items():
+        setattr(args, name, value)
+    return args
+
+
+async def _run(
+    args: Namespace, options: Serve, chat: ChatFormat, api_keys: list[str], log: RequestLog
+) -> None:
+    """Loads the model and serves: vLLM's `run_server` with our application in it."""
+    from vllm import envs
+    from vllm.entrypoints.launchers.api_server.entry import build_async_engine_client
+    from vllm.entrypoints.launchers.launcher import serve_http, setup_server
+
+    name = options.model.name
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # until the server has its own
+    try:
+        address, sock = setup_server(args, reuse_port=False)
+    except OSError as e:
+        where = f"{options.host}:{options.port}"
+        raise UserError(f"cannot listen on {where} ({e.strerror or e}); choose port=N") from e
+    async with AsyncExitStack() as stack:
+        stack.callback(sock.close)
+        _say(f"loading {name} in vLLM …")
+        try:
+            engine = await stack.enter_async_context(build_async_engine_client(args))
+        except (ValueError, RuntimeError, OSError, TypeError) as e:
+            raise UserError(f"vLLM cannot load {name}: {one_line(e)}") from e
+        stopped = _noticed_stop(engine)
+        app = await _application(engine, args, options, chat, api_keys, log)
+        _say(f"serving {', '.join(args.served_model_name)} at {address}/v1; chat page: {address}/")
+        closing = await serve_http(
+            app,
+            sock=sock,
+            host=args.host,
+            port=args.port,
+            log_level=args.uvicorn_log_level,
+            access_log=False,
+            timeout_keep_alive=envs.VLLM_HTTP_TIMEOUT_KEEP_ALIVE,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+            ssl_keyfile=args.ssl_keyfile,
+            ssl_certfile=args.ssl_certfile,
+        )
+        del engine.shutdown
+        await closing
+        if not stopped.is_set():
+            raise EngineDied
+
+
+def _noticed_stop(engine: Any) -> threading.Event:
+    """Set once the engine is told to stop; vLLM's server ends for that, or for an engine's death,
+    and returns the same. Answers in flight are ended in order first, as aborted."""
+    stopped, shutdown = threading.Event(), engine.shutdown
+    loop = asyncio.get_running_loop()
+
+    def noticed(**given: Any) -> None:  # called from a thread
+        stopped.set()
+        in_flight = list(engine.output_processor.request_states)
+        aborted = engine.abort(in_flight, internal=True)
+        asyncio.run_coroutine_threadsafe(aborted, loop).result(_GRACE_SECONDS)
+        shutdown(**given)
+
+    engine.shutdown = noticed
+    return stopped
+
+
+async def _application(
+    engine: Any,
+    args: Namespace,
+    options: Serve,
+    chat: ChatFormat,
+    api_keys: list[str],
+    log: RequestLog,
+) -> Any:
+    """vLLM's application with our chat handler, guarded."""
+    from vllm.entrypoints.launchers.api_server.app_state import init_app_state
+    from vllm.entrypoints.launchers.app import build_app
+
+    from ochat_eval.serve.chat import install
+
+    tasks = await engine.get_supported_tasks()
+    if "generate" not in tasks:
+        raise UserError(f"{options.model.name} generates no text: vLLM can do {', '.join(tasks)}")
+    app = build_app(args, tasks, engine.model_config)
+    await init_app_state(engine, app.state, args, tasks)
+    install(app.state, options.model, chat, log.texts)
+    guard(app, options, api_keys, log)
+    return app
+
+
+def guard(app: Any, options: Serve, api_keys: list[str], log: RequestLog) -> None:
+    """Leaves vLLM's application the routes that are ours to vouch for, with the page, gated."""
+    app.router.routes[:] = [r for r in app.routes if getattr(r, "path", None) in KEPT]
+    app.router.routes += page_routes(options.model, bool(api_keys))
+    # build_app has put its middleware together already, so that none can be added by name.
+    inner = app.middleware_stack or app.build_middleware_stack()
+    gate = Gate(
+        inner, keys=api_keys, open_paths=OPEN, max_body_bytes=options.max_body_bytes, log=log
+    )
+    app.middleware_stack = gate
+    if options.cors:  # outside the gate, so that its refusals can be read, too
+        app.middleware_stack = CORSMiddleware(
+            gate, allow_origins=options.cors, allow_methods=["*"], allow_headers=["*"]
+        )

@@ -1,0 +1,116 @@
+"""The published tables with the rows of finished runs: `python -m ochat_eval.tables RUN [RUN ...]`.
+
+A RUN is the folder of a run or its name under results/runs; it has been scored and reported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ochat_eval import recorded, store
+from ochat_eval.comparison import flip_rates
+from ochat_eval.config import nearest
+from ochat_eval.records import UserError
+from ochat_eval.report import tables
+from ochat_eval.report.tables_formats import FORMATS
+
+_EPILOG = """\
+verdicts (the run against the figure published for the same model, model.published):
+  agrees, differs                    whether it can be a rerun of that figure; takes --psi
+  within interval, outside interval  without --psi: whether the run's 95 % interval holds it
+  unknown                            the figure is marked: the reason stands below the table
+--psi X: how often verdicts flip between reruns of such a model, a number as 0.02, or the name of
+a recorded run that has it measured.
+exit codes: 0, or 2 for what cannot be shown.
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(
+        prog="python -m ochat_eval.tables",
+        description=__doc__,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("run", metavar="RUN", nargs="+", help="a folder, or a name under --runs")
+    made.add_argument("--format", choices=FORMATS, default="terminal", help="of what is printed")
+    made.add_argument("--table", metavar="NAME", help="only this one of conf/table/")
+    made.add_argument("--psi", metavar="X", help="the flip rate, or a recorded run that has it")
+    made.add_argument(
+        "--runs", type=Path, default=Path("results/runs"), metavar="DIR", help="folder of the runs"
+    )
+    return made
+
+
+def read_summary(name: str, runs: Path) -> dict[str, Any]:
+    """A run's summary.
+
+    Raises:
+        UserError: there is no such run, or it has no summary.
+    """
+    path = recorded.find(name, runs) / store.SUMMARY
+    if not path.exists():
+        raise UserError(f"{name} has no {store.SUMMARY}: run stage=report run={path.parent.name}")
+    summary = store.read_json(path)
+    if not isinstance(summary.get("tasks"), dict) or not {"model", "run"} <= summary.keys():
+        raise UserError(f"{path} is no summary of a run: run stage=report again")
+    return summary
+
+
+def flip_rates_of(psi: str | None, tasks: Sequence[str], runs: Path) -> dict[str, float]:
+    """ψ by benchmark: one number for all, or those that a recorded run measured.
+
+    Raises:
+        UserError: neither a number from 0 to 1 nor a recorded run with reruns.
+    """
+    if psi is None:
+        return {}
+    try:
+        rate = float(psi)
+    except ValueError:
+        measured = recorded.read(psi, runs)
+        rates = {k: flip_rates(v, "published", measured.runs) for k, v in measured.tasks.items()}
+        found = {name: rate[0] for name, rate in rates.items() if rate is not None}
+        if not found:
+            raise UserError(f"--psi {psi}: it has no flip rates; record it with reruns") from None
+        return found
+    if not 0 <= rate <= 1:
+        raise UserError(f"--psi is {psi}; a flip rate lies from 0 to 1")
+    return dict.fromkeys(tasks, rate)
+
+
+def run(args: argparse.Namespace) -> str:
+    """The tables as text."""
+    known = tables.definitions()
+    if args.table is not None and args.table not in known:
+        raise UserError(f"--table {args.table}: there is no such table{nearest(args.table, known)}")
+    summaries = [read_summary(name, args.runs) for name in args.run]
+    asked = {task for summary in summaries for task in summary["tasks"]}
+    made = tables.build_all(summaries, flip_rates_of(args.psi, sorted(asked), args.runs))
+    if args.table is not None:
+        made = [table for table in made if table.name == args.table]
+    if not made:
+        raise UserError(f"{', '.join(args.run)}: no benchmark of {args.table or 'the tables'}")
+    return FORMATS[args.format](made)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code."""
+    args = parser().parse_args(argv)
+    try:
+        print(run(args).rstrip("\n"))
+    except UserError as e:
+        print(f"ochat_eval.tables: {e}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,146 @@
+"""A running server for the tests of `ochat_eval.serve`, and a small model that has conditions."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from ochat_eval.chat import SentencePieceTokenizer
+from tests.conftest import environment
+from tests.test_chat import make_backend, mistral_model
+
+READY_SECONDS = 900
+CONDITIONS = ["GPT4 Correct", "Math Correct"]
+
+
+@dataclass
+class Server:
+    process: subprocess.Popen[str]
+    port: int
+    folder: Path
+    key: str | None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.key}"} if self.key else {}
+
+    @property
+    def said(self) -> str:
+        return (self.folder / "said").read_text()
+
+    def post(self, path: str, body: object, **options: object) -> httpx.Response:
+        return httpx.post(self.url + path, json=body, headers=self.headers, timeout=600, **options)
+
+    def running(self) -> int:
+        """How many requests are in the engine, as its metrics say."""
+        lines = httpx.get(f"{self.url}/metrics", timeout=60).text.splitlines()
+        [line] = [x for x in lines if x.startswith("vllm:num_requests_running{")]
+        return int(float(line.rsplit(" ", 1)[1]))
+
+    def end(self) -> int:
+        """SIGTERM, and how the process ends."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=120)
+
+
+def free_port() -> int:
+    import socket
+
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def launch(folder: Path, *options: str, key: str | None = None, **changes: str) -> Server:
+    """Starts the server and waits until it answers; fails if it ends before."""
+    folder.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    with (folder / "said").open("w") as said:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ochat_eval.serve", f"port={port}", *options],
+            cwd=folder,
+            env=environment(**changes),
+            stdout=said,
+            stderr=said,
+            text=True,
+            start_new_session=True,
+        )
+    server = Server(process, port, folder, key)
+    until = time.monotonic() + READY_SECONDS
+    while time.monotonic() < until:
+        assert process.poll() is None, server.said
+        try:
+            if httpx.get(f"{server.url}/health", timeout=30).status_code == 200:
+                return server
+        except httpx.TransportError:
+            time.sleep(0.2)
+    stop(server)
+    raise AssertionError(f"not ready: {server.said}")
+
+
+def stop(server: Server) -> None:
+    """Kills what is left of a server."""
+    if server.process.poll() is None:
+        os.killpg(server.process.pid, signal.SIGKILL)
+    server.process.wait()
+
+
+def make_tiny(folder: Path) -> list[str]:
+    """A Mistral of random weights with OpenChat's tokenizer, and the options that serve it.
+
+    What it says is noise, but its prompts and conditions are OpenChat's.
+    """
+    import torch
+    from tokenizers import decoders
+    from transformers import MistralConfig, MistralForCausalLM, PreTrainedTokenizerFast
+
+    sentencepiece = SentencePieceTokenizer(mistral_model(), {"<|end_of_turn|>": 32000})
+    backend = make_backend(sentencepiece, lambda i, piece: True)
+    backend.decoder = decoders.Sequence(
+        [
+            decoders.Replace("▁", " "),
+            decoders.ByteFallback(),
+            decoders.Fuse(),
+            decoders.Strip(" ", 1, 0),
+        ]
+    )
+    ends = {"bos_token": "<s>", "eos_token": "<|end_of_turn|>", "unk_token": "<unk>"}
+    PreTrainedTokenizerFast(tokenizer_object=backend, **ends).save_pretrained(folder)
+    torch.manual_seed(0)
+    config = MistralConfig(
+        vocab_size=32002,
+        hidden_size=64,
+        intermediate_size=64,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=32,
+        max_position_embeddings=16384,
+        bos_token_id=1,
+        eos_token_id=32000,
+        dtype=torch.bfloat16,
+    )
+    MistralForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
+    return [
+        "model=openchat_3.5_0106",
+        f"model.path={folder}",
+        "model.context=16384",
+    ]
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The options of a tiny model with OpenChat's chat format."""
+    return make_tiny(tmp_path_factory.mktemp("tiny"))

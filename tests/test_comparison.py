@@ -1,0 +1,198 @@
+"""Two runs side by side: pairing, tests against statsmodels, flips, and what is never paired."""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.multitest import multipletests
+
+from ochat_eval import compare, published, recorded
+from ochat_eval import comparison as c
+from ochat_eval.records import RULES, Item, UserError
+from ochat_eval.report import comparison as show
+from tests.test_pipeline import REPLAY, sample_answers, write
+
+
+def outcome(task: str, index: int, value: float | None, **changes: object) -> c.Outcome:
+    values = () if value is None else (value,)
+    verdicts = c.Verdicts(("x",), (True,), values, (0.0,) * len(values))
+    id_ = f"{task}/main/{index}"
+    made = c.Outcome(
+        id_, f"p{index}", id_, "main", ("r",), (("stop", 1, 1),), dict.fromkeys(RULES, verdicts)
+    )
+    return replace(made, **changes)
+
+
+def results(name: str, values, task: str = "t", **fields: object) -> c.RunResults:
+    outcomes = [outcome(task, i, v) for i, v in enumerate(values)]
+    made = c.TaskResults(
+        task, "accuracy", (0.0, 1.0), 100.0, {}, len(outcomes), len(outcomes),
+        {o.id: o for o in outcomes},
+    )  # fmt: skip
+    return c.RunResults(name, "m", {}, {task: replace(made, **fields)})
+
+
+def one(a: c.RunResults, b: c.RunResults) -> c.TaskComparison:
+    [row] = c.compare(a, b, "published")
+    return row
+
+
+def test_difference_mcnemar_and_flips_agree_with_statsmodels():
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 2, 500), rng.integers(0, 2, 500)
+    row = one(results("a", x.astype(float)), results("b", y.astype(float)))
+    assert row.a == pytest.approx(100 * x.mean()) and row.b == pytest.approx(100 * y.mean())
+    d = y - x
+    assert row.difference.score == pytest.approx(100 * d.mean())
+    assert row.difference.stderr == pytest.approx(100 * d.std(ddof=1) / 500**0.5)
+    table = [[np.sum((x == i) & (y == j)) for j in (0, 1)] for i in (0, 1)]
+    assert row.test == "McNemar"
+    assert row.p == pytest.approx(mcnemar(table, exact=True).pvalue)
+    assert len(row.flips.gained) == table[0][1] and len(row.flips.lost) == table[1][0]
+    assert row.flips.lost[0] == f"t/main/{int(np.argmax((x == 1) & (y == 0)))}"
+    assert row.detectable == pytest.approx((1.959964 + 0.841621) * row.difference.stderr)
+
+
+def test_holm_over_the_columns_is_statsmodels():
+    rng = np.random.default_rng(1)
+    a, b = {}, {}
+    for k, shift in enumerate((0.0, 0.02, 0.05, 0.1)):
+        x = rng.random(400) < 0.5
+        y = x ^ (rng.random(400) < 0.1) | (rng.random(400) < shift)
+        a |= results("a", x.astype(float), f"t{k}").tasks
+        b |= results("b", y.astype(float), f"t{k}").tasks
+    rows = c.compare(c.RunResults("a", "m", {}, a), c.RunResults("b", "m", {}, b), "robust")
+    expected = multipletests([row.p for row in rows], method="holm")[1]
+    assert [row.p_holm for row in rows] == pytest.approx(list(expected))
+
+
+def test_other_prompts_unjudged_and_missing_items_are_said_and_not_paired():
+    a, b = results("a", [1, 0, 1, 1, 0]), results("b", [0, 0, 1, None, 0], asked=7)
+    there = dict(b.tasks["t"].outcomes)
+    there["t/main/0"] = replace(there["t/main/0"], prompt="other words")
+    del there["t/main/4"]
+    b = replace(b, tasks={"t": replace(b.tasks["t"], outcomes=there)})
+    row = one(a, b)
+    assert row.pairing.ids == ("t/main/1", "t/main/2")
+    assert row.flips == type(row.flips)((), ()), "the item asked otherwise is no flip"
+    assert row.note == ("1 asked differently (t/main/0); 1 not judged; 1 only in A; 3 missing in B")
+    nothing = one(a, results("b", [1, 1], task="t", outcomes={}))
+    assert nothing.difference is None and "nothing in common" in nothing.note
+
+
+def test_clusters_ratings_and_identical_runs():
+    rng = random.Random(2)
+    values = [float(rng.random() < 0.5) for _ in range(60)]
+    a, b = results("a", values), results("b", [float(rng.random() < 0.5) for _ in range(60)])
+    together = {
+        i: replace(o, cluster=f"passage {k // 3}")
+        for k, (i, o) in enumerate(a.tasks["t"].outcomes.items())
+    }
+    clustered = replace(a, tasks={"t": replace(a.tasks["t"], outcomes=together)})
+    row = one(clustered, b)
+    assert row.test == "normal" and row.difference.stderr != one(a, b).difference.stderr
+    rated = results("a", [7.0, 8.0, 3.0], bounds=(1.0, 10.0), scale=1.0)
+    better = results("b", [7.0, 9.0, 6.0], bounds=(1.0, 10.0), scale=1.0)
+    row = one(rated, better)
+    assert (row.a, row.b, row.test) == (6.0, pytest.approx(22 / 3), "normal")
+    same = one(a, a)
+    assert (same.p, same.detectable, same.flips.gained) == (1.0, None, ())
+
+
+def test_a_published_figure_is_unpaired_and_says_so():
+    run = results("b", [1.0] * 60 + [0.0] * 40, of=1000)
+    row = c.compare_figure(65.8, run.tasks["t"], "published")
+    assert row.difference.score == pytest.approx(-5.8)
+    assert row.difference.stderr == pytest.approx(100 * (2 * 0.24 / 99) ** 0.5)
+    assert row.p is None and "unpaired" in row.note and "100 of 1,000 items" in row.note
+    none = c.compare_figure(65.8, results("b", [0.0] * 25).tasks["t"], "published").difference
+    assert none.lo == pytest.approx(-65.8) and none.hi > -50, "0 of 25 is no certainty"
+    turned = c.compare_figure(65.8, run.tasks["t"], "published", figure_is_b=True)
+    assert (turned.a, turned.b, turned.difference.score) == (60, 65.8, pytest.approx(5.8))
+
+
+def test_the_prompt_digest_is_of_what_is_asked_not_of_the_chat_format():
+    item = Item("t/main/0", "t", "main", 0, ("q",), ("A",), ("A", "B"), "GPT4 Correct")
+    same = replace(item, condition=None)
+    assert recorded.prompt_digest(item) == recorded.prompt_digest(same)
+    for change in ({"turns": ("q ",)}, {"target": ("B",)}, {"choices": ("A",)}, {"id": "t/main/1"}):
+        assert recorded.prompt_digest(replace(item, **change)) != recorded.prompt_digest(item)
+
+
+def test_hostile_text_cannot_leave_its_column_or_fence():
+    bad = recorded.Answer(("\x1b[31m~~~~\n~~~\x00\u202e",), ("\x1b]0;x\x07",), 1.0)
+    flip = show.Flip("t/main/0", "t", "published", "lost", bad, bad)
+    for form in ("terminal", "markdown"):
+        text = show.side_by_side(flip, form)
+        assert not any(ch in text for ch in "\x1b\x00\x07\u202e")
+    assert "~~~~~\n" in show.side_by_side(flip, "markdown")
+
+
+# --- The command line ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def two_runs(cli, tmp_path, monkeypatch):
+    """Runs a and b over the sample items: b lost item 3, and gained item 0."""
+    for name, changed in ("a", {"i0": "It is 41."}), ("b", {"i3": "No \x1b[31midea"}):
+        write(tmp_path / "a.jsonl", *sample_answers(**changed))
+        assert cli(*REPLAY[:-1], f"run={name}").returncode == 0
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_compare_two_runs_in_every_format(two_runs, capsys):
+    assert compare.main(["a", "b", "--flips", "9", "--flips-file", "flips.jsonl"]) == 0
+    out = capsys.readouterr().out
+    assert "A: a (smollm2_135m)    B: b (smollm2_135m)" in out and "+1 −1" in out
+    assert "gsm8k/main/3 (published): lost" in out and "It is 41." in out and "\x1b" not in out
+    flips = [json.loads(line) for line in (two_runs / "flips.jsonl").open()]
+    assert {(f["id"], f["rule"], f["change"]) for f in flips} == {
+        (f"gsm8k/main/{i}", rule, change)
+        for i, change in ((0, "gained"), (3, "lost")) for rule in RULES
+    }  # fmt: skip
+    assert flips[0]["b"]["texts"] == ["No \x1b[31midea"], "the file has the text as it was"
+    assert compare.main(["a", "b", "--format", "markdown", "--rule", "robust"]) == 0
+    assert "| gsm8k  | robust |  12 | 91.67" in capsys.readouterr().out
+    assert compare.main(["results/runs/a", "b", "b", "--format", "json"]) == 0
+    [first, second] = json.loads(capsys.readouterr().out)["comparisons"]
+    assert first["tasks"][0]["flips"] == {"gained": ["gsm8k/main/0"], "lost": ["gsm8k/main/3"]}
+    assert first["tasks"] == second["tasks"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["a", "bb"], "bb: there is no such run or recorded run"),
+        (["a", "b", "--flips", "-1"], "--flips is -1"),
+        (["a", "published:GPT-5"], "published"),
+    ],
+)
+def test_what_cannot_be_compared_is_one_line(two_runs, capsys, arguments, complaint):
+    assert compare.main(arguments) == 2
+    errors = capsys.readouterr().err.splitlines()
+    assert complaint in errors[-1]
+
+
+def test_a_run_without_scores_is_refused(two_runs, capsys):
+    (two_runs / "results/runs/b/scores.jsonl").unlink()
+    assert compare.main(["a", "b"]) == 2
+    assert "has no scores.jsonl yet: run its command with stage=score" in capsys.readouterr().err
+
+
+def test_published_rows_need_a_run_and_the_published_rule(two_runs):
+    row = published.Row("X", {"gsm8k": 77.3})
+    run = recorded.read("a")
+    assert compare.compare_sides(row, run, ["published"])[0].a == 77.3
+    assert compare.compare_sides(run, row, RULES)[0].b == 77.3
+    with pytest.raises(UserError, match="both published rows"):
+        compare.compare_sides(row, row, RULES)
+    with pytest.raises(UserError, match="--rule published"):
+        compare.compare_sides(run, row, ["robust"])
+    with pytest.raises(UserError, match="no benchmark in common"):
+        compare.compare_sides(run, published.Row("Y", {"mmlu": 1.0}), RULES)

@@ -1,0 +1,131 @@
+"""FastChat's files there and back, and verdicts that are rescored without a judge."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ochat_eval.exchange.__main__ import main
+from ochat_eval.pipeline import run_command
+from tests.conftest import lines
+from tests.fault_server import FaultServer, answer
+
+ASKED = ("task=mt_bench", "data=sample", "engine=replay", "engine.path=answers.jsonl")
+QUESTIONS = {1: "writing", 2: "math", 3: "coding", 4: "humanities"}
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with Path("answers.jsonl").open("w") as file:
+        for number, category in QUESTIONS.items():
+            for turn in (0, 1):
+                line = {"id": f"mt_bench/{category}/{number}", "turn": turn, "text": f"é{turn}\n"}
+                file.write(json.dumps(line) + "\n")
+
+
+def judged(run: str) -> None:
+    with FaultServer() as server:
+        server.script = {"coding": [answer("?")], "tomatoes": [answer("Hm.")]}
+        server.default = answer("Rating: [[7]]")
+        where = (f"judge.base_url={server.url}", "judge.served_name=grader")
+        run_command([*ASKED, f"run={run}", "judge=local", *where])
+
+
+def figures(run: str) -> dict:
+    summary = json.loads(Path(f"results/runs/{run}/summary.json").read_text())
+    return summary["tasks"]["mt_bench"]["published"]
+
+
+def test_answers_come_back_unchanged_and_the_file_has_fastchats_fields(capsys):
+    run_command([*ASKED, "run=a"])
+    assert main(["export", "fastchat_answer", "a", "-o", "model_answer.jsonl"]) == 0
+    rows = lines(Path("model_answer.jsonl"))
+    assert [row["question_id"] for row in rows] == list(QUESTIONS)
+    for row in rows:
+        assert set(row) == {"question_id", "answer_id", "model_id", "choices", "tstamp"}
+        assert row["choices"] == [{"index": 0, "turns": ["é0\n", "é1\n"]}]
+        assert row["model_id"] == "smollm2_135m" and row["tstamp"] > 1.7e9
+    asked = ["--task", "mt_bench", "data=sample"]
+    back = ["import", "fastchat_answer", "model_answer.jsonl", *asked, "-o", "back.jsonl"]
+    assert main(back) == 0
+    run_command([*ASKED[:-1], "engine.path=back.jsonl", "run=b"])
+    assert main(["export", "fastchat_answer", "b", "-o", "again.jsonl"]) == 0
+    for old, new in zip(rows, lines(Path("again.jsonl")), strict=True):
+        assert {k: v for k, v in old.items() if k != "tstamp"} == {
+            k: v for k, v in new.items() if k != "tstamp"
+        }
+
+
+def test_verdicts_come_back_unchanged_and_are_rescored_without_a_judge(capsys):
+    judged("a")
+    assert main(["export", "fastchat_judgment", "a", "-o", "model_judgment.jsonl"]) == 0
+    rows = lines(Path("model_judgment.jsonl"))
+    assert sorted((row["question_id"], row["turn"]) for row in rows) == [
+        (number, turn) for number in QUESTIONS for turn in (1, 2)
+    ]
+    for row in rows:
+        math = QUESTIONS[row["question_id"]] in ("math", "coding")
+        name = ("single-math-v1" if math else "single-v1") + "-multi-turn" * (row["turn"] == 2)
+        assert row["judge"] == ["grader", name] and row["model"] == "smollm2_135m"
+        assert row["score"] == (-1 if row["judgment"] == "Hm." else 7)
+        assert "é0" in row["user_prompt"]
+    run_command([*ASKED, "run=b"])
+    others = [
+        {**rows[0], "model": "other", "user_prompt": "elsewhere"},
+        {**rows[0], "question_id": 99},
+    ]
+    with Path("model_judgment.jsonl").open("a") as file:
+        file.writelines(json.dumps(row) + "\n" for row in others)
+    path = "results/runs/b/judgments.jsonl"
+    assert (
+        main(["import", "fastchat_judgment", "model_judgment.jsonl", "--run", "b", "-o", path]) == 0
+    )
+    said = capsys.readouterr().out
+    assert "8 responses to 4 of 4 items" in said
+    assert "1 not imported, on another answer than the run's: line 9, other" in said
+    assert "1 not imported, the run asks no such question_id and turn: line 10" in said
+    run_command(["stage=score", "run=b"])
+    assert figures("b") == figures("a")
+    assert figures("a")["unread"] == 2
+    assert main(["export", "fastchat_judgment", "b", "-o", "again.jsonl"]) == 0
+    for old, new in zip(rows, lines(Path("again.jsonl")), strict=True):
+        assert {**old, "tstamp": 0} == {**new, "tstamp": 0}
+
+
+def test_an_answer_without_its_second_turn_is_left_out_and_said(capsys):
+    first = Path("answers.jsonl").read_text().splitlines()[:-1]
+    Path("answers.jsonl").write_text("\n".join(first) + "\n")
+    run_command([*ASKED, "run=a"])
+    assert main(["export", "fastchat_answer", "a", "-o", "out.jsonl"]) == 0
+    assert "1 answers left out, a turn is missing: mt_bench/humanities/4" in capsys.readouterr().out
+    assert len(lines(Path("out.jsonl"))) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "content", "complaint"),
+    [
+        (["fastchat_answer", "x", "--task", "gsm8k", "data=sample"], "{}\n", "such as mt_bench has"),
+        (["fastchat_answer", "x", "--task", "mt_bench", "data=sample"],
+         '{"question_id": 1, "choices": [{"turns": "no"}]}\n', "line 1: choice 0 has no list"),
+        (["fastchat_answer", "x", "--task", "mt_bench", "data=sample"],
+         '{"question_id": 1}\n', "line 1: the field 'choices' is no list"),
+        (["fastchat_answer", "x", "--task", "mt_bench", "data=sample"],
+         '{"question_id": 7, "choices": []}\n', "answers none of the 4 items"),
+        (["fastchat_judgment", "x", "--task", "mt_bench", "data=sample"], "{}\n", "name it with --run"),
+    ],
+)  # fmt: skip
+def test_a_file_of_another_kind_is_one_line(capsys, arguments, content, complaint):
+    Path("x").write_text(content)
+    assert main(["import", *arguments, "-o", "out.jsonl"]) == 2
+    said = capsys.readouterr().err
+    assert complaint in said and len(said.splitlines()) == 1
+    assert not Path("out.jsonl").exists()
+
+
+def test_there_is_nothing_to_export_without_verdicts_or_conversations(capsys):
+    run_command([*ASKED, "run=a"])
+    assert main(["export", "fastchat_judgment", "a", "-o", "out.jsonl"]) == 2
+    assert "has no verdicts" in capsys.readouterr().err

@@ -1,0 +1,361 @@
+"""The gate over real benchmarks with made-up answers: reruns, corruption, and unlike work."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from ochat_eval import gate, gating, record, recorded
+from ochat_eval.config import build_tasks, load
+from ochat_eval.report import gate as show
+from tests.conftest import CHECKOUT, command, environment, lines
+from tests.test_pipeline import REPLAY, sample_answers, write
+
+RUNS = Path("results/runs")
+TASKS = "task=[gsm8k,mmlu]"
+
+
+def answer(item, right: bool) -> str:
+    """A text that both rules read; a wrong answer is read as well as a right one."""
+    if item.choices:
+        place = item.choices.index(item.target[0]) + (not right)
+        return f"So the answer is {item.choices[place % len(item.choices)]}."
+    return f"So the answer is {item.target[0] if right else '987654321'}"
+
+
+class World:
+    """One model that is right on most items, and undecided on a few, over whole benchmarks."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        rng = random.Random(0)
+        self.items = [item for task in build_tasks(load([TASKS])) for item in task.items()]
+        self.chance = [
+            0.5 if rng.random() < 0.02 else float(rng.random() < 0.7) for _ in self.items
+        ]
+
+    def run(self, name: str, seed: int, broken=lambda text: text, *options: str) -> None:
+        """A run whose undecided items fall anew; every third in a hundred may be broken."""
+        import subprocess
+
+        rng, spoiler = random.Random(seed), random.Random(99)
+        answers = []
+        for item, chance in zip(self.items, self.chance, strict=True):
+            text = answer(item, rng.random() < chance)
+            text = broken(text) if spoiler.random() < 0.03 else text
+            answers.append({"id": item.id, "text": text, "finish_reason": "stop"})
+        write(self.folder / f"{name}.jsonl", *answers)
+        done = subprocess.run(
+            command(TASKS, "engine=replay", f"engine.path={name}.jsonl", f"run={name}",
+                    "engine.ignore_unknown=true", *options),
+            cwd=self.folder, env=environment(), capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def world(real_data, tmp_path_factory) -> World:
+    made = World(tmp_path_factory.mktemp("gate"))
+    for number in range(4):
+        made.run(f"r{number}", seed=number)
+    return made
+
+
+@pytest.fixture
+def here(world, monkeypatch) -> World:
+    monkeypatch.chdir(world.folder)
+    if not Path("results/recorded/base").exists():
+        assert record.main(["r0", "r1", "r2", "r3", "--as", "base"]) == 0
+    return world
+
+
+def verdicts(file: str) -> dict[str, str]:
+    """Per task what a JUnit file says, and the file's own counts checked against it."""
+    root = ET.parse(file).getroot()
+    [suite] = root
+    found = {}
+    for case in suite.iter("testcase"):
+        [problem] = list(case) or [None]
+        found[case.get("name")] = "PASS" if problem is None else problem.get("type")
+        assert problem is None or (problem.tag == "failure") == (problem.get("type") == "FAIL")
+    for element in (root, suite):
+        assert int(element.get("tests")) == len(found)
+        assert int(element.get("failures")) == list(found.values()).count("FAIL")
+        assert int(element.get("errors")) == sum(
+            v in ("INCONCLUSIVE", "REFUSED") for v in found.values()
+        )
+    return found
+
+
+def test_a_rerun_passes_and_a_run_with_three_percent_corrupted_fails(here, capsys):
+    here.run("new", seed=17)
+    arguments = ["--against", "base", "--junit", "j.xml", "--summary", "s.md"]
+    assert gate.main(["new", *arguments]) == 0
+    out = capsys.readouterr().out
+    assert out.splitlines()[-1] == "PASS: new against base, rule published"
+    assert verdicts("j.xml") == {"gsm8k": "PASS", "mmlu": "PASS"}
+    summary = Path("s.md").read_text()
+    assert summary.startswith("### PASS: new against base") and "| gsm8k  | PASS" in summary
+    for rule in ("published", "robust"):
+        assert gate.main(["r1", "--against", "base", "--rule", rule]) == 0
+
+    here.run("worse", 17, answer_wrongly)
+    assert gate.main(["worse", *arguments]) == 1
+    assert verdicts("j.xml") == {"gsm8k": "FAIL", "mmlu": "FAIL"}
+    assert "lie outside ±" in capsys.readouterr().out
+    assert Path("s.md").read_text().startswith("### FAIL: worse against base")
+
+
+def answer_wrongly(text: str) -> str:
+    """Another answer that is read as well: the letter E is none of the choices."""
+    last = text.removesuffix(".").split()[-1]
+    return (
+        f"So the answer is {'987654321' if last[0] != '(' else '(D)' if last == '(A)' else '(A)'}"
+    )
+
+
+def test_unreadable_answers_never_pass(here, capsys):
+    here.run("garbled", 17, lambda text: "I am sorry")
+    assert gate.main(["garbled", "--against", "base", "--junit", "j.xml"]) in (1, 3)
+    assert set(verdicts("j.xml").values()) <= {"FAIL", "REFUSED"}
+    assert "the unmatched rate is" in capsys.readouterr().out
+
+
+def copy(here: World, name: str, of: str = "r1") -> Path:
+    shutil.rmtree(RUNS / name, ignore_errors=True)
+    return Path(shutil.copytree(RUNS / of, RUNS / name))
+
+
+def edit(path: Path, number: int, **fields: object) -> None:
+    """Changes fields of one line of a JSON lines file."""
+    rows = path.read_text().split("\n")
+    rows[number] = json.dumps({**json.loads(rows[number]), **fields})
+    path.write_text("\n".join(rows))
+
+
+def test_one_changed_prompt_is_refused(here, capsys):
+    run = copy(here, "prompt")
+    item = lines(run / "items.jsonl")[5]
+    edit(run / "items.jsonl", 5, turns=[item["turns"][0] + " "])
+    assert gate.main(["prompt", "--against", "base", "--junit", "j.xml"]) == 3
+    assert f"1 of 1,319 prompts or targets differ from the recorded ones, {item['id']}" in (
+        capsys.readouterr().out
+    )
+    assert verdicts("j.xml") == {"gsm8k": "REFUSED", "mmlu": "PASS"}
+
+
+def test_another_reading_of_the_same_response_is_refused(here, capsys):
+    run = copy(here, "reading", "r0")
+    edit(run / "scores.jsonl", 0, answer="7")
+    assert gate.main(["reading", "--against", "base"]) == 3
+    assert "reads 1 unchanged responses otherwise" in capsys.readouterr().out
+
+
+def test_missing_answers_other_sampling_and_parts_are_refused(here, capsys):
+    run = copy(here, "missing")
+    rows = (run / "responses.jsonl").read_text().splitlines(keepends=True)
+    (run / "responses.jsonl").write_text("".join(rows[1:]))
+    assert gate.main(["missing", "--against", "base"]) == 3
+    assert "1 of 1,319 items have no answer" in capsys.readouterr().out
+
+    here.run("short", 17, lambda text: text, "max_tokens=64")
+    assert gate.main(["short", "--against", "base"]) == 3
+    assert "max_tokens: null there, 64 now" in capsys.readouterr().out
+
+    here.run("part", 17, lambda text: text, "ids=results/recorded/base/items.jsonl", "limit=300")
+    assert gate.main(["part", "--against", "base"]) == 3
+    assert "300 of the 1,319 recorded items; say --part" in capsys.readouterr().out
+    assert gate.main(["part", "--against", "base", "--part"]) in (0, 2)
+    assert "part: 600 of 15,304 items, 2 of 2 benchmarks" in capsys.readouterr().out
+
+
+def test_a_recorded_run_holds_no_text_and_reads_back_as_it_was(here):
+    folder = Path("results/recorded/base")
+    stored = (folder / "items.jsonl").read_text() + (folder / "recorded.json").read_text()
+    assert "answer is" not in stored and here.items[0].turns[0][-60:-5] not in stored
+    again, first = recorded.read("base"), recorded.read("r0")
+    assert again.runs == 4
+    for name, task in first.tasks.items():
+        kept = again.tasks[name].outcomes
+        assert list(kept) == list(task.outcomes)
+        for id_, one in task.outcomes.items():
+            assert kept[id_].prompt == one.prompt and kept[id_].responses == one.responses
+            assert kept[id_].rules["published"].answers == one.rules["published"].answers
+            assert kept[id_].rules["robust"].values[0] == one.rules["robust"].values[0]
+    head = json.loads((folder / "recorded.json").read_text())
+    for name in ("gsm8k", "mmlu"):  # 2 % undecided: half of these differ between two runs
+        assert head["tasks"][name]["published"]["psi"] == pytest.approx(0.01, abs=0.005)
+
+
+def test_a_published_figure_passes_only_a_full_run_of_the_published_prompts(
+    here, capsys, monkeypatch
+):
+    run = recorded.read("r0")
+    score = {n: 100 * sum(o.rules["published"].values[0] for o in t.outcomes.values()) / t.asked
+             for n, t in run.tasks.items()}  # fmt: skip
+    row = gate.published.Row("Us", {"gsm8k": round(score["gsm8k"] + 0.2, 1), "mmlu": 1.0})
+    monkeypatch.setattr(gate.published, "row", lambda name: row)
+    against = ["--against", "published:Us"]
+    assert gate.main(["r0", *against]) == 3
+    assert "a published figure needs --psi" in capsys.readouterr().err
+    assert gate.main(["r0", *against, "--psi", "base", "--junit", "j.xml"]) == 1
+    assert verdicts("j.xml") == {"gsm8k": "PASS", "mmlu": "FAIL"}
+    copy(here, "other", "r0")
+    edit(RUNS / "other/items.jsonl", 5, turns=["else"])
+    assert gate.main(["other", *against, "--psi", "0.01", "--junit", "j.xml"]) == 3
+    assert verdicts("j.xml") == {"gsm8k": "REFUSED", "mmlu": "FAIL"}
+    assert "the prompts are not the published ones" in capsys.readouterr().out
+
+
+def test_the_published_prompts_are_those_on_record(real_data):
+    """Those of the benchmarks that the other tests do not ask in full."""
+    known = json.loads((CHECKOUT / "results/recorded/prompts.json").read_text())
+    tasks = build_tasks(load(["task=all"]))
+    assert list(known) == [task.name for task in tasks]
+    for task in tasks:
+        if task.name not in ("mmlu", "bbh_cot"):
+            prompts = {item.id: recorded.prompt_digest(item) for item in task.items()}
+            assert known[task.name]["n"] == len(prompts)
+            assert known[task.name]["prompts"] == gating.prompts_digest(prompts)
+
+
+# --- Without the real data -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def small(cli, tmp_path, monkeypatch) -> Path:
+    """A run of the sample items, recorded without reruns."""
+    write(tmp_path / "a.jsonl", *sample_answers())
+    assert cli(*REPLAY).returncode == 0
+    monkeypatch.chdir(tmp_path)
+    assert record.main(["r", "--as", "alone"]) == 0
+    return tmp_path
+
+
+def test_without_reruns_the_margin_is_the_floor_and_it_says_so(small, cli, capsys):
+    assert gate.main(["r", "--against", "alone"]) == 0
+    assert "recorded without reruns" in capsys.readouterr().out
+    write(small / "a.jsonl", *sample_answers(i3="It is 41."))
+    assert cli(*REPLAY[:-1], "run=flipped").returncode == 0
+    assert gate.main(["flipped", "--against", "alone"]) == 2, "one item of twelve can tell nothing"
+    assert "not the same: replay" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["nowhere", "--against", "alone"], "there is no such run"),
+        (["r", "--against", "nobody"], "there is no such run or recorded run"),
+        (["r"], "--against"),
+        (["r", "--against", "alone", "--flip-sds", "-1"], "--flip-sds is -1"),
+        (["r", "--against", "alone", "--psi", "0.1"], "--psi is for published"),
+        (["r", "--against", "alone", "--rule", "mine"], "invalid choice"),
+        (["alone", "--against", "alone"], "is no run's folder"),
+        (["r", "--against", "alone", "--junit", "no/such/folder/j.xml"], "cannot write"),
+    ],
+)
+def test_a_mistake_is_one_line_and_neither_fail_nor_inconclusive(
+    small, capsys, arguments, complaint
+):
+    try:
+        code = gate.main(arguments)
+    except SystemExit as e:
+        code = e.code
+    assert code == 3
+    [line] = capsys.readouterr().err.splitlines()
+    assert complaint in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["r", "r", "--as", "x"], "named twice"),
+        (["r", "--as", "../x"], "--as ../x"),
+        (["r", "other", "--as", "x"], "other is no rerun of r, it did other work: tasks.gsm8k"),
+        (["gone", "--as", "x"], "1 of 12 items of gsm8k have no response"),
+    ],
+)
+def test_what_cannot_be_recorded_is_one_line(small, cli, capsys, arguments, complaint):
+    if "other" in arguments:
+        assert cli(*REPLAY[:-1], "run=other", "tasks.gsm8k.max_tokens=9").returncode == 0
+    if "gone" in arguments:
+        shutil.copytree("results/runs/r", "results/runs/gone")
+        path = Path("results/runs/gone/responses.jsonl")
+        path.write_text("".join(path.read_text().splitlines(keepends=True)[1:]))
+    capsys.readouterr()
+    assert record.main(arguments) == 2
+    assert complaint in capsys.readouterr().err.splitlines()[-1]
+    assert not Path("results/recorded/x").exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "complaint"),
+    [
+        ("items.jsonl", lambda text: text.split("\n", 1)[1], "has 11 items of gsm8k"),
+        ("items.jsonl", lambda text: "{}\n" + text, "line 1 is no recorded item"),
+        ("items.jsonl", lambda text: text.replace("[1.0]", "[1.0, 1.0]", 1), "2 values for 1 runs"),
+        ("recorded.json", lambda text: text.replace('"version": 1', '"version": 9'), "format 9"),
+        ("recorded.json", lambda text: text.replace('"identity"', '"ident"'), "no recorded run"),
+    ],
+)
+def test_a_damaged_recorded_run_is_refused(small, capsys, file, change, complaint):
+    path = Path("results/recorded/alone") / file
+    path.write_text(change(path.read_text()))
+    assert gate.main(["r", "--against", "alone"]) == 3
+    assert complaint in capsys.readouterr().err
+
+
+def test_the_summary_is_appended_to_the_jobs_own(small, monkeypatch):
+    Path("job.md").write_text("before\n")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", "job.md")
+    assert gate.main(["r", "--against", "alone", "--summary", "job.md"]) == 0
+    assert Path("job.md").read_text().startswith("before\n### PASS")
+
+
+def test_xml_and_markdown_hold_whatever_a_name_holds():
+    name = "a\x00\x1b]]><b>&|`\ud800\n\uffff"
+    row = gating.TaskGate(name, "FAIL", reason=name, n=1, of=2)
+    outcome = show.Outcome(name, name, "robust", "FAIL", [row], [name])
+    [case] = ET.fromstring(show.junit(outcome).encode()).iter("testcase")
+    assert case.get("name").startswith("a\ufffd\ufffd]]><b>&|`")
+    assert case[0].tag == "failure"
+    table = [x for x in show.markdown(outcome).splitlines() if x.startswith("|")]
+    assert len(table) == 3 and "<b>" not in table[2].replace("\\<", "")
+
+
+def test_overall_is_the_worst_and_nothing_is_no_pass():
+    rows = [gating.TaskGate("a", v) for v in ("PASS", "INCONCLUSIVE", "FAIL", "REFUSED")]
+    assert [gating.overall(rows[:n]) for n in range(5)] == [
+        "REFUSED", "PASS", "INCONCLUSIVE", "FAIL", "REFUSED",
+    ]  # fmt: skip
+    assert [gate.EXIT[row.verdict] for row in rows] == [0, 2, 1, 3]
+
+
+def test_a_crash_has_another_exit_code_than_fail(small, monkeypatch, capsys):
+    Path("results/runs/r/manifest.json").write_text('{"overrides": 7}')
+    assert gate.main(["r", "--against", "alone"]) == 3
+
+
+@pytest.mark.vllm
+@pytest.mark.timeout(900)
+def test_a_part_of_the_recorded_baseline_with_the_real_engine(
+    real_data, cli, monkeypatch, tmp_path
+):
+    """Another CPU rounds otherwise, so a few answers may flip: nothing may FAIL or be REFUSED."""
+    items = CHECKOUT / "results/recorded/smollm2_135m-cpu/items.jsonl"
+    tasks = sorted({line["id"].split("/")[0] for line in lines(items)})
+    done = cli(
+        f"task=[{','.join(tasks)}]", "max_tokens=256", f"ids={items}", "limit=2", "run=part",
+        OCHAT_EVAL_DATA=os.environ["OCHAT_EVAL_DATA"],
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    monkeypatch.chdir(tmp_path)
+    code = gate.main(["part", "--against", "smollm2_135m-cpu", "--part", "--junit", "j.xml"])
+    assert code in (0, 2)
+    assert set(verdicts("j.xml")) == set(tasks)

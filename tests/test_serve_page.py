@@ -1,0 +1,153 @@
+"""The chat page in a real Chromium, in front of the server with a tiny real model."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import lines
+from tests.serving import Server, launch, stop, tiny  # noqa: F401 (a fixture)
+
+pytestmark = [
+    pytest.mark.vllm,
+    pytest.mark.timeout(1800),
+]
+
+WAIT = 120_000
+HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script> **bold** `a<b`"
+
+
+@pytest.fixture(scope="module")
+def server(tiny: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:  # noqa: F811
+    running = launch(
+        tmp_path_factory.mktemp("page"),
+        *tiny,
+        "log_file=log.jsonl",
+        "log_messages=true",
+        "api_keys=[page-key]",
+        key="page-key",
+    )
+    yield running
+    stop(running)
+
+
+@pytest.fixture
+def page(server: Server, chromium: Any) -> Iterator[Any]:
+    """The page, opened; fails on any error in it, or anything it asks of another address."""
+    context = chromium.new_context()
+    opened = context.new_page()
+    opened.set_default_timeout(WAIT)
+    faults: list[str] = []
+    opened.on("pageerror", lambda error: faults.append(str(error)))
+    opened.on("dialog", lambda dialog: (faults.append(dialog.message), dialog.dismiss()))
+    opened.on("request", lambda r: r.url.startswith(server.url) or faults.append(r.url))
+    opened.goto(server.url)
+    opened.wait_for_function("document.title !== 'Chat'")
+    yield opened
+    context.close()
+    assert faults == []
+
+
+def ask(page, text: str, tokens: int | None = 6) -> None:
+    page.fill("#max-tokens", "" if tokens is None else str(tokens))
+    page.focus("#text")
+    page.keyboard.type(text)
+    page.keyboard.press("Enter")
+
+
+def last(server: Server) -> dict:
+    return lines(server.folder / "log.jsonl")[-1]
+
+
+def test_a_conversation_by_keyboard_only(page, server):
+    assert page.evaluate("document.activeElement.id") == "key", "the key is asked for first"
+    page.keyboard.type("page-key")
+    page.select_option("#condition", "Math Correct")
+    page.fill("#max-tokens", "6")
+    page.focus("#text")
+    page.keyboard.type("One")
+    page.keyboard.press("Shift+Enter")
+    page.keyboard.type("and two")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".assistant .foot")
+    assert page.inner_text(".user .body") == "One\nand two"
+    assert page.evaluate("document.activeElement.id") == "text"
+    ask(page, "Again")
+    page.wait_for_selector(".assistant:nth-of-type(4) .foot")
+    entry = last(server)
+    assert entry["condition"] == "Math Correct" and entry["stream"] is True
+    assert [m["role"] for m in entry["conversation"]] == ["user", "assistant", "user"]
+    assert entry["conversation"][0]["content"] == "One\nand two"
+    shown = page.evaluate("conversation.map((m) => m.content)")
+    assert shown[1] == entry["conversation"][1]["content"]
+    assert shown[3] == entry["answers"][0]
+    page.click("text=New chat")
+    assert page.query_selector(".message") is None
+    assert page.evaluate("localStorage.length") == 0
+
+
+def test_stop_and_a_wrong_key(page, server):
+    page.fill("#key", "wrong")
+    ask(page, "Hello")
+    page.wait_for_selector(".assistant .error")
+    assert "401: a valid API key is needed" in page.inner_text(".assistant .error")
+    assert page.input_value("#text") == "Hello", "what failed can be sent again"
+    page.fill("#key", "page-key")
+    page.fill("#text", "")
+    ask(page, "Hello", tokens=15_000)
+    page.wait_for_selector(".busy .body p")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("text=stopped")
+    page.wait_for_selector("#send", state="visible")
+    until = time.monotonic() + 60
+    while not last(server).get("disconnected") and time.monotonic() < until:
+        page.wait_for_timeout(100)
+    assert last(server)["completion_tokens"][0] < 15_000
+    assert last(server)["disconnected"] is True
+
+
+def test_without_streaming_and_with_a_hostile_answer(page):
+    page.fill("#key", "page-key")
+    page.uncheck("#stream")
+    body = {"choices": [{"message": {"content": HOSTILE}, "finish_reason": "stop"}]}
+    page.route(
+        "**/v1/chat/completions",
+        lambda route: route.fulfill(body=json.dumps(body), content_type="application/json"),
+    )
+    ask(page, HOSTILE)
+    page.wait_for_selector(".assistant .foot")
+    assert page.inner_text(".user .body") == HOSTILE
+    shown = page.inner_text(".assistant .body")
+    assert shown == "<img src=x onerror=alert(1)><script>alert(2)</script> bold a<b"
+    assert page.query_selector("#talk img, #talk script") is None
+    assert page.inner_text(".assistant strong") == "bold"
+
+
+CASES = [
+    ("# A\ntext\nmore", "<h2>A</h2><p>text<br>more</p>"),
+    ("- a\n- **b**", "<ul><li>a</li><li><strong>b</strong></li></ul>"),
+    ("3. c\n4. d", '<ol start="3"><li>c</li><li>d</li></ol>'),
+    ("```py\na < b\n*x*\n```\nz", "<pre><code>a &lt; b\n*x*\n</code></pre><p>z</p>"),
+    ("```\nopen", "<pre><code>open\n</code></pre>"),
+    ("2 * 3 * 4, a*b", "<p>2 * 3 * 4, a*b</p>"),
+    ("<b>x</b> [l](javascript:1)", "<p>&lt;b&gt;x&lt;/b&gt; [l](javascript:1)</p>"),
+]
+
+
+def test_markdown_becomes_elements_and_never_markup(page):
+    for text, html in CASES:
+        script = "(t) => { const d = element('div', ...blocks(t)); return d.innerHTML; }"
+        assert page.evaluate(script, text) == html
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1100, "light"), (390, "dark")])
+def test_it_fits_wide_and_narrow(page, width: int, scheme: str, tmp_path: Path):
+    page.set_viewport_size({"width": width, "height": 800})
+    page.emulate_media(color_scheme=scheme)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.is_visible("#send") and page.is_visible("#text")
