@@ -60,6 +60,14 @@ def replay(folder: Path, run: str, text, **more: object) -> Path:
     return folder / run / "report.html"
 
 
+def compared(folder: Path, *runs: Path) -> Path:
+    """The page of runs side by side, as the command line makes it."""
+    out = folder / "compared.html"
+    command = [sys.executable, "-m", "ochat_eval.report", *map(str, runs), "-o", str(out)]
+    subprocess.run(command, check=True, env=environment(), cwd=folder)
+    return out
+
+
 def right(item: dict, turn: int) -> str:
     return f"So the answer is {item['target'][0]}" if item["target"] else f"turn {turn}"
 
@@ -90,18 +98,31 @@ def test_nothing_of_a_models_text_runs_or_hides(tmp_path, opened):
     assert page.locator("#detail img, #detail a, #detail script").count() == 0
 
 
-def test_a_hostile_name_of_a_model_is_text_too(tmp_path, opened):
-    path = replay(tmp_path, "named", right)
-    summary = json.loads((tmp_path / "named/summary.json").read_text())
+def test_hostile_prompts_targets_and_names_are_text_too(tmp_path, opened):
+    run = replay(tmp_path, "named", right).parent
+    summary = json.loads((run / "summary.json").read_text())
     summary["model"] = HOSTILE
     summary["tasks"]["gsm8k"]["notes"] = [HOSTILE]
-    (tmp_path / "named/summary.json").write_text(json.dumps(summary))
-    out = tmp_path / "out.html"
-    command = [sys.executable, "-m", "ochat_eval.report", str(tmp_path / "named"), "-o", str(out)]
-    subprocess.run(command, check=True, env=environment(), cwd=tmp_path)
-    page = opened(out)
+    subsets = summary["tasks"]["mt_bench"]["published"]["subsets"]
+    rated = {"score": 5.0, "ci95": [4.0, 6.0], "n": 3, "unmatched": 0, "truncated": 0, "empty": 0}
+    summary["tasks"]["mt_bench"]["published"]["subsets"] = {
+        HOSTILE: rated,
+        **dict.fromkeys(subsets, rated),
+    }
+    (run / "summary.json").write_text(json.dumps(summary))
+    items = [
+        {**item, "turns": [HOSTILE] * len(item["turns"]), "target": [HOSTILE]}
+        for item in lines(run / "items.jsonl")
+    ]
+    (run / "items.jsonl").write_text("".join(json.dumps(item) + "\n" for item in items))
+    page = opened(compared(tmp_path, run))
     assert "<img src=x" in page.inner_text("#title") and page.evaluate("window.pwned") is None
-    assert path.exists()
+    page.locator(".row").first.click()
+    page.wait_for_selector("#detail pre")
+    for part in (".prompt", ".target"):
+        assert "</script><script>window.pwned = 1" in page.inner_text(f"#detail {part}")
+    assert page.locator("main img, main a, main script").count() == 0
+    assert page.evaluate("window.pwned") is None
 
 
 def test_filters_search_and_the_mark_of_what_was_read(tmp_path, opened):
@@ -176,11 +197,8 @@ def test_the_keyboard_is_enough(tmp_path, opened):
 def test_two_runs_side_by_side_and_their_flips(tmp_path, opened):
     replay(tmp_path, "one", right)
     replay(tmp_path, "two", lambda item, turn: right(item, turn) if item["index"] > 2 else "no 0")
-    out = tmp_path / "both.html"
-    both = [str(tmp_path / "one"), str(tmp_path / "two")]
-    command = [sys.executable, "-m", "ochat_eval.report", *both, "-o", str(out)]
-    subprocess.run(command, check=True, env=environment(), cwd=tmp_path)
-    page = opened(out)
+    page = opened(compared(tmp_path, tmp_path / "one", tmp_path / "two"))
+    assert "published rule" in page.inner_text("#score-charts .card >> nth=0")
     page.select_option("#filter", "flipped")
     flipped = [
         i["id"] for i in lines(tmp_path / "one/items.jsonl") if i["target"] and i["index"] < 3
@@ -212,27 +230,182 @@ def test_it_fits_a_phone_and_follows_the_scheme(tmp_path, opened, scheme):
     assert page.evaluate("document.documentElement.dataset.theme") != scheme
 
 
+def rewrite(path: Path, change) -> None:
+    """Changes the records of a JSON lines file; one of which nothing is left is dropped."""
+    kept = [changed for record in lines(path) if (changed := change(record))]
+    path.write_text("".join(json.dumps(record) + "\n" for record in kept))
+
+
+def test_ratings_unreadable_verdicts_and_missing_answers_are_no_wrong_answers(tmp_path, opened):
+    run = replay(tmp_path, "r", right).parent
+    first, second, third = [i["id"] for i in lines(run / "items.jsonl") if i["task"] == "gsm8k"][:3]
+
+    def judged(score: dict) -> dict:
+        return {**score, "value": None} if score["id"] == first else score
+
+    rewrite(run / "scores.jsonl", lambda s: None if s["id"] in (second, third) else judged(s))
+    rewrite(run / "responses.jsonl", lambda r: None if r["id"] == third else r)
+    rated = [i["id"] for i in lines(run / "items.jsonl") if i["task"] == "mt_bench"]
+    verdict = {"sample": 0, "answer": "7", "matched": True, "value": 7.0}
+    with (run / "scores.jsonl").open("a") as file:
+        for item in rated:
+            for turn, rule, value in (
+                (0, "published", 7),
+                (1, "published", 4),
+                (0, "robust", 7),
+                (1, "robust", 4),
+            ):
+                detail = {"verdict_span": [8, 9]}
+                score = {
+                    **verdict,
+                    "id": item,
+                    "turn": turn,
+                    "rule": rule,
+                    "value": value,
+                    "detail": detail,
+                }
+                file.write(json.dumps(score) + "\n")
+    with (run / "judgments.jsonl").open("w") as file:
+        for item in rated:
+            for turn in (0, 1):
+                said = {
+                    "id": item,
+                    "turn": turn,
+                    "text": "Rating: 7 😀",
+                    "judge": "grader",
+                    "style": "s",
+                    "prompt": "p",
+                }
+                file.write(json.dumps(said) + "\n")
+    page = opened(compared(tmp_path, run))
+    everything = count(page)
+    assert everything == len(lines(run / "items.jsonl"))
+    wanted = {"missing": [third], "unread": [first], "unscored": [second, third]}
+    for value, ids in wanted.items():
+        page.select_option("#filter", value)
+        assert rows(page) == ids, value
+    page.select_option("#filter", "wrong")
+    assert not {first, second, third, *rated} & set(rows(page))
+    page.select_option("#filter", "right")
+    assert not {first, second, third, *rated} & set(rows(page))
+    page.select_option("#filter", "all")
+    page.select_option("#task", "mt_bench")
+    assert page.locator(".row .rating").all_inner_texts() == ["5.5"] * len(rated)
+    page.locator(".row").first.click()
+    page.wait_for_selector("#detail mark")
+    assert page.locator("#detail details mark").all_inner_texts() == ["7", "7"]
+    assert page.locator("#detail mark").count() == 2
+
+
+def test_overlapping_spans_are_both_marked(tmp_path, opened):
+    run = replay(tmp_path, "r", lambda item, turn: "😀 so (B) it is").parent
+    spans = {"published": [5, 8], "robust": [6, 7]}
+    rewrite(run / "scores.jsonl", lambda s: {**s, "detail": {"span": spans[s["rule"]]}})
+    page = opened(compared(tmp_path, run))
+    page.locator(".row").first.click()
+    page.wait_for_selector("#detail mark")
+    marks = page.locator("#detail mark")
+    assert marks.all_inner_texts() == ["(", "B", ")"]
+    assert [m.get_attribute("class") for m in marks.all()] == [
+        "published",
+        "published robust",
+        "published",
+    ]
+
+
+def test_other_prompts_and_other_items_of_a_second_run_are_said(tmp_path, opened):
+    one, two = (replay(tmp_path, name, right).parent for name in ("one", "two"))
+    first, second = [i["id"] for i in lines(one / "items.jsonl")][:2]
+    rewrite(
+        two / "items.jsonl",
+        lambda i: {**i, "turns": ["asked otherwise"]} if i["id"] == first else i,
+    )
+    rewrite(one / "items.jsonl", lambda i: None if i["id"] == second else i)
+    page = opened(compared(tmp_path, one, two))
+    assert "1 items of two are not on this page" in page.inner_text("#note")
+    page.locator(".row").first.click()
+    page.wait_for_selector("#detail details")
+    page.click("#detail summary")
+    assert "asked otherwise" in page.inner_text("#detail details")
+    page.locator(".row").nth(1).click()
+    page.wait_for_function(f"() => document.querySelector('#detail h3').textContent !== {first!r}")
+    assert page.locator("#detail details").count() == 0
+
+
+def test_lengths_are_in_tokens_only_where_every_answer_says(tmp_path, opened):
+    path = replay(tmp_path, "r", right, completion_tokens=7)
+    texts = opened(path).locator("#length-list svg").all_text_contents()
+    assert len(texts) == 2 and all("tokens" in text for text in texts)
+    rewrite(
+        path.parent / "responses.jsonl",
+        lambda r: (
+            {**r, "completion_tokens": None}
+            if r["id"].startswith("gsm8k") and r["id"].endswith("/1")
+            else r
+        ),
+    )
+    texts = opened(compared(tmp_path, path.parent)).locator("#length-list svg").all_text_contents()
+    assert "characters" in texts[0] and "tokens" not in texts[0] and "tokens" in texts[1]
+
+
+def test_more_answers_than_a_page_holds_are_said(tmp_path, opened, monkeypatch):
+    monkeypatch.setattr("ochat_eval.report.page.SHOWN", 5)
+    path = replay(tmp_path, "r", right)
+    page = opened(path)
+    left_out = len(lines(path.parent / "items.jsonl")) - 5
+    assert count(page) == 5
+    assert page.inner_text("#note").startswith(f"{left_out} more answers")
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_hundreds_of_subsets_with_long_names_fit(tmp_path, opened, width):
+    run = replay(tmp_path, "a-run-with-a-name-" + "long-" * 20, right).parent
+    summary = json.loads((run / "summary.json").read_text())
+    part = summary["tasks"]["gsm8k"]["published"]
+    one = {k: part[k] for k in ("score", "n", "stderr", "ci95", "unmatched", "truncated", "empty")}
+    part["subsets"] = {f"a_subset_with_a_long_name_{'x' * 60}_{n}": one for n in range(400)}
+    summary["tasks"]["gsm8k" + "y" * 80] = summary["tasks"]["gsm8k"]
+    (run / "summary.json").write_text(json.dumps(summary))
+    page = opened(compared(tmp_path, run), viewport={"width": width, "height": 800})
+    for folded in page.locator("summary").all():
+        folded.click()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    picture = page.locator("#subset-list svg").first
+    labels = picture.locator("g > text").all_text_contents()
+    assert len(labels) == 400 and all(len(label) <= 26 for label in labels)
+    assert (
+        picture.locator("g > title").first.text_content().startswith("a_subset_with_a_long_name_")
+    )
+
+
 @pytest.mark.timeout(900)
 def test_all_items_open_and_the_last_can_be_reached(tmp_path, opened, real_data, monkeypatch):
-    """The 35,806 items of all benchmarks, with made-up answers."""
+    """The 35,806 items of all benchmarks, with made-up answers; those to code are missing."""
     monkeypatch.chdir(tmp_path)
-    tasks = ["mmlu", "gsm8k", "bbh_mc", "bbh_cot", "agieval", "truthfulqa", "mt_bench"]
-    work = workload(tasks, tmp_path)
+    work = workload(["all"], tmp_path)
     run_command([*work.command[3:], "run=all"])
     path = tmp_path / "results/runs/all/report.html"
     page = opened(path)
     milliseconds = page.evaluate("document.documentElement.dataset.ready")
-    print(
-        f"{work.items:,} items: {path.stat().st_size / 2**20:.1f} MiB, ready after {milliseconds} ms"
-    )
-    assert count(page) == work.items == 30_642
-    assert path.stat().st_size < 40 * 2**20
+    size = path.stat().st_size / 2**20
+    print(f"{work.items:,} items: {size:.1f} MiB, ready after {milliseconds} ms")
+    assert count(page) == work.items == 35_806
+    assert size < 40
     page.focus("#list")
     page.keyboard.press("End")
     last = lines(tmp_path / "results/runs/all/items.jsonl")[-1]
     page.wait_for_function(
         f"() => document.querySelector('#detail h3')?.textContent === {last['id']!r}"
     )
-    assert last["turns"][1] in page.inner_text("#detail")
+    assert last["turns"][-1] in page.inner_text("#detail")
     page.evaluate("document.querySelector('#list').scrollTop = 15000 * 30")
     page.wait_for_function("() => document.querySelectorAll('.row')[9].ariaPosInSet > 14990")
+    assert page.locator(".row").count() < 100, "only what is in sight is in the document"
+    page.select_option("#filter", "missing")
+    assert count(page) == work.unanswered
+    page.select_option("#filter", "all")
+    page.fill("#search", "which comes next in the reckoning")
+    page.wait_for_function("() => document.querySelector('#count').textContent.startsWith('0 ')")
+    page.fill("#search", "what comes next in the reckoning")
+    page.wait_for_function("() => !document.querySelector('#count').textContent.startsWith('0 ')")
+    assert count(page) == work.items - work.unanswered

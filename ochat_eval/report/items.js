@@ -2,225 +2,248 @@
 
 const ROW_HEIGHT = 30;
 const KEPT_BLOCKS = 60;
+// Places in a row of the index. The bits of the first run are followed by those of the others and,
+// for a rated answer, by its rating.
 const NAME = 0;
 const INDEX = 1;
 const SAMPLE = 2;
 const BLOCK = 3;
 const PLACE = 4;
-const BITS = 5; // those of the first run; the other runs' follow, then a rating
+const BITS = 5;
+const STEPS = { ArrowDown: 1, j: 1, ArrowUp: -1, k: -1, PageDown: 15, PageUp: -15 };
+Object.assign(STEPS, { Home: -Infinity, End: Infinity });
 
-function browser(index, runs) {
-  const list = $("list");
-  const detail = $("detail");
-  const all = index.rows;
-  const blocks = new Map();
-  let shown = [];
-  let chosen = -1;
-  let searching = 0;
+class Browser {
+  constructor(index, runs) {
+    this.names = index.names;
+    this.all = index.rows;
+    this.runs = runs;
+    this.blocks = new Map();
+    this.shown = [];
+    this.chosen = -1;
+    this.searching = 0;
+    this.filters = this.makeFilters();
+    fill($("filter"), this.filters);
+    fill($("task"), all(this.names.map(([task]) => task)));
+    this.fillSubsets();
+    this.listen();
+    this.refresh();
+  }
 
-  const task = (row) => index.names[row[NAME]][0];
-  const subset = (row) => index.names[row[NAME]][1];
-  const id = (row) => `${task(row)}/${subset(row)}/${row[INDEX]}`;
-  const rated = (row) => (runs[0].summary.tasks[task(row)] || {}).scale !== 100;
-
-  function block(n) {
-    if (!blocks.has(n)) {
-      if (blocks.size === KEPT_BLOCKS) blocks.delete(blocks.keys().next().value);
-      blocks.set(n, unpack(`block${n}`));
+  task(row) {
+    return this.names[row[NAME]][0];
+  }
+  subset(row) {
+    return this.names[row[NAME]][1];
+  }
+  id(row) {
+    return `${this.task(row)}/${this.subset(row)}/${row[INDEX]}`;
+  }
+  rated(row) {
+    return this.runs[0].summary.tasks[this.task(row)].scale !== 100;
+  }
+  block(number) {
+    if (!this.blocks.has(number)) {
+      if (this.blocks.size === KEPT_BLOCKS) this.blocks.delete(this.blocks.keys().next().value);
+      this.blocks.set(number, unpack(`block${number}`));
     }
-    return blocks.get(n);
+    return this.blocks.get(number);
   }
 
   // --- What is shown ---
 
-  const has = (bits) => (row) => (row[BITS] & bits) !== 0;
-  const wrong = (rule) => (row) =>
-    !rated(row) && !(row[BITS] & ((RIGHT << rule) | (UNREAD << rule) | UNSCORED));
-  const filters = [
-    ["all", "all", () => true],
-    ["wrong", "wrong (published)", wrong(0)],
-    ["wrong-robust", "wrong (robust)", wrong(1)],
-    ["right", "right (published)", (row) => has(RIGHT)(row) && !rated(row)],
-    ["right-robust", "right (robust)", (row) => has(RIGHT << 1)(row) && !rated(row)],
-    ["unmatched", "unmatched (published)", has(UNMATCHED)],
-    ["unmatched-robust", "unmatched (robust)", has(UNMATCHED << 1)],
-    ["disagree", "rules disagree", has(DISAGREE)],
-    ["truncated", "truncated", has(TRUNCATED)],
-    ["empty", "empty", has(EMPTY)],
-    ["unread", "verdict not readable", has(UNREAD | (UNREAD << 1))],
-    ["unscored", "not scored", has(UNSCORED)],
-    ["missing", "no response", has(MISSING)],
-  ];
-  runs.slice(1).forEach((run, n) => {
-    const other = (row) => (row[BITS + 1 + n] & FLIPPED) !== 0;
-    filters.push([n ? `flipped${n + 1}` : "flipped", `flipped against ${run.name}`, other]);
-  });
-
-  function fill(node, values) {
-    const options = values.map(([value, said]) => el("option", { value }, visible(said)));
-    node.replaceChildren(...options);
+  makeFilters() {
+    const has = (bits) => (row) => (row[BITS] & bits) !== 0;
+    const right = (rule) => (row) => !this.rated(row) && has(RIGHT << rule)(row);
+    const wrong = (rule) => (row) =>
+      !this.rated(row) && !has((RIGHT << rule) | (UNREAD << rule) | UNSCORED)(row);
+    const flips = this.runs.slice(1).map((run, n) => {
+      const flipped = (row) => (row[BITS + 1 + n] & FLIPPED) !== 0;
+      return [n ? `flipped${n + 1}` : "flipped", `flipped against ${run.name}`, flipped];
+    });
+    return [
+      ["all", "all", () => true],
+      ["wrong", "wrong (published)", wrong(0)],
+      ["wrong-robust", "wrong (robust)", wrong(1)],
+      ["right", "right (published)", right(0)],
+      ["right-robust", "right (robust)", right(1)],
+      ["unmatched", "unmatched (published)", has(UNMATCHED)],
+      ["unmatched-robust", "unmatched (robust)", has(UNMATCHED << 1)],
+      ["disagree", "rules disagree", has(DISAGREE)],
+      ["truncated", "truncated", has(TRUNCATED)],
+      ["empty", "empty", has(EMPTY)],
+      ["unread", "verdict not readable", has(UNREAD | (UNREAD << 1))],
+      ["unscored", "not scored", has(UNSCORED)],
+      ["missing", "no response", has(MISSING)],
+      ...flips,
+    ];
   }
-  const same = (values) => [["", "all"], ...[...new Set(values)].map((value) => [value, value])];
-  const fillSubsets = () => {
-    const of = index.names.filter(([t]) => !$("task").value || t === $("task").value);
-    fill($("subset"), same(of.map(([, s]) => s)));
-  };
-  fill($("filter"), filters);
-  fill($("task"), same(index.names.map(([t]) => t)));
-  fillSubsets();
 
-  async function refresh() {
-    const turn = ++searching;
-    const [, , test] = filters.find(([value]) => value === $("filter").value);
-    const [wanted, part] = [$("task").value, $("subset").value];
+  fillSubsets() {
+    const task = $("task").value;
+    const of = this.names.filter(([name]) => !task || name === task);
+    fill($("subset"), all(of.map(([, subset]) => subset)));
+  }
+
+  fits() {
+    const [, , test] = this.filters.find(([value]) => value === $("filter").value);
+    const [task, subset] = [$("task").value, $("subset").value];
+    const named = (row) =>
+      (!task || this.task(row) === task) && (!subset || this.subset(row) === subset);
+    return this.all.filter((row) => named(row) && test(row));
+  }
+
+  async refresh() {
+    const turn = ++this.searching;
+    const rows = this.fits();
     const word = $("search").value.trim().toLowerCase();
-    const fits = all.filter(
-      (row) => (!wanted || task(row) === wanted) && (!part || subset(row) === part) && test(row),
-    );
-    chosen = -1;
-    if (!word) return show(fits);
-    const found = new Set(fits.filter((row) => id(row).toLowerCase().includes(word)));
-    const numbers = [...new Set(fits.map((row) => row[BLOCK]))];
-    const members = Map.groupBy(fits, (row) => row[BLOCK]);
+    this.chosen = -1;
+    if (!word) return this.show(rows);
+    const found = new Set(rows.filter((row) => this.id(row).toLowerCase().includes(word)));
+    const numbers = [...new Set(rows.map((row) => row[BLOCK]))];
+    const members = Map.groupBy(rows, (row) => row[BLOCK]);
     for (const [done, number] of numbers.entries()) {
       const entries = await unpack(`block${number}`);
-      if (turn !== searching) return;
+      if (turn !== this.searching) return;
       for (const row of members.get(number))
-        if (!found.has(row) && contains(entries[row[PLACE]], row[SAMPLE], word)) found.add(row);
+        if (contains(entries[row[PLACE]], row[SAMPLE], word)) found.add(row);
       if (done % 8 === 7) {
-        const part = Math.round((100 * (done + 1)) / numbers.length);
-        show(
-          fits.filter((row) => found.has(row)),
-          `, searching ${part} %`,
+        const percent = Math.round((100 * (done + 1)) / numbers.length);
+        this.show(
+          rows.filter((row) => found.has(row)),
+          `, searching ${percent} %`,
         );
         await new Promise((resume) => setTimeout(resume));
-        if (turn !== searching) return;
+        if (turn !== this.searching) return;
       }
     }
-    show(fits.filter((row) => found.has(row)));
+    this.show(rows.filter((row) => found.has(row)));
   }
 
-  function contains(entry, sample, word) {
-    const within = (said) => said.toLowerCase().includes(word);
-    const answered = (run) =>
-      [...run.responses, ...run.verdicts].some((r) => r[0] === sample && within(r[2]));
-    return entry.turns.some(within) || entry.target.some(within) || entry.runs.some(answered);
-  }
-
-  function show(rows, more = "") {
-    const at = chosen >= 0 ? rows.indexOf(shown[chosen]) : -1;
-    shown = rows;
-    $("count").textContent = `${whole(shown.length)} of ${whole(all.length)} answers${more}`;
-    chosen = at;
-    if (at < 0) list.scrollTop = 0;
-    draw();
+  // Shows these rows; one that was chosen stays so.
+  show(rows, more = "") {
+    this.chosen = this.chosen < 0 ? -1 : rows.indexOf(this.shown[this.chosen]);
+    this.shown = rows;
+    $("count").textContent = `${whole(rows.length)} of ${whole(this.all.length)} answers${more}`;
+    if (this.chosen < 0) $("list").scrollTop = 0;
+    this.draw();
   }
 
   // --- The list: only the rows in sight are in the document ---
 
-  function draw() {
-    $("spacer").style.height = `${shown.length * ROW_HEIGHT}px`;
+  draw() {
+    const list = $("list");
+    $("spacer").style.height = `${this.shown.length * ROW_HEIGHT}px`;
     const first = Math.max(0, Math.floor(list.scrollTop / ROW_HEIGHT) - 5);
     const last = first + Math.ceil(list.clientHeight / ROW_HEIGHT) + 12;
     $("rows").style.transform = `translateY(${first * ROW_HEIGHT}px)`;
-    const drawn = shown.slice(first, last).map((row, n) => drawRow(row, first + n));
+    const drawn = this.shown.slice(first, last).map((row, n) => this.drawRow(row, first + n));
     $("rows").replaceChildren(...drawn);
-    const current = chosen >= first && chosen < last ? `row${chosen}` : "";
-    list.setAttribute("aria-activedescendant", current);
+    const inSight = this.chosen >= first && this.chosen < last;
+    list.setAttribute("aria-activedescendant", inSight ? `row${this.chosen}` : "");
   }
 
-  function verdict(row, rule) {
-    const bits = row[BITS];
-    if (bits & (UNSCORED | (UNREAD << rule))) return ["none", "·", "no verdict"];
-    return bits & (RIGHT << rule) ? ["ok", "✓", "right"] : ["no", "✗", "wrong"];
-  }
-
-  function verdicts(row) {
-    if (rated(row)) {
-      const rating = row[BITS + runs.length];
-      return [el("span", { class: "rating", title: "rating" }, number(rating, 1))];
-    }
-    return RULES.map((rule, n) => {
-      const [kind, sign, said] = verdict(row, n);
-      const name = `${rule}: ${said}`;
-      return el("span", { class: kind, title: name, role: "img", "aria-label": name }, sign);
-    });
-  }
-
-  function drawRow(row, place) {
-    const flipped = row.slice(BITS + 1, BITS + runs.length).some((bits) => bits & FLIPPED);
+  drawRow(row, place) {
+    const flipped = row.slice(BITS + 1, BITS + this.runs.length).some((bits) => bits & FLIPPED);
     const signs = [
       [flipped, "⇄", "flipped"],
       [row[BITS] & MISSING, "∅", "no response"],
       [row[BITS] & TRUNCATED, "✂", "truncated"],
       [row[BITS] & UNMATCHED, "?", "unmatched (published)"],
-    ].filter(([bit]) => bit);
-    const name = visible(id(row) + (row[SAMPLE] ? ` #${row[SAMPLE]}` : ""));
+    ].filter(([set]) => set);
+    const name = visible(this.id(row) + (row[SAMPLE] ? ` #${row[SAMPLE]}` : ""));
     const node = el(
       "div",
       {
         class: "row",
         role: "option",
         id: `row${place}`,
-        "aria-selected": place === chosen,
+        "aria-selected": place === this.chosen,
         "aria-posinset": place + 1,
-        "aria-setsize": shown.length,
+        "aria-setsize": this.shown.length,
       },
-      ...verdicts(row),
+      ...this.drawVerdicts(row),
       el("span", { class: "id", title: name }, el("bdi", {}, name)),
-      ...signs.map(([, sign, title]) =>
-        el("span", { title, role: "img", "aria-label": title }, sign),
-      ),
+      ...signs.map(([, sign, said]) => symbol("", sign, said)),
     );
-    node.addEventListener("click", () => choose(place));
+    node.addEventListener("click", () => this.choose(place));
     return node;
   }
 
-  async function choose(place) {
-    if (!shown.length) return;
-    chosen = Math.max(0, Math.min(shown.length - 1, place));
-    const top = chosen * ROW_HEIGHT;
+  drawVerdicts(row) {
+    if (this.rated(row))
+      return [symbol("rating", number(row[BITS + this.runs.length], 1), "rating")];
+    return RULES.map((rule, n) => {
+      if (row[BITS] & (UNSCORED | (UNREAD << n))) return symbol("none", "·", `${rule}: no verdict`);
+      if (row[BITS] & (RIGHT << n)) return symbol("ok", "✓", `${rule}: right`);
+      return symbol("no", "✗", `${rule}: wrong`);
+    });
+  }
+
+  async choose(place) {
+    if (!this.shown.length) return;
+    this.chosen = Math.max(0, Math.min(this.shown.length - 1, place));
+    const [list, detail] = [$("list"), $("detail")];
+    const top = this.chosen * ROW_HEIGHT;
     if (top < list.scrollTop) list.scrollTop = top;
     else if (top + ROW_HEIGHT > list.scrollTop + list.clientHeight)
       list.scrollTop = top + ROW_HEIGHT - list.clientHeight;
-    draw();
-    const row = shown[chosen];
-    const entry = (await block(row[BLOCK]))[row[PLACE]];
-    if (row !== shown[chosen]) return; // another has been chosen meanwhile
-    detail.replaceChildren(...describe(entry, row[SAMPLE], runs));
+    this.draw();
+    const row = this.shown[this.chosen];
+    const entry = (await this.block(row[BLOCK]))[row[PLACE]];
+    if (row !== this.shown[this.chosen]) return; // another has been chosen meanwhile
+    detail.replaceChildren(...describe(entry, row[SAMPLE], this.runs));
     detail.scrollTop = 0;
-    for (const prompt of detail.querySelectorAll("pre.prompt"))
-      prompt.scrollTop = prompt.scrollHeight;
+    // The question stands at the end, behind the examples.
+    for (const prompt of detail.querySelectorAll(".prompt")) prompt.scrollTop = prompt.scrollHeight;
   }
 
   // --- Keys and mouse ---
 
-  let waiting;
-  $("search").addEventListener("input", () => {
-    clearTimeout(waiting);
-    waiting = setTimeout(refresh, 250);
-  });
-  $("task").addEventListener("change", () => {
-    fillSubsets();
-    refresh();
-  });
-  for (const name of ["subset", "filter"]) $(name).addEventListener("change", refresh);
-  list.addEventListener("scroll", () => requestAnimationFrame(draw));
-  window.addEventListener("resize", draw);
-  const steps = { ArrowDown: 1, j: 1, ArrowUp: -1, k: -1, PageDown: 15, PageUp: -15 };
-  Object.assign(steps, { Home: -Infinity, End: Infinity });
-  document.addEventListener("keydown", (event) => {
+  listen() {
+    let waiting;
+    $("search").addEventListener("input", () => {
+      clearTimeout(waiting);
+      waiting = setTimeout(() => this.refresh(), 250);
+    });
+    $("task").addEventListener("change", () => {
+      this.fillSubsets();
+      this.refresh();
+    });
+    for (const name of ["subset", "filter"])
+      $(name).addEventListener("change", () => this.refresh());
+    $("list").addEventListener("scroll", () => requestAnimationFrame(() => this.draw()));
+    window.addEventListener("resize", () => this.draw());
+    document.addEventListener("keydown", (event) => this.key(event));
+  }
+
+  key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const typing = event.target.matches("input, select, textarea");
-    const listed = list.contains(document.activeElement);
-    if (event.key === "Escape") list.focus();
+    const listed = $("list").contains(document.activeElement);
+    if (event.key === "Escape") $("list").focus();
     else if (typing) return;
     else if (event.key === "/") $("search").focus();
-    else if (event.key in steps && (listed || event.key === "j" || event.key === "k"))
-      choose(chosen + steps[event.key]);
-    else if (event.key === "Enter" && listed && chosen >= 0) detail.focus();
+    else if (event.key in STEPS && (listed || event.key === "j" || event.key === "k"))
+      this.choose(this.chosen + STEPS[event.key]);
+    else if (event.key === "Enter" && listed && this.chosen >= 0) $("detail").focus();
     else return;
     event.preventDefault();
-  });
-  refresh();
+  }
+}
+
+const all = (values) => [["", "all"], ...[...new Set(values)].map((value) => [value, value])];
+const symbol = (kind, sign, said) =>
+  el("span", { class: kind, title: said, role: "img", "aria-label": said }, sign);
+
+function fill(node, values) {
+  const options = values.map(([value, said]) => el("option", { value }, visible(said)));
+  node.replaceChildren(...options);
+}
+
+function contains(entry, sample, word) {
+  const within = (said) => said.toLowerCase().includes(word);
+  const answered = (run) =>
+    [...run.responses, ...run.verdicts].some((one) => one[0] === sample && within(one[2]));
+  return entry.turns.some(within) || entry.target.some(within) || entry.runs.some(answered);
 }

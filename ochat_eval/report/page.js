@@ -29,7 +29,7 @@ async function start() {
   notes(index, runs);
   for (const show of [showScores, showTables, showSubsets, showAnswers, showWhy, showRun])
     show(runs);
-  browser(index, runs);
+  new Browser(index, runs);
   root.dataset.ready = Math.round(performance.now());
 }
 

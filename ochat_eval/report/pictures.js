@@ -46,7 +46,9 @@ function bars(rows, [least, most, unit], describe) {
     }
     row.bars.forEach((bar, n) => {
       const known = bar.value !== null && bar.value !== undefined;
-      const after = known ? x(Math.max(bar.value, bar.high ?? bar.value)) : left;
+      const end = known ? x(Math.max(bar.value, bar.high ?? bar.value)) : left;
+      const mark = x(row.reference ?? least);
+      const after = end < mark && mark < end + 34 ? mark : end; // beside the mark, not under it
       const said = known ? number(bar.value, 1) : "no figure";
       node.append(label(after + 4, top + n * 12 + 9, said, known ? "value" : "dimtext"));
     });

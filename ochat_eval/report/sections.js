@@ -229,7 +229,7 @@ function showWhy(runs) {
         rows.push({ cells: [...who, one.cause, ...counts, examples] });
       }
       for (const [quirk, n] of Object.entries(task.quirks || {}))
-        rows.push({ cells: [...who, `rows never asked: ${quirk}`, whole(n), "", "", "", ""] });
+        rows.push({ cells: [...who, `quirk: ${quirk}`, whole(n), "", "", "", ""] });
     }
   if (!rows.length) return hide("why");
   $("why-table").append(grid(headers, rows, "What robust reads otherwise, by cause"));
@@ -239,7 +239,9 @@ function showWhy(runs) {
 function flat(value, name = "") {
   if (value !== null && typeof value === "object" && !Array.isArray(value))
     return Object.entries(value).flatMap(([k, v]) => flat(v, name ? `${name}.${k}` : k));
-  return [[name, Array.isArray(value) ? JSON.stringify(value) : String(value)]];
+  if (!Array.isArray(value)) return [[name, String(value)]];
+  const words = value.every((one) => typeof one === "string");
+  return [[name, words ? value.join(" ") || "none" : JSON.stringify(value)]];
 }
 
 const shorten = (value, most) => (value.length > most ? value.slice(0, most) + "…" : value);
