@@ -94,7 +94,7 @@ class Vllm(Engine):
         path, chat = self.check_prompts(work)
         work.say(f"loading {work.model.name} in vLLM …")
         arguments = {
-            **cpu_arguments(self.arguments, context),
+            **cpu_arguments(self.arguments, self._context(work)),
             "max_model_len": work.model.context,
             "enable_prefix_caching": True,
             "use_tqdm_on_load": False,
@@ -154,13 +154,16 @@ class Vllm(Engine):
         given = [f"engine.{n}={self._degree(n)}" for n in names if self._degree(n) > 1]
         return " with ".join(given) or "vLLM"
 
+    def _context(self, work: Work) -> int:
+        """The longest prompt and answer together, in tokens."""
+        return int(self.arguments.get("max_model_len", work.model.context))
+
     def check_prompts(self, work: Work) -> tuple[str, ChatFormat]:
         """The model's place and chat format, prompts that are too long for it refused."""
         path = str(prepare(work.model))
         chat = load_format(work.model, path)
-        context = int(self.arguments.get("max_model_len", work.model.context))
         if not work.truncate_overlong:
-            _refuse_overlong(work, chat, context)
+            _refuse_overlong(work, chat, self._context(work))
         return path, chat
 
     def _import(self) -> Any:
