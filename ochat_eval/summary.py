@@ -78,6 +78,7 @@ def summarise_task(task: Task, judged: Iterable[Judged], asked: int, of: int) ->
         of=of,
         missing=asked - answered,
         data=task.data,
+        bounds=list(task.bounds),
         scale=task.scale,
         also=list(task.also),
         tokens=dict(tokens),

@@ -188,7 +188,7 @@ def test_two_runs_side_by_side_and_their_flips(tmp_path, opened):
     assert sorted(rows(page)) == sorted(flipped)
     page.locator(".row").first.click()
     page.wait_for_selector("#detail pre")
-    heads = page.locator("#detail h3").all_inner_texts()
+    heads = page.locator("#detail h4").all_inner_texts()
     assert "Response of one" in heads and "Response of two" in heads
 
 

@@ -21,16 +21,22 @@ from typing import Any, TextIO
 
 from ochat_eval import store
 from ochat_eval.index import Index
-from ochat_eval.records import RULES, Item, Response, Score, UserError, Verdict
+from ochat_eval.records import RULES, Item, Response, Rule, Score, UserError, Verdict
 
 SHOWN = 100_000
-"""Items with their texts on a page; more than that a browser does not hold."""
+"""Answers with their texts on a page; many more a browser does not hold."""
 _BLOCK_ITEMS = 200
 _BLOCK_CHARACTERS = 2_000_000
 _LEVEL = 6  # of gzip: 9 packs 2 % better in three times the time
 
-_RIGHT, _UNMATCHED, _TRUNCATED, _EMPTY, _UNSCORED, _FLIPPED = 1, 4, 16, 32, 64, 128
-"""Bits of an index entry; for `robust` those of right and unmatched are shifted by one."""
+_SCRIPTS = ("basics.js", "pictures.js", "sections.js", "detail.js", "items.js", "page.js")
+
+_RIGHT, _UNMATCHED, _UNREAD = 1, 4, 16
+"""Bits of an answer in the index, for `robust` shifted by one: right, the rule found nothing, a
+judge's verdict that could not be read."""
+_DISAGREE, _TRUNCATED, _EMPTY, _UNSCORED, _MISSING, _FLIPPED = 64, 128, 256, 512, 1024, 2048
+"""Bits of an answer: the rules give other values, …, no response, another value than the first
+run's under the published rule."""
 
 
 @dataclass(frozen=True)
@@ -60,15 +66,14 @@ class Run:
         path = self.folder / store.JUDGMENTS
         return Index(path, Verdict) if path.exists() else None
 
+    @cached_property
+    def asked(self) -> Index[Item]:
+        """Its items by id."""
+        return Index(self.folder / store.ITEMS, Item)
+
     def items(self) -> Iterator[Item]:
         """Its items, in the plan's order."""
         return store.read_records(self.folder / store.ITEMS, Item)
-
-    def close(self) -> None:
-        """Removes the indexes."""
-        for index in (self.responses, self.scores, self.verdicts):
-            if index is not None:
-                index.close()
 
 
 def find(folder: Path) -> Run:
@@ -85,16 +90,21 @@ def find(folder: Path) -> Run:
 
 @dataclass
 class _Lengths:
-    """How long a benchmark's answers are: counts by powers of two, in tokens or characters."""
+    """How long a benchmark's answers are, counted by powers of two: 0, 1, 2 to 3, 4 to 7, …"""
 
-    unit: str = "tokens"
-    counts: Counter[int] = field(default_factory=Counter)
+    tokens: Counter[int] = field(default_factory=Counter)
+    characters: Counter[int] = field(default_factory=Counter)
 
     def add(self, response: Response) -> None:
-        length = response.completion_tokens
-        if length is None:
-            self.unit, length = "characters", len(response.text)
-        self.counts[length.bit_length()] += 1
+        self.characters[len(response.text).bit_length()] += 1
+        if response.completion_tokens is not None:
+            self.tokens[response.completion_tokens.bit_length()] += 1
+
+    def counts(self) -> dict[str, Any]:
+        """In tokens where every answer says how many it has, else in characters."""
+        if self.tokens.total() == self.characters.total():
+            return {"unit": "tokens", "counts": self.tokens}
+        return {"unit": "characters", "counts": self.characters}
 
 
 def write_page(path: Path, runs: Sequence[Run]) -> None:
@@ -103,7 +113,7 @@ def write_page(path: Path, runs: Sequence[Run]) -> None:
     Raises:
         UserError: the page cannot be written, or a run's file is damaged.
     """
-    style, script = _asset("page.css"), _asset("page.js")
+    style, script = _asset("page.css"), "".join(map(_asset, _SCRIPTS))
     lengths: list[dict[str, _Lengths]] = [{} for _ in runs]
     with store.atomic(path) as file:
         head, tail = _asset("page.html").split("<!--data-->")
@@ -140,51 +150,75 @@ def _write_items(
 
     Returns:
         `names`: task and subset by number; `rows`: for each answer the number of its name, the
-        item's index, sample, bits of the first run and of the second, block and place in it.
+        item's index, sample, block, place in it, each run's bits, and the first run's value
+        where that is neither 0 nor 1; `leftOut`: answers that are not on the page; `others`: for each
+        further run, items that the first did not ask.
     """
+    blocks = _Blocks(file)
+    rows: list[list[float]] = []
     names: dict[tuple[str, str], int] = {}
-    rows: list[list[int]] = []
-    block: list[dict[str, Any]] = []
-    blocks = characters = shown = left_out = 0
-    last: int | None = None
-
-    def flush() -> None:
-        nonlocal blocks, characters
-        if block:
-            _write_data(file, f"block{blocks}", block)
-            blocks, characters = blocks + 1, 0
-            block.clear()
-
+    left_out, shared = 0, [0] * len(runs)
     for item in runs[0].items():
         answers = [_answers(run, item) for run in runs]
+        for number, run in enumerate(runs[1:], 1):
+            if also := run.asked.of(item.id):
+                shared[number] += 1
+                if (also[0].turns, also[0].target) != (item.turns, item.target):
+                    answers[number]["item"] = also[0]
         for every, found in zip(lengths, answers, strict=True):
             for response in found["responses"]:
                 every.setdefault(item.task, _Lengths()).add(response)
-        if not answers[0]["responses"]:
+        samples = sorted({r.sample for r in answers[0]["responses"]}) or [0]
+        if left_out or len(rows) + len(samples) > SHOWN:
+            left_out += len(samples)
             continue
-        if shown == SHOWN:
-            left_out += 1
-            continue
-        shown += 1
         name = names.setdefault((item.task, item.subset), len(names))
-        if len(block) == _BLOCK_ITEMS or characters > _BLOCK_CHARACTERS or name != last:
-            flush()
-        last = name
-        for sample in sorted({r.sample for r in answers[0]["responses"]}):
+        place = blocks.add(name, item, answers)
+        for sample in samples:
+            values = [_values(found, sample) for found in answers]
             bits = [_bits(found, sample) for found in answers]
-            if len(bits) > 1 and not bits[1] & _UNSCORED and (bits[0] ^ bits[1]) & _RIGHT:
-                bits[0] |= _FLIPPED
-            rows.append([name, item.index, sample, *bits[:2], blocks, len(block)])
-        entry = _entry(item, answers)
-        characters += sum(len(turn) for turn in item.turns)
-        block.append(entry)
-    flush()
-    return {"names": list(names), "rows": rows, "leftOut": left_out}
+            for other in range(1, len(runs)):
+                bits[other] |= _FLIPPED * _flipped(values[0], values[other])
+            read = [v for v in values[0].values() if v is not None]
+            rating = [sum(read) / len(read)] if any(v not in (0, 1) for v in read) else []
+            rows.append([name, item.index, sample, *place, *bits, *rating])
+    blocks.flush()
+    others = [len(run.asked) - n for run, n in zip(runs[1:], shared[1:], strict=True)]
+    return {"names": list(names), "rows": rows, "leftOut": left_out, "others": others}
+
+
+class _Blocks:
+    """Packs items together, those of a subset with each other: their prompts are alike."""
+
+    def __init__(self, file: TextIO):
+        self._file = file
+        self._number = self._characters = 0
+        self._block: list[dict[str, Any]] = []
+        self._name: int | None = None
+
+    def add(self, name: int, item: Item, answers: Sequence[dict[str, Any]]) -> tuple[int, int]:
+        """Returns the number of the item's block and its place in it."""
+        full = len(self._block) == _BLOCK_ITEMS or self._characters > _BLOCK_CHARACTERS
+        if full or name != self._name:
+            self.flush()
+        self._name = name
+        self._block.append(_entry(item, answers))
+        texts = (r.text for found in answers for r in (*found["responses"], *found["verdicts"]))
+        self._characters += sum(map(len, item.turns)) + sum(map(len, texts))
+        return self._number, len(self._block) - 1
+
+    def flush(self) -> None:
+        """Writes what has been gathered."""
+        if self._block:
+            _write_data(self._file, f"block{self._number}", self._block)
+            self._number, self._characters = self._number + 1, 0
+            self._block.clear()
 
 
 def _answers(run: Run, item: Item) -> dict[str, Any]:
     verdicts = run.verdicts.of(item.id) if run.verdicts else []
     return {
+        "item": None,
         "responses": run.responses.of(item.id),
         "scores": run.scores.of(item.id),
         "verdicts": verdicts,
@@ -195,13 +229,29 @@ def _bits(found: dict[str, Any], sample: int) -> int:
     """What the filters ask of an answer."""
     responses = [r for r in found["responses"] if r.sample == sample]
     scores = [s for s in found["scores"] if s.sample == sample]
-    bits = 0 if scores else _UNSCORED
+    bits = _MISSING * (not responses) | _UNSCORED * (not scores)
     for shift, rule in enumerate(RULES):
         ruled = [s for s in scores if s.rule == rule]
-        bits |= (_RIGHT << shift) * (bool(ruled) and all(s.value for s in ruled))
+        bits |= (_RIGHT << shift) * (bool(ruled) and all(s.value == 1 for s in ruled))
         bits |= (_UNMATCHED << shift) * (not all(s.matched for s in ruled))
+        bits |= (_UNREAD << shift) * any(s.value is None for s in ruled)
+    first, second = (_values(found, sample, rule) for rule in RULES)
+    bits |= _DISAGREE * (first != second)
     bits |= _TRUNCATED * any(r.finish_reason == "length" for r in responses)
     return bits | _EMPTY * any(not r.text.strip() for r in responses)
+
+
+def _values(
+    found: dict[str, Any], sample: int, rule: Rule = "published"
+) -> dict[int, float | None]:
+    """A rule's values of an answer, by turn."""
+    return {s.turn: s.value for s in found["scores"] if s.sample == sample and s.rule == rule}
+
+
+def _flipped(first: dict[int, float | None], second: dict[int, float | None]) -> bool:
+    """Whether a turn that was read in both runs has another value."""
+    both = [(first[turn], second[turn]) for turn in first.keys() & second.keys()]
+    return any(a != b for a, b in both if a is not None and b is not None)
 
 
 def _entry(item: Item, answers: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -214,6 +264,7 @@ def _entry(item: Item, answers: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "condition": item.condition,
         "runs": [
             {
+                "asked": found["item"] and [found["item"].turns, found["item"].target],
                 "responses": [
                     [r.sample, r.turn, r.text, r.finish_reason, r.completion_tokens]
                     for r in found["responses"]
@@ -239,10 +290,7 @@ def _about(runs: Sequence[Run], lengths: Sequence[dict[str, _Lengths]]) -> dict[
                 "manifest": store.read_json(run.folder / store.MANIFEST),
                 "why": _optional(run.folder / f"{store.WHY}.json"),
                 "replicas": _replicas(run.folder / "replicas.jsonl"),
-                "lengths": {
-                    task: {"unit": one.unit, "counts": dict(one.counts)}
-                    for task, one in found.items()
-                },
+                "lengths": {task: one.counts() for task, one in found.items()},
             }
             for run, found in zip(runs, lengths, strict=True)
         ]

@@ -1,0 +1,56 @@
+"use strict";
+const $ = (id) => document.getElementById(id);
+const RULES = ["published", "robust"];
+// An answer's bits, as page.py sets them; those of the robust rule are twice the first three.
+const RIGHT = 1;
+const UNMATCHED = 4;
+const UNREAD = 16;
+const DISAGREE = 64;
+const TRUNCATED = 128;
+const EMPTY = 256;
+const UNSCORED = 512;
+const MISSING = 1024;
+const FLIPPED = 2048;
+const SERIES = 6;
+
+// Text is only ever set as text: nothing of a model's can become markup.
+function el(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name === "class") node.className = value;
+    else if (value !== null && value !== undefined) node.setAttribute(name, value);
+  }
+  node.append(...children.filter((c) => c !== null && c !== undefined));
+  return node;
+}
+function svg(tag, attributes = {}, ...children) {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
+}
+// A titled box; `wide` over all columns.
+const card = (heading, wide, ...children) =>
+  el(
+    "section",
+    { class: wide ? "card full" : "card" },
+    el("h3", {}, visible(heading)),
+    ...children,
+  );
+
+// What would hide or turn text around is shown by its number: controls, formats, line and
+// paragraph separators, and halves of surrogate pairs.
+const HIDDEN = /(?![\n\t])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
+const codePoint = (c) => `⟨U+${c.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}⟩`;
+const visible = (text) => text.replace(HIDDEN, codePoint);
+const number = (value, digits = 2) =>
+  value === null || value === undefined ? "–" : value.toFixed(digits);
+const percent = (value) =>
+  value === null || value === undefined ? "?" : (100 * value).toFixed(1) + "\u00a0%";
+const whole = (value) => value.toLocaleString("en");
+
+async function unpack(id) {
+  const bytes = Uint8Array.from(atob($(id).textContent), (c) => c.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return JSON.parse(await new Response(stream).text());
+}
