@@ -151,7 +151,7 @@ def _write_items(
     Returns:
         `names`: task and subset by number; `rows`: for each answer the number of its name, the
         item's index, sample, block, place in it, each run's bits, and the first run's value
-        where that is neither 0 nor 1; `leftOut`: answers that are not on the page; `others`: for each
+        where that is neither 0 nor 1; `leftOut`: answers not on the page; `others`: for each
         further run, items that the first did not ask.
     """
     blocks = _Blocks(file)
