@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -18,7 +21,7 @@ from ochat_eval.engines.vllm import Vllm
 from ochat_eval.generate import drive as run_through
 from ochat_eval.models import Model
 from ochat_eval.records import Message, Request, Response, Sampling, UserError
-from tests.conftest import CHECKOUT, lines
+from tests.conftest import CHECKOUT, environment, lines
 from tests.fake_model import POISON, FakeRay, work
 
 pytestmark = pytest.mark.timeout(600)
@@ -133,6 +136,24 @@ def test_a_run_in_which_everything_kills_is_given_up(tmp_path):
     assert not children(os.getpid())
 
 
+def test_a_machine_lost_in_mid_run_loses_and_duplicates_nothing(tmp_path):
+    """A real cluster of two nodes; there is no room for another replica on the one that is left."""
+    env = {k: v for k, v in environment().items() if not k.startswith("RAY_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.two_nodes", str(tmp_path), "2000"],
+        cwd=CHECKOUT, env=env, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert told["failures"] == 0
+    answers = lines(tmp_path / "responses.jsonl")
+    assert Counter(a["id"] for a in answers) == {f"t/m/{i}": 1 for i in range(2000)}
+    [died] = [line for line in told["said"] if "died" in line]
+    assert "64 requests are asked again" in died
+    [number] = [n["replica"] for n in told["noted"] if n.get("event") == "died"]
+    assert told["noted"][-1]["replica"] != number, "the other one went on"
+
+
 MODEL = Model(path="m", package="p", sha256="0" * 64)
 
 
@@ -187,6 +208,7 @@ SAMPLE = ("task=gsm8k", "data=sample", "run=r")
     [
         (("engine=ray", "engine.replicas=999"), "of 999 replicas"),
         (("engine=ray", "engine.replicas=0"), "engine.replicas is 0"),
+        (("engine=ray", "engine.gpus_per_replica=-1"), "engine.gpus_per_replica is -1"),
         (("engine=ray", "engine.data_parallel_size=2"), "engine=ray engine.replicas=2"),
         (
             ("engine=ray", "engine.address=127.0.0.1:9"),
@@ -241,15 +263,18 @@ def test_without_ray_it_is_one_line(cli, tmp_path):
     assert "Traceback" not in done.stderr
 
 
+REAL = (
+    *SAMPLE, "tasks.gsm8k.n=3", "tasks.gsm8k.temperature=0.7", "max_tokens=64", "stage=generate",
+    "engine=ray", "engine.replicas=2",
+)  # fmt: skip
+
+
 @pytest.mark.vllm
 @pytest.mark.timeout(1200)
-def test_two_real_replicas_of_which_one_is_killed(started, tmp_path, monkeypatch):
+def test_two_real_replicas_of_which_one_is_killed(started, cli, tmp_path, monkeypatch):
     """Real vLLM under real Ray on this machine; SIGKILL of a replica while it answers."""
     monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "1")
-    process = started(
-        "task=gsm8k", "data=sample", "tasks.gsm8k.n=3", "tasks.gsm8k.temperature=0.7",
-        "max_tokens=64", "run=r", "stage=generate", "engine=ray", "engine.replicas=2",
-    )  # fmt: skip
+    process = started(*REAL)
     run, said = tmp_path / "results/runs/r", tmp_path / "stderr-0"
     until = time.monotonic() + 900
 
@@ -269,3 +294,10 @@ def test_two_real_replicas_of_which_one_is_killed(started, tmp_path, monkeypatch
     assert f"replica {victim['replica']} died: its process was killed" in said.read_text()
     assert any(line.get("event") == "died" for line in noted())
     assert not (run / "failures.jsonl").exists()
+
+    # As a kill leaves it; it goes on without Ray, and is the same run.
+    kept = (run / "responses.jsonl").read_text().splitlines(keepends=True)[:33]
+    (run / "responses.jsonl").write_text("".join(kept) + '{"id": "gsm8k/ma')
+    done = cli(*(o for o in REAL if "engine" not in o), "engine=vllm")
+    assert done.returncode == 0 and "going on: 33 of 36" in done.stderr, done.stderr[-3000:]
+    assert len({(r["id"], r["sample"]) for r in lines(run / "responses.jsonl")}) == 36

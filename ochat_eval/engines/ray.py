@@ -80,6 +80,8 @@ class Ray(Vllm):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UserError(f"engine.{name} is {value}; it must be at least 1")
+        if (self.gpus_per_replica or 0) < 0:
+            raise UserError(f"engine.gpus_per_replica is {self.gpus_per_replica:g}; 0 is none")
         cluster = Cluster(self.address)
         try:
             self.check_prompts(work)

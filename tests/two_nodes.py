@@ -1,0 +1,54 @@
+"""A Ray cluster of two machines on this one, of which one is lost in mid-run; prints what came.
+
+A program of its own, for what Ray keeps in a process about the cluster that it joined first.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from ochat_eval import store
+from ochat_eval.generate import drive
+from tests.fake_model import FakeRay, work
+from tests.test_ray import Requests
+
+
+def main(folder: Path, count: int) -> None:
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    other = cluster.add_node(num_cpus=1)
+    cluster.wait_for_nodes()
+    said: list[str] = []
+    noted: list[dict[str, object]] = []
+    engine = FakeRay(
+        address=cluster.address,
+        replicas=2,
+        cpus_per_replica=1,
+        requests=64,
+        at_once=4,
+        seconds=0.01,
+    )
+    session = engine.start(work(said, noted))
+    submit, asked = session.submit, 0
+
+    def submit_and_lose_a_machine(request: object) -> None:
+        nonlocal asked
+        asked += 1
+        if asked == 500:
+            cluster.remove_node(other, allow_graceful=False)
+        submit(request)
+
+    session.submit = submit_and_lose_a_machine  # type: ignore[method-assign]
+    journal = store.Journal(folder / "responses.jsonl")
+    failures = drive(session, Requests(count), journal, count)
+    session.close()
+    journal.close()
+    cluster.shutdown()
+    print(json.dumps({"said": said, "noted": noted, "failures": len(failures)}))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))
