@@ -81,20 +81,30 @@ function answer(run, sample, turn, turns, task) {
   ];
   const badges = scores.map((one) => badge(one, task));
   parts.push(el("p", { class: "facts" }, ...badges, el("span", { class: "dim" }, visible(facts))));
-  for (const { rule, detail } of scores) {
-    const { span, verdict_span, ...more } = detail;
-    const said = Object.entries(more).map(
-      ([k, v]) => `${k}: ${typeof v === "string" ? v : JSON.stringify(v)}`,
-    );
-    if (said.length)
-      parts.push(el("p", { class: "dim" }, visible(`${rule}: ${shorten(said.join("; "), 600)}`)));
-  }
+  parts.push(...remarks(scores));
   for (const verdict of run.verdicts.map(judgment).filter(mine)) {
     const text = marked(verdict.text, spans(scores, "verdict_span"), "");
     const summary = el("summary", {}, visible(`Verdict of ${verdict.judge}`));
     parts.push(el("details", { open: "" }, summary, text));
   }
   return parts;
+}
+
+// What else the scores say, once where both rules say the same.
+function remarks(scores) {
+  const rules = new Map();
+  for (const { rule, detail } of scores) {
+    const { span, verdict_span, ...more } = detail;
+    const words = Object.entries(more).map(
+      ([name, value]) => `${name}: ${typeof value === "string" ? value : JSON.stringify(value)}`,
+    );
+    const said = words.join("; ");
+    if (said) rules.set(said, [...(rules.get(said) || []), rule]);
+  }
+  return [...rules].map(([said, who]) => {
+    const name = who.length === RULES.length ? "" : `${who.join(", ")}: `;
+    return el("p", { class: "dim remark" }, visible(name + shorten(said, 600)));
+  });
 }
 
 function badge({ rule, answer, matched, value }, task) {
@@ -104,5 +114,6 @@ function badge({ rule, answer, matched, value }, task) {
     value === null ? "no verdict" : !points ? number(value, 1) : value ? "right" : "wrong";
   const kind = value === null || !points ? "badge" : value ? "badge ok" : "badge no";
   const unmatched = matched ? "" : " (unmatched)";
-  return el("span", { class: kind }, visible(`${rule} read ${read}${unmatched}: ${said}`));
+  const what = points || value === null ? `${rule} read ${read}${unmatched}` : rule;
+  return el("span", { class: kind }, visible(`${what}: ${said}`));
 }
