@@ -75,7 +75,7 @@ def children(pid: int) -> set[int]:
 
 
 def test_thousands_of_requests_each_once_by_both_replicas_and_nothing_is_left(tmp_path):
-    before = set(Path("/tmp").glob("ochat-ray-*"))
+    before, others = set(Path("/tmp").glob("ochat-ray-*")), children(os.getpid())
     engine = FakeRay(**TWO, requests=64, at_once=16, seconds=0.002)
     answers, failures, said, noted = drive(tmp_path, engine, Requests(6000), 6000)
     assert not failures
@@ -90,7 +90,7 @@ def test_thousands_of_requests_each_once_by_both_replicas_and_nothing_is_left(tm
     together = [a["text"] for a in sorted(answers, key=lambda a: int(a["id"].split("/")[2]))]
     kinds = [Counter(together[i : i + 100]) for i in range(0, 6000, 100)]
     assert sum(len(kind) == 1 for kind in kinds) > 30, "most kinds are answered by one replica"
-    assert not children(os.getpid()), "Ray's processes are gone"
+    assert children(os.getpid()) <= others, "Ray's processes are gone"
     assert set(Path("/tmp").glob("ochat-ray-*")) == before
 
 
@@ -130,10 +130,11 @@ def test_what_kills_three_replicas_is_set_aside_and_nothing_else_is(tmp_path):
 
 
 def test_a_run_in_which_everything_kills_is_given_up(tmp_path):
+    others = children(os.getpid())
     engine = FakeRay(**TWO, requests=8, at_once=1)
     with pytest.raises(UserError, match="died 10 times in a row"):
         drive(tmp_path, engine, Requests(100, frozenset(range(100))), 100)
-    assert not children(os.getpid())
+    assert children(os.getpid()) <= others
 
 
 def test_a_machine_lost_in_mid_run_loses_and_duplicates_nothing(tmp_path):
