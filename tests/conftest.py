@@ -87,7 +87,7 @@ def lines(path: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in path.read_text().rstrip("\n").split("\n")]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # no longer: its event loop would be in other tests' way
 def chromium() -> Iterator[Any]:
     """A real headless Chromium, driven by Playwright; skips where none is installed."""
     path = shutil.which("chromium")
