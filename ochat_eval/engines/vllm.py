@@ -8,6 +8,7 @@ import inspect
 import logging
 import os
 import subprocess
+import sys
 import threading
 import time
 import warnings
@@ -214,6 +215,10 @@ def import_vllm(needed_by: str) -> None:
     logging.getLogger("vllm").setLevel(logging.ERROR)  # while it is being imported
     warnings.filterwarnings("ignore", category=FutureWarning, module="vllm")
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    if cpu_build() and " " in sys.prefix:
+        # What torch compiles for CPUs (vLLM counts ranks of logprobs so) does not compile against
+        # headers in a path with a blank, and the engine dies of it.
+        os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
     # A killed engine leaves semaphores, which multiprocessing's tracker removes and tells of.
     os.environ.setdefault("PYTHONWARNINGS", "ignore::UserWarning:multiprocessing.resource_tracker")
     try:
