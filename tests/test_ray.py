@@ -76,7 +76,7 @@ def children(pid: int) -> set[int]:
 
 def test_thousands_of_requests_each_once_by_both_replicas_and_nothing_is_left(tmp_path):
     before, others = set(Path("/tmp").glob("ochat-ray-*")), children(os.getpid())
-    engine = FakeRay(**TWO, requests=64, at_once=16, seconds=0.002)
+    engine = FakeRay(**TWO, requests=64, at_once=16, seconds=0.01)
     answers, failures, said, noted = drive(tmp_path, engine, Requests(6000), 6000)
     assert not failures
     assert Counter(a["id"] for a in answers) == {f"t/m/{i}": 1 for i in range(6000)}
