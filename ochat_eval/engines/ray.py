@@ -419,8 +419,10 @@ class _RaySession(Session):
                 for r in aside
             ]
             again = held - len(aside)
-        elif not self._dispatch.replicas and isinstance(getattr(error, "cause", None), UserError):
-            raise UserError(reason) from None  # what vLLM refuses once it refuses again
+        elif not self._dispatch.replicas and isinstance(
+            cause := getattr(error, "cause", None), UserError
+        ):
+            raise cause from None  # what vLLM refuses once it refuses again
         self._in_vain += 1
         if self._in_vain >= _IN_VAIN:
             raise UserError(
@@ -471,7 +473,9 @@ def _reason(error: Exception) -> str:
     """Why an actor died, in a few words."""
     cause = getattr(error, "cause", None)
     if isinstance(cause, Exception):
-        return str(cause) if isinstance(cause, UserError) else f"{type(cause).__name__}: {cause}"
+        if isinstance(cause, UserError):  # after it: what to do where the run ends with it
+            return str(cause).partition("; what had finished is kept")[0]
+        return f"{type(cause).__name__}: {cause}"
     text = " ".join(str(error).split())
     if "running low on memory" in text:
         return "its machine had too little memory"
