@@ -150,7 +150,9 @@ def report(planned: Plan, responses: Index[Response], published_row: str | None)
         store.write_text(run_dir.file(f"{store.WHY}.md"), markdown(why))
         store.write_json(run_dir.file(store.SUMMARY), summary)
         store.write_text(run_dir.file(store.TABLE), table.markdown(summary) + "\n")
-        write_page(run_dir.file(store.REPORT), [find(run_dir.path)])
+        shown = find(run_dir.path)
+        shown.responses, shown.scores = responses, scores
+        write_page(run_dir.file(store.REPORT), [shown])
     whole = len(responses) == planned.requests
     judging = planned.manifest.values.get("judging", {})
     all_judged = judging.get("verdicts") == judging.get("of")

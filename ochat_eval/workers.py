@@ -19,7 +19,6 @@ import time
 import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from multiprocessing.connection import Connection, Pipe, wait
 from typing import Any, Literal, TypeVar
 
@@ -141,6 +140,7 @@ def run_jobs(
     seconds: float,
     memory_bytes: int | None = None,
     setup: Callable[[], object] | None = None,
+    here: Callable[[J], T | None] | None = None,
 ) -> Generator[tuple[int, T | Killed], None, None]:
     """Run `function(job)` for each job, in worker processes that are used again and again.
 
@@ -152,6 +152,8 @@ def run_jobs(
         seconds: wall time that a job may take; its worker's start and imports do not count.
         memory_bytes: limit of a worker's address space (RLIMIT_AS), None for none.
         setup: run once in each worker before its first job.
+        here: tried in this process first; it must be quick and harmless whatever the job. None
+            from it: a worker must do the job.
 
     Yields:
         (place of the job in `jobs`, its result) in order of completion. A job over its time or
@@ -171,16 +173,26 @@ def run_jobs(
     queue = enumerate(jobs)
     pool: list[_Worker] = []
     failed_starts = 0
+
+    def pull() -> Generator[tuple[int, T], None, tuple[int, J] | None]:
+        """The next job for a worker; None at the end. Yields the results known here before it."""
+        for place, job in queue:
+            known = None if here is None else here(job)
+            if known is None:
+                return place, job
+            yield place, known
+        return None
+
     try:
-        for job in islice(queue, workers):
-            pool.append(_Worker(payload, job))
+        while len(pool) < workers and (first := (yield from pull())) is not None:
+            pool.append(_Worker(payload, first))
         while pool:
             for worker, (kind, value) in _events(pool):
                 follows: tuple[int, Any] | None = worker.job
                 done = None
                 if worker.ready:
                     done = worker.job[0], value
-                    follows = next(queue, None)
+                    follows = yield from pull()
                 elif kind != "ready":
                     failed_starts += 1
                     if kind == "unfit" or failed_starts == _FAILED_STARTS:

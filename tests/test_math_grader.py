@@ -27,6 +27,7 @@ from ochat_eval.math_grader import (
     last_boxed,
     published_answer,
     verify,
+    verify_plainly,
 )
 from ochat_eval.workers import Killed, run_jobs
 
@@ -71,6 +72,7 @@ def test_verify(case: dict[str, Any]) -> None:
     assert reading.matched is (reading.answer is not None)
     if reading.span is not None:
         assert case["text"][slice(*reading.span)] == reading.answer
+    assert verify_plainly(case["text"], case["gold"]) in (None, (right, reading))
 
 
 # --- Real data -------------------------------------------------------------------------------
@@ -300,3 +302,41 @@ def test_what_may_be_a_number_is_left_to_math_verify(text: str) -> None:
     from ochat_eval.math_grader.robust import _same_number
 
     assert _same_number("1000", text) is None
+
+
+def test_values_far_apart_are_not_equal_to_math_verify_either(real_data: Path) -> None:
+    """The shortcut past `simplify` must not change a verdict: ours against the library's."""
+    from ochat_eval.math_grader.robust import _far_apart, _values
+
+    rng = random.Random(0)
+    golds = sorted({solution[slice(*last_boxed(solution))] for solution in _solutions(real_data)})
+    golds = [gold for gold in golds if len(gold) < 60 and "%" not in gold]
+    changed = [str.upper, lambda t: f"-({t})", lambda t: f"{t}+0", lambda t: t.replace("2", "3")]
+    far = 0
+    for _ in range(400):
+        gold, other = rng.sample(golds, 2)
+        answer = rng.choice(changed)(gold) if rng.random() < 0.4 else other
+        wanted, given = _values(gold), _values(answer)
+        if _far_apart(wanted, given):
+            far += 1
+            assert not math_verify.verify(wanted, given, timeout_seconds=None), (gold, answer)
+    assert far > 100
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer"),
+    [
+        (r"\sqrt{8}", r"2\sqrt{2}"),
+        ("(x+1)^2", "x^2+2x+1"),
+        (r"\frac{1}{3}", "0.333333"),
+        ("x", "a"),  # symbols are compared as such
+        (r"10^{400}", r"10^{500}"),  # beyond a float
+        ("x=2", "x=3"),  # relations, sets, words: the library's business
+        ("(1,2)", "(1,3)"),
+        (r"\text{east}", r"\text{west}"),
+    ],
+)
+def test_what_is_equal_or_no_number_is_not_far_apart(gold: str, answer: str) -> None:
+    from ochat_eval.math_grader.robust import _far_apart, _values
+
+    assert not _far_apart(_values(gold), _values(answer))

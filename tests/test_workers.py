@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import itertools
 import os
 import signal
 import subprocess
@@ -123,6 +124,26 @@ def test_jobs_are_pulled_as_workers_fall_idle() -> None:
         assert pulled <= seen + 2
         if seen == 50:
             break
+    results.close()
+
+
+def no_worker(number: int) -> int:
+    raise AssertionError(number)
+
+
+def even_here(number: int) -> int | None:
+    return None if number % 2 else -number
+
+
+def test_what_is_known_here_comes_without_a_worker() -> None:
+    results = dict(run_jobs(square, range(100), workers=2, seconds=10, here=even_here))
+    assert results == {i: i * i if i % 2 else -i for i in range(100)}
+    assert dict(run_jobs(no_worker, [0, 2], workers=1, seconds=10, here=even_here)) == {0: 0, 1: -2}
+
+
+def test_results_known_here_are_not_gathered() -> None:
+    results = run_jobs(square, itertools.count(0, 2), workers=2, seconds=10, here=even_here)
+    assert [next(results) for _ in range(3)] == [(0, 0), (1, -2), (2, -4)]
     results.close()
 
 

@@ -10,12 +10,14 @@ memory: run `grade` and `verify` through `ochat_eval.workers.run_jobs`. Librarie
 imported only for answers that need them: a worker's first such grade takes a second or two.
 """
 
-from ochat_eval.math_grader.published import grade, last_boxed, published_answer
-from ochat_eval.math_grader.robust import verify
+from ochat_eval.math_grader.published import grade, last_boxed, light, published_answer
+from ochat_eval.math_grader.robust import verify, verify_plainly
 
 __all__ = [
     "grade",
     "last_boxed",
+    "light",
     "published_answer",
     "verify",
+    "verify_plainly",
 ]

@@ -7,7 +7,8 @@ import re
 from collections import deque
 from fractions import Fraction
 from functools import cache, lru_cache
-from typing import Any
+from itertools import product
+from typing import Any, NamedTuple
 
 from ochat_eval.extract_code import strip_span
 from ochat_eval.math_grader.published import light
@@ -27,17 +28,36 @@ def verify(response: str, gold: str) -> tuple[bool, Reading]:
 
     Never raises: math-verify takes any error of its own, out of memory too, for "not equal".
     """
-    reading, values = _stated(response)
-    if reading.answer is None:
-        return False, reading
-    if light(reading.answer) == light(gold):
-        return True, reading
-    same = _same_number(reading.answer, gold)
-    if same is not None:
-        return same, reading
+    stated = _stated(response)
+    reading, values = stated.reading, None
+    if not stated.whole:
+        reading, values = _parsed(response, stated)
+    verdict = _plain_verdict(reading, gold)
+    if verdict is not None:
+        return verdict, reading
     if values is None:
-        values = _values(reading.answer)
-    return bool(_math_verify().verify(_values(gold), values, timeout_seconds=None)), reading
+        values = _values(reading.answer or "")
+    wanted = _values(gold)
+    if "%" not in f"{gold}{reading.answer}" and _far_apart(wanted, values):
+        return False, reading
+    return bool(_math_verify().verify(wanted, values, timeout_seconds=None)), reading
+
+
+def verify_plainly(response: str, gold: str) -> tuple[bool, Reading] | None:
+    """The same where texts or plain numbers decide it: in microseconds, without a library.
+
+    None where math-verify must read the response or compare.
+    """
+    stated = _stated(response)
+    verdict = _plain_verdict(stated.reading, gold) if stated.whole else None
+    return None if verdict is None else (verdict, stated.reading)
+
+
+def _plain_verdict(reading: Reading, gold: str) -> bool | None:
+    """The verdict on what was read, where texts or plain numbers decide it."""
+    if reading.answer is None:
+        return False
+    return light(reading.answer) == light(gold) or _same_number(reading.answer, gold)
 
 
 _NUMBER = re.compile(
@@ -80,6 +100,35 @@ def _number(text: str) -> Fraction | None:
     return Fraction(plain or over or top) / denominator * (-1 if sign else 1)
 
 
+def _far_apart(wanted: list[Any], given: list[Any]) -> bool:
+    """Whether two formulas have plainly different values, at a point where they have symbols.
+
+    Simplifying their difference, as math-verify does, takes a hundred times as long and could
+    only say the same. False where that is not known.
+    """
+    texts = [{x.strip() for x in side if isinstance(x, str)} for side in (wanted, given)]
+    if texts[0] & texts[1]:
+        return False
+    import sympy
+
+    formulas = [[x for x in side if not isinstance(x, str)] for side in (wanted, given)]
+    for a, b in product(*formulas):
+        if not all(isinstance(x, sympy.Expr) and not isinstance(x, sympy.Symbol) for x in (a, b)):
+            return False
+        names = sorted(a.free_symbols | b.free_symbols, key=str)
+        point = {symbol: _POINT + place for place, symbol in enumerate(names)}
+        try:
+            one, other = (complex(x.evalf(15, subs=point)) for x in (a, b))
+            far = abs(one - other) > 1e-3 * max(1, abs(one), abs(other))  # it rounds to 6 decimals
+        except Exception:  # whatever sympy raises for what is no number, or too large
+            return False
+        if not far:
+            return False
+    return all(formulas)
+
+
+_POINT = 0.7391
+"""The value of the first symbol; nothing in a formula makes it special."""
 _NOTHING = Reading(None, matched=False)
 _STATED = re.compile(r"(?i)\banswers?\b\W{0,3}(?:is\b|are\b|=|:)[\s:*]*")
 _PARAGRAPH_END = re.compile(r"\n[ \t\r]*\n")
@@ -89,11 +138,27 @@ _COMMAND = re.compile(r"\\[A-Za-z]+(?:\{[A-Za-z ]*\})?")
 _WORD = re.compile(r"[A-Za-z]{3,}(?!\()")
 
 
-def _stated(response: str) -> tuple[Reading, list[Any] | None]:
-    """What a response states, and math-verify's values of it; None: the whole is a formula."""
+class _Stated(NamedTuple):
+    """What a response states.
+
+    Attributes:
+        reading: the answer; where it is not whole, what it is if math-verify finds none.
+        whole: it is a formula as it stands, not words with one among them.
+        start, end: the part of the response for math-verify to look in.
+        marked: that part follows `answer is`: its beginning counts, not its end.
+    """
+
+    reading: Reading
+    whole: bool
+    start: int
+    end: int
+    marked: bool
+
+
+def _stated(response: str) -> _Stated:
     box = _last_closed_box(response)
     if box is not None:
-        return _whole(response, *box), None
+        return _Stated(_whole(response, *box), True, *box, True)
     marker = _last(_STATED, response)
     if marker is not None:
         stop = _PARAGRAPH_END.search(response, marker.end())
@@ -132,34 +197,34 @@ def _whole(response: str, start: int, end: int) -> Reading:
     return Reading(text, matched=True, span=(start, end)) if text else _NOTHING
 
 
-def _prose(response: str, start: int, end: int, stated: bool) -> tuple[Reading, list[Any] | None]:
-    """The same as `_stated`, of a part of the response that may hold words.
-
-    Args:
-        stated: the part follows `answer is`: its beginning counts, not its end.
-    """
+def _prose(response: str, start: int, end: int, marked: bool) -> _Stated:
+    """What a part of the response states that may hold words."""
     math = _MATH.search(response, start, end)
-    if math is not None and stated and re.search(r"\d", response[start : math.start()]):
+    if math is not None and marked and re.search(r"\d", response[start : math.start()]):
         end, math = math.start(), None  # `the answer is 5, since $x = 5$`
-    stop = _SENTENCE_END.search(response, start, end) if stated and math is None else None
+    stop = _SENTENCE_END.search(response, start, end) if marked and math is None else None
     first, last = strip_span(response, start, stop.start() if stop else end)
     sentence = _whole(response, first, first + len(response[first:last].rstrip("*.")))
-    if math is None and not _WORD.search(_COMMAND.sub("", sentence.answer or "")):
-        return sentence, None
-    values = _math_verify().parse(
-        ("answer is " if stated else "") + response[start:end], parsing_timeout=None
-    )
-    if values and isinstance(values[-1], str):
-        text = values[-1]
-        at = response.rfind(text, start, end)
-        span = (at, at + len(text)) if at >= 0 else (start, end)
-        return Reading(text, matched=True, span=span), values
-    if stated and math is None:
-        return sentence, []  # a word, to be compared as text
-    return _NOTHING, []
+    whole = math is None and not _WORD.search(_COMMAND.sub("", sentence.answer or ""))
+    # after a marker even a word is an answer, to be compared as text
+    reading = sentence if whole or (marked and math is None) else _NOTHING
+    return _Stated(reading, whole, start, end, marked)
 
 
-@lru_cache(256)  # several samples of an item share its gold answer
+def _parsed(response: str, stated: _Stated) -> tuple[Reading, list[Any]]:
+    """What math-verify finds in a part of the response that holds words, and its values."""
+    start, end = stated.start, stated.end
+    text = ("answer is " if stated.marked else "") + response[start:end]
+    values = _math_verify().parse(text, parsing_timeout=None)
+    if not (values and isinstance(values[-1], str)):
+        return stated.reading, []
+    found = values[-1]
+    at = response.rfind(found, start, end)
+    span = (at, at + len(found)) if at >= 0 else (start, end)
+    return Reading(found, matched=True, span=span), values
+
+
+@lru_cache(4096)  # samples of an item share its gold answer, and many answers are the same
 def _values(latex: str) -> list[Any]:
     """What math-verify reads in a formula: its value, if it has one, and its text."""
     for old in (r"\!", r"\$", "$"):
