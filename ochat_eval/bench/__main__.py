@@ -19,12 +19,17 @@ from ochat_eval.store import write_json
 WHAT = {
     "harness": "each stage, over GSM8K and over all benchmarks, or over the tasks named; no model",
     "lm-eval": f"GSM8K compared with lm-eval {LM_EVAL}, which goes into .venv-lm-eval; no model",
+    "lm-eval-vllm": f"GSM8K's first prompts on the same model, ours and lm-eval {LM_EVAL} with vLLM; "
+    "loads the model twice a pair",
     "client": "engine=openai against a bare load generator, on the same local server",
     "vllm": "engine=vllm against a bare vllm.LLM.generate; loads the model",
     "prefix": "requests grouped by prefix against shuffled, one queue against task after task; "
     "loads the model",
+    "replicas": "engine=ray with one replica against two; loads the model three times a pair",
 }
-MEASURED = ("client", "vllm", "prefix")
+WITH_MODEL = ("lm-eval-vllm", "vllm", "prefix", "replicas")
+"""What takes options of a run."""
+MEASURED = ("client", *WITH_MODEL)
 """What takes `--requests`."""
 
 
@@ -41,6 +46,10 @@ def _tables(given: argparse.Namespace) -> Iterator[Callable[[], Table]]:
         from ochat_eval.bench.lm_eval import comparison
 
         yield lambda: comparison(given.pairs)
+    if "lm-eval-vllm" in chosen:
+        from ochat_eval.bench.lm_eval import with_model
+
+        yield lambda: with_model(given.pairs, more=given.more, **sized)
     if "client" in chosen:
         from ochat_eval.bench.client import client
 
@@ -54,6 +63,10 @@ def _tables(given: argparse.Namespace) -> Iterator[Callable[[], Table]]:
 
         yield lambda: prefix(given.pairs, more=given.more, **sized)
         yield lambda: suite(given.pairs, more=given.more, **sized)
+    if "replicas" in chosen:
+        from ochat_eval.bench.replicas import replicas
+
+        yield lambda: replicas(given.pairs, more=given.more, **sized)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -70,12 +83,12 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument(
         "more", nargs="*",
-        help="for harness: the tasks, as in task=; for vllm and prefix: options of the run, as in "
-        "model=NAME or engine.NAME=VALUE",
+        help="for harness: the tasks, as in task=; for what loads the model: options of the run, "
+        "as in model=NAME or engine.NAME=VALUE",
     )  # fmt: skip
     parser.add_argument("--pairs", type=_count, default=PAIRS, metavar="N", help="runs of a side")
     parser.add_argument(
-        "--requests", type=_count, metavar="N", help="for client, vllm, prefix: requests of a run"
+        "--requests", type=_count, metavar="N", help=f"requests of a run: {', '.join(MEASURED)}"
     )
     parser.add_argument(
         "--record", type=Path, metavar="FILE", help="keep the tables and the hardware as JSON"
@@ -93,8 +106,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs the chosen measurements and prints their tables; 2 for a user's mistake."""
     parser = _parser()
     given = parser.parse_intermixed_args(arguments)
-    if given.more and given.what not in ("harness", "vllm", "prefix"):
-        parser.error(f"{given.more[0]!r} can be given only for harness, vllm and prefix")
+    if given.more and given.what not in ("harness", *WITH_MODEL):
+        parser.error(f"{given.more[0]!r} can be given only for harness, {', '.join(WITH_MODEL)}")
     if given.requests and given.what not in MEASURED:
         parser.error(f"--requests can be given only for {', '.join(MEASURED)}")
     record = {"made": datetime.now(UTC).isoformat(timespec="seconds"), **surroundings()}

@@ -15,7 +15,14 @@ from ochat_eval.generate import generate
 from ochat_eval.plan import Plan, plan
 from ochat_eval.records import Item, Response, UserError
 from ochat_eval.sources import data_root
-from ochat_eval.store import ITEMS, RESPONSES, read_records, write_records
+from ochat_eval.store import (
+    ITEMS,
+    MANIFEST,
+    RESPONSES,
+    read_json,
+    read_records,
+    write_records,
+)
 
 
 @dataclass(frozen=True)
@@ -79,3 +86,8 @@ def timed(config: Config, engine: Engine, *plans: Plan) -> Timed:
     if len(found) != sum(one.requests for one in plans):
         raise UserError(f"{len(found)} responses to {sum(one.requests for one in plans)} requests")
     return Timed(seconds, len(found), sum(r.completion_tokens or 0 for r in found))
+
+
+def stage_seconds(run: Path) -> dict[str, float]:
+    """What each stage of a finished run took, as its manifest has it."""
+    return {one["stage"]: one["seconds"] for one in read_json(run / MANIFEST)["times"]}

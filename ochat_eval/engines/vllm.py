@@ -94,15 +94,7 @@ class Vllm(Engine):
         llm_class = self._import()
         path, chat = self.check_prompts(work)
         work.say(f"loading {work.model.name} in vLLM …")
-        arguments = {
-            **cpu_arguments(self.arguments, self._context(work)),
-            "max_model_len": work.model.context,
-            "enable_prefix_caching": True,
-            "use_tqdm_on_load": False,
-            "seed": work.seed,
-            **({"revision": work.model.revision} if work.model.revision else {}),
-            **self.arguments,
-        }
+        arguments = self.llm_arguments(work.model, work.seed)
         preload = os.environ.get("LD_PRELOAD")
         try:
             llm = llm_class(model=path, **arguments)
@@ -113,6 +105,18 @@ class Vllm(Engine):
             if preload is not None:
                 os.environ["LD_PRELOAD"] = preload
         return _VllmSession(llm, chat, self.window)
+
+    def llm_arguments(self, model: Model, seed: int) -> dict[str, Any]:
+        """What `vllm.LLM` gets beside the model's path."""
+        return {
+            **cpu_arguments(self.arguments, self._context(model)),
+            "max_model_len": model.context,
+            "enable_prefix_caching": True,
+            "use_tqdm_on_load": False,
+            "seed": seed,
+            **({"revision": model.revision} if model.revision else {}),
+            **self.arguments,
+        }
 
     @property
     def world(self) -> int:
@@ -155,16 +159,16 @@ class Vllm(Engine):
         given = [f"engine.{n}={self._degree(n)}" for n in names if self._degree(n) > 1]
         return " with ".join(given) or "vLLM"
 
-    def _context(self, work: Work) -> int:
+    def _context(self, model: Model) -> int:
         """The longest prompt and answer together, in tokens."""
-        return int(self.arguments.get("max_model_len", work.model.context))
+        return int(self.arguments.get("max_model_len", model.context))
 
     def check_prompts(self, work: Work) -> tuple[str, ChatFormat]:
         """The model's place and chat format, prompts that are too long for it refused."""
         path = str(prepare(work.model))
         chat = load_format(work.model, path)
         if not work.truncate_overlong:
-            _refuse_overlong(work, chat, self._context(work))
+            _refuse_overlong(work, chat, self._context(work.model))
         return path, chat
 
     def _import(self) -> Any:
