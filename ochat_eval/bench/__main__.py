@@ -19,8 +19,8 @@ from ochat_eval.store import write_json
 WHAT = {
     "harness": "each stage, over GSM8K and over all benchmarks, or over the tasks named; no model",
     "lm-eval": f"GSM8K compared with lm-eval {LM_EVAL}, which goes into .venv-lm-eval; no model",
-    "lm-eval-vllm": f"GSM8K on the same model, compared with lm-eval {LM_EVAL} with vLLM; loads the "
-    "model twice a pair",
+    "lm-eval-vllm": f"GSM8K on the same model, compared with lm-eval {LM_EVAL} with vLLM; loads "
+    "the model twice a pair",
     "client": "engine=openai against a bare load generator, on the same local server",
     "vllm": "engine=vllm against a bare vllm.LLM.generate; loads the model",
     "prefix": "requests grouped by prefix against shuffled, one queue against task after task; "
