@@ -6,8 +6,11 @@ import csv
 import io
 import json
 import math
+import shutil
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 import yaml
@@ -212,6 +215,20 @@ def test_names_cannot_break_out_of_any_format():
     assert "<b>" not in tables_formats.markdown([nasty()])
     tex = tables_formats.latex([nasty()])
     assert r"\_\%\&\#\$\textbackslash{}" in tex.replace(" ", "")
+
+
+def test_latex_holds_what_pdflatex_knows_and_fits_the_page():
+    tex = tables_formats.latex([table("model_card", summary(**CARD)), nasty()])
+    assert r"Zephyr-\ensuremath{\beta}" in tex and r"\shortstack[r]{within\\interval}" in tex
+    assert {c for c in tex if not c.isascii()} <= {tables_formats.MARK, tables_formats.DASH, "…"}
+    assert tex.count(r"\resizebox{\ifdim") == tex.count(r"\begin{table}") == 2
+    if shutil.which("pdflatex"):
+        with tempfile.TemporaryDirectory() as folder:
+            head = r"\documentclass{article}\usepackage{booktabs,graphicx}\begin{document}"
+            (Path(folder) / "t.tex").write_text(f"{head}\n{tex}\\end{{document}}\n")
+            command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
+            done = subprocess.run(command, cwd=folder, capture_output=True, errors="replace")
+            assert done.returncode == 0 and "Overfull" not in done.stdout, done.stdout
 
 
 @pytest.mark.parametrize("text", ["=1", "+1", "-1", "@x", " =1", "\t=1", "\r@x"])

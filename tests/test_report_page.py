@@ -210,6 +210,54 @@ def test_two_runs_side_by_side_and_their_flips(tmp_path, opened):
     assert "Response of one" in heads and "Response of two" in heads
 
 
+def test_the_answers_of_a_cause_are_a_filter(tmp_path, opened):
+    page = opened(replay(tmp_path, "r", right))
+    why = json.loads((tmp_path / "r/why.json").read_text())
+    causes = {one["cause"]: one["ids"] for one in why["gsm8k"]["causes"]}
+    assert set(causes) == {"comma", "sign"} and len(causes["comma"]) == 1
+    page.select_option("#task", "mt_bench")
+    page.fill("#search", "turn")
+    page.locator("#why-table tr", has_text="comma").locator("button").click()
+    page.wait_for_function("() => document.querySelector('#count').textContent.startsWith('1 ')")
+    assert rows(page) == causes["comma"]
+    assert page.locator("#filter option:checked").inner_text() == "gsm8k: comma"
+    page.keyboard.press("ArrowDown")
+    page.wait_for_selector("#detail pre")
+    assert "1,500" in page.inner_text("#detail .target")
+
+
+def test_tables_are_shown_as_published_and_say_whose_figure_is_marked(tmp_path, opened):
+    for name in ("one", "two"):
+        replay(tmp_path, name, right)
+    page = opened(compared(tmp_path, tmp_path / "one", tmp_path / "two"))
+    card = page.locator("#table-list table").first
+    zephyr = card.locator("tr", has_text="Zephyr").locator("td").all_inner_texts()
+    assert " ".join(zephyr) == "Zephyr-β 34.6 7.34 22.0 40.6 39.0 40.8 39.8 5.1 16.0"
+    first = card.locator("tr", has_text="OpenChat-3.5-0106").locator("td").all_inner_texts()
+    assert first[1:3] == ["64.5", "7.8"]
+    said = page.inner_text("#table-list")
+    assert all(f"† {name}, GSM8K: sample items" in said for name in ("one", "two"))
+    score = json.loads((tmp_path / "one/summary.json").read_text())["tasks"]["gsm8k"]["robust"]
+    own = card.locator("tr.own", has_text="one (robust)").locator("td").all_inner_texts()
+    assert own[-2] == f"{score['score']:.1f} †"
+
+
+def test_figures_beside_the_score_are_in_picture_and_table(tmp_path, opened):
+    run = replay(tmp_path, "r", right).parent
+    summary = json.loads((run / "summary.json").read_text())
+    plus = {"score": 65.9, "n": 164, "stderr": 3.7, "ci95": [58.3, 72.6]}
+    summary["tasks"]["gsm8k"]["published"]["plus"] = plus
+    [average] = (c for c in summary["tables"]["grok"]["runs"][0]["cells"][:1])
+    average.update(score=55.5, ci95=[54.0, 57.0], published=61.0)
+    (run / "summary.json").write_text(json.dumps(summary))
+    page = opened(compared(tmp_path, run))
+    assert "plus 65.90" in page.inner_text("#score-table")
+    picture = page.locator("#score-charts .card svg").first
+    drawn = picture.text_content()
+    assert "average, grok" in drawn and "55.5" in drawn and "published figure: 61" in drawn
+    assert "average, model_card" not in drawn, "it has no figure"
+
+
 def test_a_folder_that_is_no_run_is_one_line(tmp_path):
     command = [sys.executable, "-m", "ochat_eval.report", str(tmp_path), "-o", "x.html"]
     done = subprocess.run(command, capture_output=True, text=True, env=environment(), cwd=tmp_path)
@@ -220,8 +268,10 @@ def test_a_folder_that_is_no_run_is_one_line(tmp_path):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_fits_a_phone_and_follows_the_scheme(tmp_path, opened, scheme):
     path = replay(tmp_path, "r", right)
-    page = opened(path, viewport={"width": 390, "height": 800}, color_scheme=scheme)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page = opened(path, viewport={"width": 375, "height": 740}, color_scheme=scheme)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 375
+    nav = page.evaluate("(n => [n.scrollWidth, n.clientWidth])(document.querySelector('nav'))")
+    assert nav[0] <= nav[1], "every part of the page can be reached without scrolling sideways"
     assert page.evaluate("document.documentElement.dataset.theme") == scheme
     back = page.evaluate("getComputedStyle(document.body).backgroundColor")
     brightness = sum(map(int, re.findall(r"\d+", back)[:3])) / 3

@@ -76,7 +76,23 @@ class Browser {
       ["unscored", "not scored", has(UNSCORED)],
       ["missing", "no response", has(MISSING)],
       ...flips,
+      ...this.runs.flatMap((run) => this.causeFilters(run)),
     ];
+  }
+
+  // A filter for each cause by which the rules part, as the section "Why" lists them.
+  causeFilters(run) {
+    const who = this.runs.length > 1 ? `${run.name}, ` : "";
+    return Object.entries(run.why || {}).flatMap(([task, { causes }]) =>
+      causes
+        .filter((one) => one.ids.length)
+        .map((one) => {
+          const ids = new Set(one.ids.map((id) => id.replace(/ turn \d+$/, "")));
+          const test = (row) =>
+            ids.has(this.id(row)) || ids.has(`${this.id(row)} sample ${row[SAMPLE]}`);
+          return [causeFilter(run, task, one), `${who}${task}: ${one.cause}`, test];
+        }),
+    );
   }
 
   fillSubsets() {
@@ -91,6 +107,16 @@ class Browser {
     const named = (row) =>
       (!task || this.task(row) === task) && (!subset || this.subset(row) === subset);
     return this.all.filter((row) => named(row) && test(row));
+  }
+
+  // Shows what one filter lets through, whatever was chosen before.
+  only(filter) {
+    $("task").value = $("search").value = "";
+    this.fillSubsets();
+    $("filter").value = filter;
+    this.refresh();
+    $("items").scrollIntoView();
+    $("list").focus({ preventScroll: true });
   }
 
   async refresh() {
@@ -212,6 +238,10 @@ class Browser {
     });
     for (const name of ["subset", "filter"])
       $(name).addEventListener("change", () => this.refresh());
+    $("why-table").addEventListener("click", (event) => {
+      const button = event.target.closest("[data-filter]");
+      if (button) this.only(button.dataset.filter);
+    });
     $("list").addEventListener("scroll", () => requestAnimationFrame(() => this.draw()));
     window.addEventListener("resize", () => this.draw());
     document.addEventListener("keydown", (event) => this.key(event));

@@ -13,6 +13,12 @@ const legend = (...entries) =>
     ...entries.map(([kind, text]) => el("span", {}, el("i", { class: kind }), visible(text))),
   );
 
+// A long name without its middle: names of subsets part at their ends.
+const inner = (name, most) => {
+  const half = Math.floor((most - 1) / 2);
+  return name.length > most ? `${name.slice(0, half)}…${name.slice(-half)}` : name;
+};
+
 // Horizontal bars with intervals: rows of {name, bars: [{value, low, high, kind}], reference}.
 function bars(rows, [least, most, unit], describe) {
   const longest = Math.max(...rows.map((row) => row.name.length));
@@ -35,7 +41,7 @@ function bars(rows, [least, most, unit], describe) {
   node.append(label(left - 12, bottom + 17, unit, "dimtext", "end"));
   rows.forEach((row, place) => {
     const top = place * step + 3;
-    const name = row.name.length > 26 ? row.name.slice(0, 25) + "…" : row.name;
+    const name = inner(row.name, 26);
     const middle = top + 6 * row.bars.length;
     node.append(svg("g", {}, title(row.name), label(left - 6, middle + 3, name, "", "end")));
     row.bars.forEach((bar, n) => node.append(oneBar(row, bar, x, x(least), top + n * 12, n)));
@@ -101,7 +107,7 @@ function radar(names, series, [least, most], describe) {
     const [x, y] = at(i, most);
     const [tx, ty] = at(i, most + (most - least) * 0.1);
     const anchor = tx > cx + 8 ? "start" : tx < cx - 8 ? "end" : "middle";
-    const short = name.length > 16 ? name.slice(0, 15) + "…" : name;
+    const short = inner(name, 16);
     const value = series.length === 1 ? " " + number(series[0][i], 1) : "";
     node.append(line(cx, cy, x, y, "axis"));
     node.append(svg("g", {}, title(name), label(tx, ty + 4, short + value, "", anchor)));
@@ -117,8 +123,9 @@ function radar(names, series, [least, most], describe) {
   return node;
 }
 
-// How many answers are how long; `counts` by the number of binary digits of the length.
-function histogram(counts, unit, describe) {
+// How many answers are how long, in a run's colour; `counts` by the number of binary digits of the
+// length.
+function histogram(counts, unit, series, describe) {
   const most = Math.max(...Object.keys(counts).map(Number));
   const total = Object.values(counts).reduce((a, b) => a + b, 0);
   const peak = Math.max(...Object.values(counts));
@@ -145,7 +152,13 @@ function histogram(counts, unit, describe) {
         {},
         title(`${whole(from)} to ${whole(to)} ${unit}: ${whole(n)} answers (${share})`),
         svg("rect", { x: x + 1, y: 10, width: step - 2, height: high, class: "clear" }),
-        svg("rect", { x: x + 1, y: 10 + high - height, width: step - 2, height, class: "series0" }),
+        svg("rect", {
+          x: x + 1,
+          y: 10 + high - height,
+          width: step - 2,
+          height,
+          class: `series${series % SERIES}`,
+        }),
       ),
       label(x + step / 2, high + 23, from >= 1024 ? `${from / 1024}k` : from, "dimtext", "middle"),
     );

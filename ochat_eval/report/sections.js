@@ -4,12 +4,12 @@ const right = (name) => ({ name, kind: "n" });
 const left = (name) => ({ name, kind: "" });
 const text = (name) => ({ name, kind: "text" });
 
-// A table; headers are {name, kind}, rows {kind, cells}.
+// A table; headers are {name, kind}, rows {kind, cells}, a cell is a value or an element.
 function grid(headers, rows, caption) {
   const head = headers.map((h) => el("th", { class: h.kind, scope: "col" }, h.name));
   const body = rows.map((row) => {
     const cells = row.cells.map((cell, i) =>
-      el("td", { class: headers[i].kind }, visible(String(cell))),
+      el("td", { class: headers[i].kind }, cell instanceof Node ? cell : visible(String(cell))),
     );
     return el("tr", { class: row.kind || "" }, ...cells);
   });
@@ -43,24 +43,47 @@ function benchmarks(runs) {
   });
 }
 
-// The figures published for the same model as the first run's, by benchmark.
-function publishedFigures(summary) {
-  const found = {};
-  for (const table of Object.values(summary.tables || {})) {
-    const row = (table.runs || []).find((r) => r.rule === "published");
-    if (!row) continue;
+// What a column of a published table is called in a picture: the benchmark where it is its score.
+const columnName = (column, table) =>
+  !column.task ? `${column.name}, ${table}` : column.figure ? column.name : column.task;
+
+// Calls back with each column of a run's tables: its name, itself, its cells by rule.
+function eachColumn(run, look) {
+  for (const [name, table] of Object.entries(run.summary.tables || {}))
     table.columns.forEach((column, i) => {
-      const figure = row.cells[i].published;
-      if (column.task && !column.figure && figure !== null) found[column.task] = figure;
+      const cells = (table.runs || []).map((row) => [row.rule, row.cells[i]]);
+      look(columnName(column, name), column, Object.fromEntries(cells));
     });
-  }
+}
+
+// The figures published for the same model as a run's, by the column's name.
+function publishedFigures(run) {
+  const found = {};
+  eachColumn(run, (name, column, { published }) => {
+    if (published && published.published !== null) found[name] = published.published;
+  });
   return found;
 }
 
+// What the tables have beside the benchmarks' scores (averages, HumanEval+), as `benchmarks`.
+function otherColumns(runs) {
+  const found = new Map();
+  runs.forEach((run, n) =>
+    eachColumn(run, (name, column, cells) => {
+      if ((column.task && !column.figure) || !cells.published || cells.published.score === null)
+        return;
+      found.set(name, found.get(name) || Array(runs.length).fill(undefined));
+      found.get(name)[n] = cells;
+    }),
+  );
+  const points = { scale: 100, bounds: [0, 1] };
+  return [...found].map(([name, tasks]) => ({ name, tasks, first: points }));
+}
+
 function showScores(runs) {
-  const published = publishedFigures(runs[0].summary);
+  const published = publishedFigures(runs[0]);
   const groups = new Map();
-  for (const one of benchmarks(runs)) {
+  for (const one of [...benchmarks(runs), ...otherColumns(runs)]) {
     const key = scale(one.first).join();
     groups.set(key, [...(groups.get(key) || []), one]);
   }
@@ -71,7 +94,9 @@ function showScores(runs) {
       bars: made(one),
     }));
     const entries = series.map((name, n) => [`series${n % SERIES}`, name]);
-    if (rows.some((row) => row.reference !== undefined)) entries.push(["ref", "published figure"]);
+    const whose = runs.length > 1 ? `, model of ${runs[0].name}` : "";
+    if (rows.some((row) => row.reference !== undefined))
+      entries.push(["ref", `published figure${whose}`]);
     const chart = bars(rows, scale(group[0].first), heading);
     $("score-charts").append(card(heading, false, chart, legend(...entries)));
   };
@@ -112,7 +137,9 @@ function showFigures(runs) {
         const interval = one.ci95 ? ends.map((end) => number(end, 1)).join(" … ") : "–";
         const cells = [name, rule, number(one.score), interval, whole(one.n)];
         cells.push(percent(one.unmatched), percent(one.truncated), percent(one.empty));
-        cells.push(rule === RULES[0] ? (task.notes || []).join("; ") : "");
+        cells.push(
+          [...moreFigures(one), ...(rule === RULES[0] ? task.notes || [] : [])].join("; "),
+        );
         if (several) cells.splice(1, 0, runs[n].name);
         rows.push({ kind: rule === RULES[0] ? "first" : "", cells });
       }
@@ -120,8 +147,14 @@ function showFigures(runs) {
   $("score-table").append(grid(headers, rows, "Scores"));
 }
 
-const digits = (value) =>
-  value === null || value === undefined ? "–" : number(value, Math.abs(value) < 10 ? 2 : 1);
+// A rule's figures beside its score, as the terminal's table has them.
+const moreFigures = (one) =>
+  Object.entries(one)
+    .filter(([, value]) => value !== null && typeof value === "object" && "ci95" in value)
+    .map(([name, value]) => `${name} ${number(value.score)}`);
+
+// A published figure with the digits that it was published with, at least one behind the point.
+const asPublished = (value) => (Number.isInteger(value) ? number(value, 1) : String(value ?? "–"));
 const signed = (value) =>
   value === null || value === undefined ? "–" : (value > 0 ? "+" : "") + number(value);
 
@@ -133,36 +166,37 @@ function showTables(runs) {
       titles.set(name, same);
       for (const row of table.runs || []) {
         const who = runs.length > 1 ? `${row.model}, ${run.name}` : row.model;
-        same.rows.push(...ownRows(row, `${who} (${row.rule})`));
+        same.rows.push(...ownRows(row, table.columns, `${who} (${row.rule})`));
         row.cells.forEach((cell, i) => {
-          for (const mark of cell.marks || [])
-            same.marks.add(`${table.columns[i].header}: ${mark}`);
+          const where = `${runs.length > 1 ? `${run.name}, ` : ""}${table.columns[i].header}`;
+          if (cell.marks.length) same.marks.add(`† ${where}: ${cell.marks.join("; ")}`);
         });
       }
     }
   for (const { table, rows, marks } of titles.values()) {
     const headers = [left("model"), ...table.columns.map((column) => right(column.header))];
     for (const row of table.published || [])
-      rows.push({ cells: [row.model, ...row.scores.map(digits)] });
+      rows.push({ cells: [row.model, ...row.scores.map(asPublished)] });
     $("table-list").append(grid(headers, rows, table.title));
-    if (marks.size)
-      $("table-list").append(el("p", { class: "dim" }, visible("† " + [...marks].join("; "))));
+    for (const mark of marks)
+      $("table-list").append(el("p", { class: "dim remark" }, visible(mark)));
   }
   if (!titles.size) hide("tables");
 }
 
-// A run's row of a published table, and below it intervals, differences and verdicts.
-function ownRows(row, name) {
-  const cells = row.cells;
-  const mark = (cell) => ((cell.marks || []).length ? " †" : "");
-  const interval = (cell) => (cell.ci95 ? cell.ci95.map(digits).join("…") : "–");
-  const rows = [
-    { kind: "own", cells: [name, ...cells.map((cell) => digits(cell.score) + mark(cell))] },
-    { kind: "sub", cells: ["95 % interval", ...cells.map(interval)] },
-  ];
+// A run's row of a published table, and below it intervals, published figures, differences and
+// verdicts; a rating has two digits, as tables_formats.py gives it.
+function ownRows({ cells }, columns, name) {
+  const score = (cell, i) =>
+    number(cell.score, columns[i].weight === 1 ? 1 : 2) + (cell.marks.length ? " †" : "");
+  const interval = (cell) => (cell.ci95 ? cell.ci95.map((end) => number(end, 1)).join("…") : "–");
+  const sub = (kind, label, said) => ({ kind: `sub ${kind}`, cells: [label, ...cells.map(said)] });
+  const rows = [{ kind: "own", cells: [name, ...cells.map(score)] }];
+  rows.push(sub("", "95 % interval", interval));
   if (cells.some((cell) => cell.published !== null)) {
-    rows.push({ kind: "sub", cells: ["difference", ...cells.map((c) => signed(c.difference))] });
-    rows.push({ kind: "sub", cells: ["verdict", ...cells.map((c) => c.verdict || "–")] });
+    rows.push(sub("", "published figure", (cell) => asPublished(cell.published)));
+    rows.push(sub("", "difference", (cell) => signed(cell.difference)));
+    rows.push(sub("verdict", "verdict", (cell) => cell.verdict || "–"));
   }
   return rows;
 }
@@ -188,7 +222,8 @@ function showSubsets(runs) {
       bars: parts.map((part, n) => bar(kind(n, part[subset]), part[subset])),
     }));
     const chart = bars(rows, scale(first), `${name} by subset`);
-    const range = `${subsets[0]} ${digits(best(subsets[0]))} … ${subsets.at(-1)} ${digits(best(subsets.at(-1)))}`;
+    const [top, last] = [subsets[0], subsets.at(-1)].map((s) => `${s} ${number(best(s), 1)}`);
+    const range = `${top} … ${last}`;
     const all = el("summary", {}, visible(`all ${subsets.length}, ${range}`));
     children.push(subsets.length > 12 ? el("details", {}, all, chart) : chart);
     if (runs.length > 1)
@@ -208,7 +243,8 @@ function showAnswers(runs) {
         (rate) => `${rate} ${percent(of[rate])}`,
       );
       const heading = runs.length > 1 ? `${name}, ${run.name}` : name;
-      const chart = histogram(lengths.counts, lengths.unit, `${heading}: how long the answers are`);
+      const said = `${heading}: how long the answers are`;
+      const chart = histogram(lengths.counts, lengths.unit, n, said);
       $("length-list").append(
         card(heading, false, chart, el("p", { class: "dim" }, rates.join(", "))),
       );
@@ -224,7 +260,8 @@ function showWhy(runs) {
     for (const [name, task] of Object.entries(run.why || {})) {
       const who = runs.length > 1 ? [name, run.name] : [name];
       for (const one of task.causes || []) {
-        const examples = (one.ids || []).slice(0, 3).join(", ");
+        const examples = el("span", {}, visible(one.ids.slice(0, 3).join(", ") + " "));
+        if (one.ids.length) examples.append(showAll(causeFilter(run, name, one), one.ids.length));
         const counts = [whole(one.answers), whole(one.gained), whole(one.lost), signed(one.points)];
         rows.push({ cells: [...who, one.cause, ...counts, examples] });
       }
@@ -234,6 +271,15 @@ function showWhy(runs) {
   if (!rows.length) return hide("why");
   $("why-table").append(grid(headers, rows, "What robust reads otherwise, by cause"));
 }
+
+// The value of the items' filter that shows the answers of a cause.
+const causeFilter = (run, task, { cause }) => `why/${run.name}/${task}/${cause}`;
+const showAll = (filter, n) =>
+  el(
+    "button",
+    { type: "button", class: "link", "data-filter": filter },
+    n > 1 ? `show all ${whole(n)}` : "show",
+  );
 
 // Nested values as pairs of a dotted name and a text.
 function flat(value, name = "") {

@@ -108,14 +108,32 @@ def markdown(tables: Sequence[Table]) -> str:
 
 
 def latex(tables: Sequence[Table]) -> str:
-    """Tables for a LaTeX document with the package booktabs, in UTF-8."""
+    """Tables for a LaTeX document with the packages booktabs and graphicx, in UTF-8.
+
+    One that is wider than the text is made smaller. pdfLaTeX takes them unless a name has letters
+    other than Latin and small Greek ones; XeLaTeX and LuaLaTeX take any that the font has.
+    """
     parts = []
     for table in tables:
         body = _tabulate(table, "latex_booktabs", str)  # which escapes by itself
-        lines = [r"\begin{table}", rf"\caption{{{_latex(table.title)}}}", body]
+        for verdict in ("within", "outside"):  # the widest cells
+            body = body.replace(f"{verdict} interval", rf"\shortstack[r]{{{verdict}\\interval}}")
+        lines = [r"\begin{table}", rf"\caption{{{_latex(table.title)}}}"]
+        lines += [r"\setlength{\tabcolsep}{3pt}", rf"\resizebox{{{_FITTING}}}{{!}}{{%", f"{body}}}"]
         lines += [rf"\par {_latex(line)}" for line in marks(table)]
         parts.append("\n".join([*lines, r"\end{table}", ""]))
-    return "\n".join(parts)
+    return re.sub("[\u0370-\u03ff\ufffd]", _pdflatex, "\n".join(parts))
+
+
+_FITTING = r"\ifdim\width>\linewidth\linewidth\else\width\fi"
+
+
+def _pdflatex(character: re.Match[str]) -> str:
+    """Small Greek letters by their commands; `plain`'s sign of what it took out is in no font."""
+    letter = re.fullmatch(r"GREEK SMALL LETTER (\w+)", unicodedata.name(character[0], ""))
+    if letter is None or letter[1] == "OMICRON":
+        return character[0].replace("\ufffd", "?")
+    return rf"\ensuremath{{\{letter[1].lower().replace('lamda', 'lambda')}}}"
 
 
 def csv_text(tables: Sequence[Table]) -> str:
