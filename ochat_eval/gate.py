@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from ochat_eval import gating, published, recorded, stats_gate, store
-from ochat_eval.comparison import RunResults, flip_rates
+from ochat_eval.comparison import RunResults
 from ochat_eval.config import build_tasks, load
 from ochat_eval.gating import Verdict
 from ochat_eval.records import RULES, UserError
@@ -68,6 +68,7 @@ def against_figures(run: RunResults, args: argparse.Namespace) -> show.Outcome:
             "a published figure needs --psi: the rate at which verdicts flip between reruns of "
             "such a model, a number as 0.02, or a recorded run that has it measured"
         )
+    rates = recorded.flip_rates_of(args.psi, list(run.tasks), args.runs)
     prompts = store.read_json(recorded.shipped("prompts.json"))
     rows = []
     for name in (name for name in row.tasks if name in run.tasks):
@@ -76,27 +77,12 @@ def against_figures(run: RunResults, args: argparse.Namespace) -> show.Outcome:
         setting = gating.Setting(dataclasses.asdict(task), **prompts[name])
         unit = 100 / (here.scale * here.bounds[1])  # in points
         figure = gating.Figure(row.tasks[name] * unit, 0.05 * unit)
-        rows.append(gating.gate_figure(here, figure, _psi(args, name), setting))
+        rows.append(gating.gate_figure(here, figure, rates.get(name), setting))
     if not rows:
         raise UserError(f"{run.name} and {row.name} have no benchmark in common")
     notes = [f"{name} has no published figure: not gated" for name in run.tasks
              if name not in row.tasks]  # fmt: skip
     return show.Outcome(run.name, args.against, args.rule, gating.overall(rows), rows, notes)
-
-
-def _psi(args: argparse.Namespace, task: str) -> float:
-    """The flip rate that --psi gives for a benchmark."""
-    try:
-        return float(args.psi)
-    except ValueError:
-        pass
-    measured = recorded.read(args.psi, args.runs)
-    rates = None
-    if task in measured.tasks:
-        rates = flip_rates(measured.tasks[task], "published", measured.runs)
-    if rates is None:
-        raise UserError(f"--psi {args.psi}: it has no flip rate of {task}; record it with reruns")
-    return rates[0]
 
 
 def _write(outcome: show.Outcome, args: argparse.Namespace) -> None:

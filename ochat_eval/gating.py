@@ -290,14 +290,14 @@ class Setting:
     prompts: str
 
 
-def gate_figure(task: TaskResults, figure: Figure, psi: float, setting: Setting) -> TaskGate:
+def gate_figure(task: TaskResults, figure: Figure, psi: float | None, setting: Setting) -> TaskGate:
     """One benchmark against a published figure: can the score be a rerun of it?
 
     `stats_gate.matches_published`, under the rule `published`: PASS or FAIL, or REFUSED where the
-    run did not ask exactly the published prompts in the published way.
+    run did not ask exactly the published prompts in the published way, or ψ is not known.
 
     Args:
-        psi: the flip rate, measured by reruns of some run like it; a fraction.
+        psi: the flip rate, measured by reruns of some run like it; a fraction. None: unknown.
     """
     counts = {"n": len(task.outcomes), "of": setting.n}
     options = {k: v for k, v in task.options.items() if k != "condition"}
@@ -313,7 +313,9 @@ def gate_figure(task: TaskResults, figure: Figure, psi: float, setting: Setting)
         refused = "the prompts are not the published ones"
     elif any(not one.rules["published"].values for one in task.outcomes.values()):
         refused = "not all of it is judged"
-    if refused:
+    elif psi is None:
+        refused = "--psi has no flip rate of it: record a run of it with reruns"
+    if refused or psi is None:
         return TaskGate(task.name, "REFUSED", refused, **counts)
     values = [one.rules["published"].values[0] for one in task.outcomes.values()]
     score = points(stats.mean(values), task)

@@ -77,6 +77,26 @@ def read(name: str, runs: Path = Path("results/runs")) -> RunResults:
     return read_recorded(folder) if (folder / RECORDED).exists() else read_run(folder)
 
 
+def flip_rates_of(psi: str, tasks: Sequence[str], runs: Path) -> dict[str, float]:
+    """ψ by benchmark as --psi gives it: one number for all, or what a recorded run measured.
+
+    Raises:
+        UserError: neither a number from 0 to 1 nor a recorded run with reruns.
+    """
+    try:
+        rate = float(psi)
+    except ValueError:
+        measured = read(psi, runs)
+        rates = {k: flip_rates(v, "published", measured.runs) for k, v in measured.tasks.items()}
+        found = {name: rate[0] for name, rate in rates.items() if rate is not None}
+        if not found:
+            raise UserError(f"--psi {psi}: it has no flip rates; record it with reruns") from None
+        return found
+    if not 0 <= rate <= 1:
+        raise UserError(f"--psi is {psi}; a flip rate lies from 0 to 1")
+    return dict.fromkeys(tasks, rate)
+
+
 # --- A run's folder -----------------------------------------------------------------------------
 
 

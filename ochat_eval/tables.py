@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from ochat_eval import recorded, store
-from ochat_eval.comparison import flip_rates
 from ochat_eval.config import nearest
 from ochat_eval.records import UserError
 from ochat_eval.report import tables
@@ -62,28 +61,6 @@ def read_summary(name: str, runs: Path) -> dict[str, Any]:
     return summary
 
 
-def flip_rates_of(psi: str | None, tasks: Sequence[str], runs: Path) -> dict[str, float]:
-    """ψ by benchmark: one number for all, or those that a recorded run measured.
-
-    Raises:
-        UserError: neither a number from 0 to 1 nor a recorded run with reruns.
-    """
-    if psi is None:
-        return {}
-    try:
-        rate = float(psi)
-    except ValueError:
-        measured = recorded.read(psi, runs)
-        rates = {k: flip_rates(v, "published", measured.runs) for k, v in measured.tasks.items()}
-        found = {name: rate[0] for name, rate in rates.items() if rate is not None}
-        if not found:
-            raise UserError(f"--psi {psi}: it has no flip rates; record it with reruns") from None
-        return found
-    if not 0 <= rate <= 1:
-        raise UserError(f"--psi is {psi}; a flip rate lies from 0 to 1")
-    return dict.fromkeys(tasks, rate)
-
-
 def run(args: argparse.Namespace) -> str:
     """The tables as text."""
     known = tables.definitions()
@@ -91,7 +68,8 @@ def run(args: argparse.Namespace) -> str:
         raise UserError(f"--table {args.table}: there is no such table{nearest(args.table, known)}")
     summaries = [read_summary(name, args.runs) for name in args.run]
     asked = {task for summary in summaries for task in summary["tasks"]}
-    made = tables.build_all(summaries, flip_rates_of(args.psi, sorted(asked), args.runs))
+    psi = {} if args.psi is None else recorded.flip_rates_of(args.psi, sorted(asked), args.runs)
+    made = tables.build_all(summaries, psi)
     if args.table is not None:
         made = [table for table in made if table.name == args.table]
     if not made:

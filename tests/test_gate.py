@@ -206,6 +206,11 @@ def test_a_published_figure_passes_only_a_full_run_of_the_published_prompts(
     assert "a published figure needs --psi" in capsys.readouterr().err
     assert gate.main(["r0", *against, "--psi", "base", "--junit", "j.xml"]) == 1
     assert verdicts("j.xml") == {"gsm8k": "PASS", "mmlu": "FAIL"}
+    with monkeypatch.context() as only:
+        only.setattr(gate.recorded, "flip_rates_of", lambda *_: {"gsm8k": 0.01})
+        assert gate.main(["r0", *against, "--psi", "part", "--junit", "j.xml"]) == 3
+    assert verdicts("j.xml") == {"gsm8k": "PASS", "mmlu": "REFUSED"}
+    assert "--psi has no flip rate of it" in capsys.readouterr().out
     copy(here, "other", "r0")
     edit(RUNS / "other/items.jsonl", 5, turns=["else"])
     assert gate.main(["other", *against, "--psi", "0.01", "--junit", "j.xml"]) == 3
@@ -256,6 +261,9 @@ def test_without_reruns_the_margin_is_the_floor_and_it_says_so(small, cli, capsy
         (["r", "--against", "alone", "--flip-sds", "-1"], "--flip-sds is -1"),
         (["r", "--against", "alone", "--psi", "0.1"], "--psi is for published"),
         (["r", "--against", "alone", "--rule", "mine"], "invalid choice"),
+        (["r", "--against", "published:Mistral", "--psi", "7"], "--psi is 7"),
+        (["r", "--against", "published:Mistral", "--psi", "nan"], "--psi is nan"),
+        (["r", "--against", "published:Mistral", "--psi", "alone"], "it has no flip rates"),
         (["alone", "--against", "alone"], "is no run's folder"),
         (["r", "--against", "alone", "--junit", "no/such/folder/j.xml"], "cannot write"),
     ],
