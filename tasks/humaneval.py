@@ -5,6 +5,7 @@ Published setting: openchat's evaluation of January 2024 with the problems of Hu
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -36,6 +37,9 @@ PROBLEMS = {
     ),
 }
 SAMPLE = SampleSource("humaneval")
+
+_OTHER_NAME = re.compile(r"```[ \t]*(?!python)(?i:py\w*)[ \t]*\n")
+"""A fence's name for Python that the published rule leaves in the code."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,12 +126,16 @@ class HumanEval(Task):
         details = (published.detail or {}, robust.detail or {})
         if details[0].get("reason") == _UNCOUNTED or "mended" in details[1]:
             return "the oracle of EvalPlus"
+        if published.answer == robust.answer:
+            return super().cause(item, text, published, robust)
         fences = text.count("```")
+        if "def " not in text:
+            return "a body without its function"
         if fences % 2:
             return "unclosed fence"
-        if published.matched == robust.matched:
-            return super().cause(item, text, published, robust)
-        return "code without a fence" if not fences else "what stands in the fences"
+        if _OTHER_NAME.search(text):
+            return "a fence's name for Python"
+        return "what stands in the fences" if fences else "code without a fence"
 
     def _judge_base(
         self, rows: list[Row], programs: list[tuple[int, str]], options: ScoringOptions

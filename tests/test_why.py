@@ -12,11 +12,10 @@ from ochat_eval.records import Item, Response, Score
 from ochat_eval.report.why import OTHER_COUNT, Differences, markdown
 from ochat_eval.summary import summarise_task
 from ochat_eval.task import Answered, ScoringOptions, Task, make_item
-from tests.conftest import lines
+from tests.conftest import CHECKOUT, lines
 from tests.test_pipeline import REPLAY, RUN, sample_answers, write
 
 LETTERS = ("(A)", "(B)", "(C)", "(D)")
-FENCED = "```\ndef f(x):\n    return x + 1\n```"
 OPTIONS = ScoringOptions("bwrap", 1)
 
 
@@ -64,6 +63,30 @@ def cause(name: str, target: str, text: str, choices: tuple[str, ...] | None) ->
 )  # fmt: skip
 def test_the_cause_of_one_answer(name, target, text, choices, expected):
     assert cause(name, target, text, choices) == ([expected] if expected else [])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("```py\nWHOLE\n```", "a fence's name for Python"),
+        ("```Python\nWHOLE\n```", "a fence's name for Python"),
+        ("```py\nWHOLE", "unclosed fence"),
+        ("Here you are:\n\nWHOLE\n\nIt works.", "code without a fence"),
+        ("```python\ndef count_vowels(*a): pass\n```\nor\n```python\nWHOLE\n```", "what stands in the fences"),
+        ("```python\nBODY\n```", "a body without its function"),
+        ("```python\nWHOLE\n```", None),
+    ],
+)  # fmt: skip
+def test_the_cause_of_a_program(text, expected):
+    """Real executions, where the published rule takes other code than the robust one."""
+    task = made("humaneval")
+    item, *_ = task.items()
+    row, *_ = lines(CHECKOUT / "tasks/samples/humaneval.jsonl")
+    body = row["canonical_solution"].rstrip()
+    text = text.replace("WHOLE", row["prompt"] + body).replace("BODY", body)
+    one = Answered(item, (Response(item.id, text),))
+    causes = differences(task, [(one, list(task.score([one], OPTIONS)))])["causes"]
+    assert [entry["cause"] for entry in causes] == ([expected] if expected else [])
 
 
 @pytest.mark.parametrize(("samples", "turns"), [(1, 1), (3, 1), (1, 2), (3, 2)])
