@@ -109,6 +109,8 @@ def read_run(folder: Path) -> RunResults:
     if not (folder / store.MANIFEST).exists():
         raise UserError(f"{folder} is no run's folder: it has no {store.MANIFEST}")
     manifest = store.read_json(folder / store.MANIFEST)
+    if not {"overrides", "identity", "items"} <= manifest.keys():
+        raise UserError(f"{folder / store.MANIFEST} is no manifest of a run")
     for name, stage in (store.RESPONSES, "generate"), (store.SCORES, "score"):
         if not (folder / name).exists():
             raise UserError(f"{folder} has no {name} yet: run its command with stage={stage} first")
@@ -140,6 +142,21 @@ def read_run(folder: Path) -> RunResults:
         },
         about={key: manifest[key] for key in _ABOUT if key in manifest},
     )
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """A run's summary.json.
+
+    Raises:
+        UserError: there is none, or it is damaged.
+    """
+    path = folder / store.SUMMARY
+    if not path.exists():
+        raise UserError(f"{folder} has no {path.name}: run stage=report run={folder.name}")
+    summary = store.read_json(path)
+    if not isinstance(summary.get("tasks"), dict) or not {"model", "run"} <= summary.keys():
+        raise UserError(f"{path} is no summary of a run: run stage=report again")
+    return summary
 
 
 def digest(text: str) -> str:

@@ -9,9 +9,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from ochat_eval import recorded, store
+from ochat_eval import recorded
 from ochat_eval.config import nearest
 from ochat_eval.records import UserError
 from ochat_eval.report import tables
@@ -46,27 +45,13 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def read_summary(name: str, runs: Path) -> dict[str, Any]:
-    """A run's summary.
-
-    Raises:
-        UserError: there is no such run, or it has no summary.
-    """
-    path = recorded.find(name, runs) / store.SUMMARY
-    if not path.exists():
-        raise UserError(f"{name} has no {store.SUMMARY}: run stage=report run={path.parent.name}")
-    summary = store.read_json(path)
-    if not isinstance(summary.get("tasks"), dict) or not {"model", "run"} <= summary.keys():
-        raise UserError(f"{path} is no summary of a run: run stage=report again")
-    return summary
-
-
 def run(args: argparse.Namespace) -> str:
     """The tables as text."""
     known = tables.definitions()
     if args.table is not None and args.table not in known:
         raise UserError(f"--table {args.table}: there is no such table{nearest(args.table, known)}")
-    summaries = [read_summary(name, args.runs) for name in args.run]
+    folders = [recorded.find(name, args.runs) for name in args.run]
+    summaries = [recorded.read_summary(folder) for folder in folders]
     asked = {task for summary in summaries for task in summary["tasks"]}
     psi = {} if args.psi is None else recorded.flip_rates_of(args.psi, sorted(asked), args.runs)
     made = tables.build_all(summaries, psi)

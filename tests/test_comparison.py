@@ -11,7 +11,7 @@ import pytest
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from ochat_eval import compare, published, recorded
+from ochat_eval import compare, published, recorded, tables
 from ochat_eval import comparison as c
 from ochat_eval.records import RULES, Item, UserError
 from ochat_eval.report import comparison as show
@@ -177,6 +177,16 @@ def test_what_cannot_be_compared_is_one_line(two_runs, capsys, arguments, compla
     assert compare.main(arguments) == 2
     errors = capsys.readouterr().err.splitlines()
     assert complaint in errors[-1]
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"), [("manifest", "is no manifest of a run"), ("summary", "is no summary")]
+)
+def test_a_file_of_a_run_that_is_something_else_is_one_line(two_runs, capsys, name, complaint):
+    (two_runs / f"results/runs/b/{name}.json").write_text("{}")
+    command = {"manifest": compare.main, "summary": tables.main}[name]
+    assert command(["a", "b"]) == 2
+    assert complaint in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_a_run_without_scores_is_refused(two_runs, capsys):

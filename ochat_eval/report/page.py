@@ -21,7 +21,7 @@ from typing import Any, TextIO
 
 import msgspec
 
-from ochat_eval import store
+from ochat_eval import recorded, store
 from ochat_eval.index import Index
 from ochat_eval.records import RULES, Item, Response, Score, UserError, Verdict
 
@@ -50,7 +50,7 @@ class Run:
     @cached_property
     def summary(self) -> dict[str, Any]:
         """Its summary.json."""
-        return store.read_json(self.folder / store.SUMMARY)
+        return recorded.read_summary(self.folder)
 
     @cached_property
     def responses(self) -> Index[Response]:
