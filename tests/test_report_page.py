@@ -272,6 +272,10 @@ def test_it_fits_a_phone_and_follows_the_scheme(tmp_path, opened, scheme):
     assert page.evaluate("document.documentElement.scrollWidth") <= 375
     nav = page.evaluate("(n => [n.scrollWidth, n.clientWidth])(document.querySelector('nav'))")
     assert nav[0] <= nav[1], "every part of the page can be reached without scrolling sideways"
+    first = page.locator("#table-list td").first
+    page.evaluate("document.querySelector('#table-list .wide').scrollLeft = 200")
+    assert 0 <= first.bounding_box()["x"] < 20, "a row's name stays in sight"
+    assert first.bounding_box()["width"] < 375 / 2
     assert page.evaluate("document.documentElement.dataset.theme") == scheme
     back = page.evaluate("getComputedStyle(document.body).backgroundColor")
     brightness = sum(map(int, re.findall(r"\d+", back)[:3])) / 3
