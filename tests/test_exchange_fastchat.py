@@ -76,6 +76,7 @@ def test_verdicts_come_back_unchanged_and_are_rescored_without_a_judge(capsys):
     others = [
         {**rows[0], "model": "other", "user_prompt": "elsewhere"},
         {**rows[0], "question_id": 99},
+        {**rows[0], "question_id": [1]},
     ]
     with Path("model_judgment.jsonl").open("a") as file:
         file.writelines(json.dumps(row) + "\n" for row in others)
@@ -86,7 +87,7 @@ def test_verdicts_come_back_unchanged_and_are_rescored_without_a_judge(capsys):
     said = capsys.readouterr().out
     assert "8 responses to 4 of 4 items" in said
     assert "1 not imported, on another answer than the run's: line 9, other" in said
-    assert "1 not imported, the run asks no such question_id and turn: line 10" in said
+    assert "2 not imported, the run asks no such question_id and turn: line 10; line 11" in said
     run_command(["stage=score", "run=b"])
     assert figures("b") == figures("a")
     assert figures("a")["unread"] == 2
@@ -114,6 +115,8 @@ def test_an_answer_without_its_second_turn_is_left_out_and_said(capsys):
          '{"question_id": 1}\n', "line 1: the field 'choices' is no list"),
         (["fastchat_answer", "x", "--task", "mt_bench", "data=sample"],
          '{"question_id": 7, "choices": []}\n', "answers none of the 4 items"),
+        (["fastchat_answer", "x", "--task", "mt_bench", "data=sample"],
+         '{"question_id": [1], "choices": []}\n', "answers none of the 4 items"),
         (["fastchat_judgment", "x", "--task", "mt_bench", "data=sample"], "{}\n", "name it with --run"),
     ],
 )  # fmt: skip

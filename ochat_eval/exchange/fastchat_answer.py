@@ -29,7 +29,8 @@ def read(path: Path, asked: Asked) -> Iterator[Response | Note]:
     if not wanted:
         raise UserError("the items asked have no conversations: a task such as mt_bench has")
     for number, fields in store.read_lines(path):
-        item, choices = wanted.get(fields.get("question_id", -1)), fields.get("choices")
+        question, choices = fields.get("question_id"), fields.get("choices")
+        item = wanted.get(question) if isinstance(question, int) else None
         if item is None:
             yield Note("not imported, the items asked have no such question_id", f"line {number}")
             continue

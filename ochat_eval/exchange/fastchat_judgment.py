@@ -35,7 +35,7 @@ def read(path: Path, asked: Asked) -> Iterator[Response | Note]:
     for number, fields in store.read_lines(path):
         where = f"{path} line {number}"
         item, turn, judge = (fields.get(name) for name in ("question_id", "turn", "judge"))
-        if item not in wanted or turn not in (1, 2):
+        if not isinstance(item, int) or item not in wanted or turn not in (1, 2):
             yield Note("not imported, the run asks no such question_id and turn", f"line {number}")
             continue
         if not (isinstance(judge, list) and judge and isinstance(judge[0], str)):
