@@ -17,6 +17,9 @@ from ochat_eval.exchange import Asked, Note, Recorded
 from ochat_eval.records import Item, Response, Rule, UserError
 from ochat_eval.task import Task
 
+FAILED = "$ERROR$"
+"""What FastChat writes in place of an answer or a verdict where the request failed."""
+
 
 def judged_items(tasks: dict[str, Task], items: Iterator[Item]) -> Iterator[Item]:
     """Those of the items that a judge rates; a question's id is its `index`."""
@@ -41,6 +44,11 @@ def read(path: Path, asked: Asked) -> Iterator[Response | Note]:
             if not isinstance(turns, list) or not all(isinstance(t, str) for t in turns):
                 raise UserError(f"{path} line {number}: choice {place} has no list of 'turns'")
             for turn, text in enumerate(turns[: len(item.turns)]):
+                if text == FAILED:  # and the next turn was asked on top of it
+                    yield Note(
+                        "not imported, the request failed", f"line {number}, turn {turn + 1}"
+                    )
+                    break
                 yield Response(item.id, text, place, turn)
 
 

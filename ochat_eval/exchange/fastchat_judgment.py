@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ochat_eval import store
 from ochat_eval.exchange import Asked, Note, Recorded, text_of
-from ochat_eval.exchange.fastchat_answer import judged_items
+from ochat_eval.exchange.fastchat_answer import FAILED, judged_items
 from ochat_eval.index import Index
 from ochat_eval.records import Response, Rule, UserError, Verdict
 from ochat_eval.task import Answered
@@ -49,9 +49,13 @@ def read(path: Path, asked: Asked) -> Iterator[Response | Note]:
             model = fields.get("model")
             yield Note("not imported, on another answer than the run's", f"line {number}, {model}")
             continue
+        verdict = text_of(fields, "judgment", where)
+        if verdict == FAILED:
+            yield Note("not imported, the request failed", f"line {number}")
+            continue
         yield Verdict(
             *request.key[:1],
-            text_of(fields, "judgment", where),
+            verdict,
             *request.key[1:],
             judge=judge[0],
             style=STYLE,
