@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import signal
@@ -109,6 +110,25 @@ def test_both_turns_are_judged_and_the_files_are_complete(cli, tmp_path):
     for file in (tmp_path / RUN).iterdir():
         assert KEY.encode() not in file.read_bytes(), file
     assert KEY not in done.stdout + done.stderr
+
+
+def test_the_report_draws_the_categories_and_has_the_turns(cli, tmp_path, chromium):
+    write_answers(tmp_path)
+    ratings = dict(zip(IDS, (10, 4, 7, 1), strict=True))
+    with FaultServer() as server:
+        server.script = {f"answer {i}": [answer(f"[[{n}]]")] for i, n in ratings.items()}
+        assert cli(*REPLAY, *judge(server)).returncode == 0
+    page = chromium.new_page()
+    page.goto((tmp_path / RUN / "report.html").as_uri())
+    page.wait_for_selector("html[data-ready]")
+    assert "turn_1 5.50; turn_2 5.50" in page.inner_text("#score-table")
+    radar = page.locator("#subset-list svg:has(polygon.area)")
+    labels = radar.locator("g text").all_text_contents()
+    assert labels == ["writing 10.0", "math 4.0", "coding 7.0", "humanities 1.0"]
+    corners = radar.locator("polygon.area").get_attribute("points").split()
+    far = [math.dist(map(float, corner.split(",")), (200, 150)) for corner in corners]
+    assert [n / max(far) for n in far] == pytest.approx([(n - 1) / 9 for n in ratings.values()])
+    page.close()
 
 
 def test_a_finished_run_is_judged_when_a_judge_is_named_and_then_left_alone(cli, tmp_path):

@@ -98,6 +98,12 @@ function showScores(runs) {
   showFigures(runs);
 }
 
+// What a rule has beside its score and with an interval: turns, plus, correlations.
+const moreFigures = (one) =>
+  Object.entries(one)
+    .filter(([, figure]) => figure && figure.ci95 !== undefined)
+    .map(([name, figure]) => `${name} ${number(figure.score)}`);
+
 function showFigures(runs) {
   const several = runs.length > 1;
   const headers = [left("task"), left("rule"), right("score"), right("95 % interval"), right("n")];
@@ -112,7 +118,8 @@ function showFigures(runs) {
         const interval = one.ci95 ? ends.map((end) => number(end, 1)).join(" … ") : "–";
         const cells = [name, rule, number(one.score), interval, whole(one.n)];
         cells.push(percent(one.unmatched), percent(one.truncated), percent(one.empty));
-        cells.push(rule === RULES[0] ? (task.notes || []).join("; ") : "");
+        const notes = rule === RULES[0] ? task.notes || [] : [];
+        cells.push([...moreFigures(one), ...notes].join("; "));
         if (several) cells.splice(1, 0, runs[n].name);
         rows.push({ kind: rule === RULES[0] ? "first" : "", cells });
       }
