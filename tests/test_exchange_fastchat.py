@@ -113,6 +113,17 @@ def test_fastchats_own_command_reads_the_verdicts_and_finds_our_scores():
     assert theirs == [one["score"] for one in (ours["turn_1"], ours["turn_2"], ours)]
 
 
+def test_a_runs_own_verdicts_are_not_overwritten(capsys):
+    judged("a")
+    assert main(["export", "fastchat_judgment", "a", "-o", "model_judgment.jsonl"]) == 0
+    own = Path("results/runs/a/judgments.jsonl")
+    before = own.read_bytes()
+    asked = ["import", "fastchat_judgment", "model_judgment.jsonl", "--run", "a", "-o", str(own)]
+    assert main(asked) == 2
+    assert "the run has this file; move it away first" in capsys.readouterr().err
+    assert own.read_bytes() == before
+
+
 def test_what_failed_at_fastchat_is_missing_and_not_an_answer_or_a_verdict(capsys):
     rows = [
         {"question_id": 1, "choices": [{"turns": ["a", "$ERROR$"]}]},
