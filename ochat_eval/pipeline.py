@@ -92,10 +92,11 @@ def run(config: Config, overrides: list[str]) -> Path:
 
 def _finished(planned: Plan, judge: Judge | None) -> bool:
     """Whether a run is done: all answers there, rated by this judge, reported as now asked for."""
-    done = planned.manifest.values
+    done, asked = planned.manifest.values, any(task.judged for task in planned.tasks.values())
+    by = [judge.served_name, judge.style] if judge is not None and asked else None
     return (
         done.get("finished") == planned.responses_digest()
-        and (judge is None or done.get("judged_by") == [judge.served_name, judge.style])
+        and (by is None or done.get("judged_by") == by)
         and done.get("report_only", {}) == _report_only(planned)
     )
 

@@ -148,6 +148,17 @@ def test_a_finished_run_is_judged_when_a_judge_is_named_and_then_left_alone(cli,
     assert figures(tmp_path)["score"] == 7.0
 
 
+def test_a_judge_with_nothing_to_judge_leaves_a_finished_run_alone(cli):
+    with FaultServer() as server:
+        asked = ("task=gsm8k", "data=sample", "run=r", "engine=openai")
+        run = (*asked, f"engine.base_url={server.url}", *judge(server))
+        first = cli(*run)
+        assert first.returncode == 0 and "nothing to do" in first.stderr
+        again = cli(*run)
+        assert again.returncode == 0 and "finished before" in again.stderr
+        assert len(server.calls) == 12
+
+
 def test_the_price_of_the_verdicts_is_told(cli, tmp_path):
     write_answers(tmp_path)
     with FaultServer() as server:
