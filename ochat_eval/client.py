@@ -29,6 +29,8 @@ _PROBE_SECONDS = 5.0
 _CONNECT_SECONDS = 30.0
 _LONGEST_BACKOFF = 60.0
 _LONGEST_RETRY_AFTER = 600.0
+_LONGEST_ANSWER = 16 << 20
+"""Bytes of an answer's body; a server that never ends one must not fill the memory."""
 _TEXT_CHARACTERS = 300
 """How much of a server's error text a reason quotes."""
 
@@ -44,6 +46,7 @@ class ClientOptions:
 
     Attributes:
         base_url: up to and with `/v1`; empty: the environment's OPENAI_BASE_URL.
+        default_url: the address if neither names one.
         concurrency: requests in flight, those that wait to be repeated counted.
         timeout_seconds: longest wait for one whole answer.
         attempts: how often a request is sent before it counts as failed.
@@ -54,6 +57,7 @@ class ClientOptions:
     """
 
     base_url: str = ""
+    default_url: str = ""
     concurrency: int = 256
     timeout_seconds: float = 600.0
     attempts: int = 6
@@ -81,34 +85,48 @@ class ClientOptions:
                 f"{where}.api_key_env is no name of an environment variable (capitals, digits, _); "
                 "put the key into a variable and give the variable's name"
             )
+        for name in ("base_url", "default_url"):
+            self._check_address(f"{where}.{name}", getattr(self, name))
+
+    def _check_address(self, name: str, address: str) -> None:
         try:
-            parts = urllib.parse.urlsplit(self.base_url)
+            parts = urllib.parse.urlsplit(address)
             usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
         except ValueError:  # brackets or port
             parts, usable = urllib.parse.urlsplit(""), False
-        if "@" in self.base_url or parts.query or parts.fragment:
+        if "@" in address or parts.query or parts.fragment:
             raise UserError(
-                f"{where}.base_url has a password or a query in it; give the bare address, and the "
-                f"key in the environment variable {self.api_key_env}"
+                f"{name} has a password or a query in it; give the bare address, and the key in "
+                f"the environment variable {self.api_key_env}"
             )
-        if self.base_url and not usable:
+        if address and not usable:
             raise UserError(
-                f"{where}.base_url={self.base_url} is no address; write one like "
-                "http://127.0.0.1:8000/v1"
+                f"{name}={address} is no address; write one like http://127.0.0.1:8000/v1"
             )
 
-    def key(self) -> str | None:
-        """The API key; None where there is none.
+    def reach(self, where: str) -> tuple[str, str | None]:
+        """The address and the API key (None: none is sent), as the environment has them now.
+
+        Args:
+            where: as in `check`.
 
         Raises:
-            UserError: the variable is unset though it was named, or its value cannot be a key.
+            UserError: as `check`; no address; the key's variable is unset though it was named, or
+                its value cannot be a key.
         """
+        base = self.base_url or os.environ.get(ADDRESS_VARIABLE) or self.default_url
+        if not base:
+            raise UserError(
+                f"{where}.base_url is not set: write {where}.base_url=http://HOST:PORT/v1, or set "
+                f"{ADDRESS_VARIABLE}"
+            )
+        dataclasses.replace(self, base_url=base).check(where)
         key = os.environ.get(self.api_key_env, "").strip()
         if not key and self.api_key_env != KEY_VARIABLE:
             raise UserError(f"the environment variable {self.api_key_env} is not set (an API key)")
         if not (key.isascii() and key.isprintable()):
             raise UserError(f"the environment variable {self.api_key_env} has no API key in it")
-        return key or None
+        return base.rstrip("/"), key or None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,14 +183,10 @@ class Client:
         Raises:
             UserError: an option that cannot work, no address, or no key where one is named.
         """
-        if not options.base_url:
-            options = _from_environment(options, where)
-        options.check(where)
+        self._base, self._key = options.reach(where)
         self.repeated: Counter[str] = Counter()
         self._options = options
         self._where = where
-        self._base = options.base_url.rstrip("/")
-        self._key = options.key()
         self._answers = 0  # HTTP answers so far
         self._completed = False  # whether one of them was a chat completion
         self._down = False
@@ -274,7 +288,7 @@ class Client:
                 timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=_CONNECT_SECONDS),
                 allow_redirects=False,
             ) as response:
-                content = await response.read()
+                content = await _body(response)
         except TimeoutError as e:  # some of aiohttp's are ClientErrors too
             reason = self._quote(str(e)) or f"no answer within {seconds:g} s"
             return _Again("timed out", reason)
@@ -283,6 +297,9 @@ class Client:
             return _Again("connection lost", reason)
         self._answers += 1
         self._down = False
+        if content is None:
+            reason = f"an answer of more than {_LONGEST_ANSWER >> 20} MiB"
+            return _Again("unreadable answer", reason)
         if response.status == 200:
             return self._read(content)
         reason = f"HTTP {response.status}: {self._quote(_error_text(content))}".removesuffix(": ")
@@ -317,21 +334,12 @@ class Client:
         return Completion(text or "", finish, *counts)  # null: the model wrote nothing
 
     def _quote(self, text: str) -> str:
-        """A server's or library's words as one short line, without the key."""
+        """A server's or library's words as one short line, without the key or a password."""
         if self._key:
             text = text.replace(self._key, "[key]")
+        text = re.sub(r"://[^/@\s]*@", "://", text)
         line = " ".join(text.split())
         return line if len(line) <= _TEXT_CHARACTERS else line[:_TEXT_CHARACTERS] + "…"
-
-
-def _from_environment(options: ClientOptions, where: str) -> ClientOptions:
-    address = os.environ.get(ADDRESS_VARIABLE, "")
-    if not address:
-        raise UserError(
-            f"{where}.base_url is not set: write {where}.base_url=http://HOST:PORT/v1, or set "
-            f"{ADDRESS_VARIABLE}"
-        )
-    return dataclasses.replace(options, base_url=address)
 
 
 def _proxy(base: str) -> str | None:
@@ -343,6 +351,16 @@ def _proxy(base: str) -> str | None:
     if urllib.request.proxy_bypass(parts.netloc):
         return None
     return urllib.request.getproxies().get(parts.scheme)
+
+
+async def _body(response: aiohttp.ClientResponse) -> bytes | None:
+    """An answer's body; None where it is too long. The connection is then closed."""
+    content = bytearray()
+    async for part in response.content.iter_any():
+        content += part
+        if len(content) > _LONGEST_ANSWER:
+            return None
+    return bytes(content)
 
 
 def _error_text(content: bytes) -> str:

@@ -161,7 +161,10 @@ def _explain(error: Exception, overrides: Sequence[str], known: Sequence[str]) -
     if isinstance(lower, MissingMandatoryValue):
         return f"{lower.full_key} is not set: write {lower.full_key}=VALUE"
     if isinstance(error, OverrideParseException):
-        return f"{error.override}: this cannot be read as NAME=VALUE (quotes or brackets?)"
+        given = str(error.override)
+        if given.startswith("++"):  # `_open`'s mark; an address may hold a key
+            given = given.removeprefix("++").partition("=")[0]
+        return f"{given}: this cannot be read as NAME=VALUE (quotes or brackets?)"
     reason = (str(lower).splitlines() or [type(lower).__name__])[0]
     for override in overrides:
         key, _, value = override.partition("=")
@@ -272,8 +275,8 @@ def changed_options(tasks: Iterable[Task]) -> dict[str, list[str]]:
     apart = ("name", "data", "limit", "subsets", "condition")
     found: dict[str, list[str]] = {name: [] for name in known}
     for one in usual:
-        chosen = dataclasses.asdict(known[one.name])
-        for key, value in dataclasses.asdict(one).items():
+        chosen = known[one.name].options()
+        for key, value in one.options().items():
             if key not in apart and chosen[key] != value:
                 found[one.name].append(f"{key}={chosen[key]}")
     return found
@@ -289,12 +292,14 @@ def build_engine(config: Config) -> Engine:
 
 
 def build_judge(config: Config) -> Judge | None:
-    """The chosen judge; None where none is chosen."""
+    """The chosen judge; None where none is chosen. Raises UserError if it cannot work."""
     if not config.judge:
         return None
     from ochat_eval.judging import Judge
 
-    return build(config.judge, Judge, "judge")
+    judge = build(config.judge, Judge, "judge")
+    judge.check(judge.where)
+    return judge
 
 
 def all_sources(chosen: Sequence[str]) -> list[Source[Any]]:

@@ -51,7 +51,6 @@ def judge_answers(judge: Judge, planned: Plan, responses: Index[Response]) -> No
     Raises:
         UserError: the run has another judge's verdicts, or the judge cannot be reached.
     """
-    judge.check(judge.where)
     if not any(task.judged for task in planned.tasks.values()):
         say("judge: none of the chosen benchmarks is rated by a judge; nothing to do")
         return

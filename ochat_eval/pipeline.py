@@ -6,6 +6,7 @@ import dataclasses
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
@@ -22,6 +23,9 @@ from ochat_eval.report.why import Differences, markdown
 from ochat_eval.scoring import scores_of
 from ochat_eval.summary import summarise_task
 from ochat_eval.task import ScoringOptions
+
+if TYPE_CHECKING:  # loads the client's libraries
+    from ochat_eval.judging import Judge
 
 
 def run_command(arguments: list[str]) -> Path:
@@ -53,17 +57,14 @@ def run(config: Config, overrides: list[str]) -> Path:
     stage, engine = config.stage, build_engine(config)
     if config.model.published is not None:
         published.row(config.model.published)  # refused now where there is no such row
+    judge = build_judge(config)
     made = plan(config, engine, overrides)
     path = made.run.path
     if stage is Stage.plan:
         print(planned_work(config, made))
         return path
-    judge = build_judge(config)
-    finished = made.manifest.values.get("finished")
     table_file = path / store.TABLE
-    judged = judge is None or made.manifest.values.get("judged_by") == judge.served_name
-    unchanged = finished == made.responses_digest() and judged
-    if stage is Stage.all and unchanged and table_file.exists():
+    if stage is Stage.all and _finished(made, judge) and table_file.exists():
         say("finished before, nothing to do; stage=score or stage=report do their part anew")
         print(table_file.read_text())
         published_tables.show(store.read_json(path / store.SUMMARY))
@@ -73,6 +74,8 @@ def run(config: Config, overrides: list[str]) -> Path:
     if stage in (Stage.all, Stage.score):
         for task in made.tasks.values():
             task.check_scoring(options)
+        if judge is not None and stage is Stage.all:
+            judge.reach(judge.where)  # what the environment lacks is said before hours of work
     if stage in (Stage.all, Stage.generate):
         generate(config, engine, made)
     if stage in (Stage.all, Stage.score, Stage.report):
@@ -85,6 +88,23 @@ def run(config: Config, overrides: list[str]) -> Path:
             score(made, responses, options)
         report(made, responses, config.model.published)
     return path
+
+
+def _finished(planned: Plan, judge: Judge | None) -> bool:
+    """Whether a run is done: all answers there, rated by this judge, reported as now asked for."""
+    done, asked = planned.manifest.values, any(task.judged for task in planned.tasks.values())
+    by = [judge.served_name, judge.style] if judge is not None and asked else None
+    return (
+        done.get("finished") == planned.responses_digest()
+        and (by is None or done.get("judged_by") == by)
+        and done.get("report_only", {}) == _report_only(planned)
+    )
+
+
+def _report_only(planned: Plan) -> dict[str, dict[str, Any]]:
+    """The options of the run's benchmarks that only add figures, by benchmark."""
+    tasks = {name: task for name, task in planned.tasks.items() if task.report_only}
+    return {n: {key: getattr(task, key) for key in task.report_only} for n, task in tasks.items()}
 
 
 def _recorded(planned: Plan) -> Index[Response]:
@@ -155,8 +175,10 @@ def report(planned: Plan, responses: Index[Response], published_row: str | None)
         write_page(run_dir.file(store.REPORT), [shown])
     whole = len(responses) == planned.requests
     judging = planned.manifest.values.get("judging", {})
-    all_judged = judging.get("verdicts") == judging.get("of")
-    planned.manifest.set("judged_by", judging.get("judge") if all_judged else None)
+    all_judged = judging and judging["verdicts"] == judging["of"]
+    judge = [judging["judge"], judging["style"]] if all_judged else None
+    planned.manifest.set("judged_by", judge)
+    planned.manifest.set("report_only", _report_only(planned))
     planned.manifest.set("finished", planned.responses_digest() if whole else "no")
     print(table.terminal(summary))
     published_tables.show(summary)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import os
 import random
@@ -121,7 +120,7 @@ def plan(config: Config, engine: Engine, overrides: list[str]) -> Plan:
             "prompts": digest.hexdigest(),
             "seed": config.seed,
             "overlong": config.overlong.value,
-            "tasks": {name: dataclasses.asdict(task) for name, task in tasks.items()},
+            "tasks": {name: task.options() for name, task in tasks.items()},
         }
         run_dir = store.RunDir(root / (config.run or _name(config, engine, identity)))
         run_dir.check_identity(identity)

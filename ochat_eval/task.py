@@ -7,6 +7,7 @@ file in `conf/task/` names it.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import random
 from array import array
@@ -64,6 +65,7 @@ class Task:
         judged: responses are rated by a judge model; `judge_request` says what it is asked.
         scored_by_workers: `score` waits for processes of its own, so that others can be scored
             meanwhile.
+        report_only: options that only add figures; a finished run can be reported with others.
         name: first part of every item id.
         data: `full` for the benchmark itself, `sample` for the repository's own few items;
             None takes the run's.
@@ -81,6 +83,7 @@ class Task:
     also: ClassVar[tuple[str, ...]] = ()
     judged: ClassVar[bool] = False
     scored_by_workers: ClassVar[bool] = False
+    report_only: ClassVar[frozenset[str]] = frozenset()
 
     name: str
     data: str | None = None
@@ -91,6 +94,11 @@ class Task:
     top_p: float = 1.0
     max_tokens: int | None = None
     condition: str | None = None
+
+    def options(self) -> dict[str, Any]:
+        """Its options and their values, without those that only add figures."""
+        every = dataclasses.asdict(self)
+        return {name: value for name, value in every.items() if name not in self.report_only}
 
     def sources(self) -> tuple[Source[Any], ...]:
         """The pinned data that `items` reads under these options."""

@@ -64,6 +64,7 @@ class MtBench(Task):
     bounds: ClassVar[tuple[float, float]] = (1.0, 10.0)
     scale: ClassVar[float] = 1.0
     judged: ClassVar[bool] = True
+    report_only: ClassVar[frozenset[str]] = frozenset({"undisputed"})
 
     condition: str | None = "GPT4 Correct"
     max_tokens: int | None = 4096

@@ -112,6 +112,9 @@ class FaultServer:
         if "/v1/models " in line:  # a proxy gets the whole address
             await connection.send(200 if self.models else 404, b'{"data": []}')
             return
+        if line.startswith("CONNECT "):  # as a proxy that takes nobody
+            await connection.send(407, b"")
+            return
         assert "/v1/chat/completions " in line, line
         body = json.loads(content)
         self.calls.append((time.monotonic(), connection.headers, body))
@@ -196,6 +199,13 @@ async def reset_after_headers(connection: Connection, body: Body) -> None:
     await connection.writer.drain()
     await asyncio.sleep(0.02)  # so that they arrive as two
     connection.reset()
+
+
+async def endless(connection: Connection, body: Body) -> None:
+    connection.writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000000\r\n\r\n")
+    while True:
+        connection.writer.write(bytes(1 << 20))
+        await connection.writer.drain()
 
 
 async def closes(connection: Connection, body: Body) -> None:

@@ -62,6 +62,7 @@ PASSING = {
     "deep JSON": fs.sends(200, b"[" * 100_000),
     "a number for text": fs.sends(200, fs.completion(7)),  # type: ignore[arg-type]
     "an error with status 200": fs.sends(200, {"error": {"message": "overloaded"}}),
+    "endless": fs.endless,
 }
 
 
@@ -88,6 +89,7 @@ def test_a_fault_that_passes_costs_nothing_but_the_repetition(fault):
         ("no body", "no chat completion but nothing (4 attempts)"),
         ("a number for text", "a chat completion with fields of a wrong type (4 attempts)"),
         ("an error with status 200", "no chat completion but overloaded (4 attempts)"),
+        ("endless", "an answer of more than 16 MiB (4 attempts)"),
     ],
 )
 def test_a_fault_that_stays_is_one_failure_with_its_reason(fault, reason):
@@ -281,6 +283,9 @@ def test_the_address_may_come_from_the_environment(monkeypatch):
     with FaultServer(models=False) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url + "/")
         assert ask(server, "a", base_url="") == [FINE]
+        assert ask(server, "a", base_url="", default_url="http://127.0.0.1:9/v1") == [FINE]
+        monkeypatch.delenv("OPENAI_BASE_URL")
+        assert ask(server, "a", base_url="", default_url=server.url) == [FINE]
 
 
 def test_nothing_at_the_address():
@@ -303,6 +308,7 @@ def test_nothing_at_the_address():
         ({"base_url": "http://a:99999"}, "is no address"),
         ({"base_url": "http://me:secret@a/v1"}, "has a password or a query in it"),
         ({"base_url": "http://a/v1?key=secret"}, "has a password or a query in it"),
+        ({"default_url": "http://me:secret@a/v1"}, "engine.default_url has a password or"),
         ({"concurrency": 0}, "engine.concurrency is 0; it must be at least 1"),
         ({"attempts": 0}, "engine.attempts is 0; it must be at least 1"),
         ({"backoff_seconds": -1}, "engine.backoff_seconds is -1; it must be at least 0"),
@@ -331,3 +337,15 @@ def test_a_proxy_of_the_environment_is_used(monkeypatch):
         monkeypatch.delenv("no_proxy", raising=False)
         monkeypatch.setenv("NO_PROXY", "elsewhere")
         assert ask(proxy, "a", base_url="http://nowhere.invalid/v1") == [FINE]
+
+
+def test_a_proxys_password_is_in_no_message(monkeypatch):
+    """aiohttp's error for a proxy that refuses has the proxy's whole address."""
+    with FaultServer() as proxy:
+        address = proxy.url.removesuffix("/v1").replace("://", "://me:hush@")
+        monkeypatch.setenv("https_proxy", address)
+        monkeypatch.setenv("NO_PROXY", "elsewhere")
+        monkeypatch.delenv("no_proxy", raising=False)
+        with pytest.raises(UserError, match="no server answers at https://nowhere") as caught:
+            ask(proxy, "a", base_url="https://nowhere.invalid/v1")
+    assert "hush" not in str(caught.value) and "http://127.0.0.1:" in str(caught.value)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -76,6 +80,7 @@ def test_verdicts_come_back_unchanged_and_are_rescored_without_a_judge(capsys):
     others = [
         {**rows[0], "model": "other", "user_prompt": "elsewhere"},
         {**rows[0], "question_id": 99},
+        {**rows[0], "question_id": [1]},
     ]
     with Path("model_judgment.jsonl").open("a") as file:
         file.writelines(json.dumps(row) + "\n" for row in others)
@@ -86,13 +91,60 @@ def test_verdicts_come_back_unchanged_and_are_rescored_without_a_judge(capsys):
     said = capsys.readouterr().out
     assert "8 responses to 4 of 4 items" in said
     assert "1 not imported, on another answer than the run's: line 9, other" in said
-    assert "1 not imported, the run asks no such question_id and turn: line 10" in said
+    assert "2 not imported, the run asks no such question_id and turn: line 10; line 11" in said
     run_command(["stage=score", "run=b"])
     assert figures("b") == figures("a")
     assert figures("a")["unread"] == 2
     assert main(["export", "fastchat_judgment", "b", "-o", "again.jsonl"]) == 0
     for old, new in zip(rows, lines(Path("again.jsonl")), strict=True):
         assert {**old, "tstamp": 0} == {**new, "tstamp": 0}
+
+
+def test_fastchats_own_command_reads_the_verdicts_and_finds_our_scores():
+    judged("a")
+    assert main(["export", "fastchat_judgment", "a", "-o", "model_judgment.jsonl"]) == 0
+    [folder] = importlib.util.find_spec("fastchat").submodule_search_locations
+    show = [sys.executable, f"{folder}/llm_judge/show_result.py", "--input-file"]
+    done = subprocess.run(
+        [*show, "model_judgment.jsonl"], check=True, capture_output=True, text=True
+    )
+    theirs = [float(n) for n in re.findall(r"^smollm2_135m .* ([\d.]+)$", done.stdout, re.M)]
+    ours = figures("a")
+    assert theirs == [one["score"] for one in (ours["turn_1"], ours["turn_2"], ours)]
+
+
+def test_a_runs_own_verdicts_are_not_overwritten(capsys):
+    judged("a")
+    assert main(["export", "fastchat_judgment", "a", "-o", "model_judgment.jsonl"]) == 0
+    own = Path("results/runs/a/judgments.jsonl")
+    before = own.read_bytes()
+    asked = ["import", "fastchat_judgment", "model_judgment.jsonl", "--run", "a", "-o", str(own)]
+    assert main(asked) == 2
+    assert "the run has this file; move it away first" in capsys.readouterr().err
+    assert own.read_bytes() == before
+
+
+def test_what_failed_at_fastchat_is_missing_and_not_an_answer_or_a_verdict(capsys):
+    rows = [
+        {"question_id": 1, "choices": [{"turns": ["a", "$ERROR$"]}]},
+        {"question_id": 2, "choices": [{"turns": ["$ERROR$", "b"]}]},
+    ]
+    Path("model_answer.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    asked = ["--task", "mt_bench", "data=sample"]
+    assert (
+        main(["import", "fastchat_answer", "model_answer.jsonl", *asked, "-o", "back.jsonl"]) == 0
+    )
+    assert [(r["id"], r["turn"]) for r in lines(Path("back.jsonl"))] == [("mt_bench/writing/1", 0)]
+    assert "2 not imported, the request failed: line 1, turn 2; line 2" in capsys.readouterr().out
+    judged("a")
+    assert main(["export", "fastchat_judgment", "a", "-o", "model_judgment.jsonl"]) == 0
+    found = lines(Path("model_judgment.jsonl"))
+    found[0]["judgment"] = "$ERROR$"
+    Path("model_judgment.jsonl").write_text("".join(json.dumps(row) + "\n" for row in found))
+    path = ["-o", "judgments.jsonl"]
+    assert main(["import", "fastchat_judgment", "model_judgment.jsonl", "--run", "a", *path]) == 0
+    assert "1 not imported, the request failed: line 1" in capsys.readouterr().out
+    assert len(lines(Path("judgments.jsonl"))) == len(found) - 1
 
 
 def test_an_answer_without_its_second_turn_is_left_out_and_said(capsys):
@@ -114,6 +166,8 @@ def test_an_answer_without_its_second_turn_is_left_out_and_said(capsys):
          '{"question_id": 1}\n', "line 1: the field 'choices' is no list"),
         (["fastchat_answer", "x", "--task", "mt_bench", "data=sample"],
          '{"question_id": 7, "choices": []}\n', "answers none of the 4 items"),
+        (["fastchat_answer", "x", "--task", "mt_bench", "data=sample"],
+         '{"question_id": [1], "choices": []}\n', "answers none of the 4 items"),
         (["fastchat_judgment", "x", "--task", "mt_bench", "data=sample"], "{}\n", "name it with --run"),
     ],
 )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import signal
@@ -111,6 +112,25 @@ def test_both_turns_are_judged_and_the_files_are_complete(cli, tmp_path):
     assert KEY not in done.stdout + done.stderr
 
 
+def test_the_report_draws_the_categories_and_has_the_turns(cli, tmp_path, chromium):
+    write_answers(tmp_path)
+    ratings = dict(zip(IDS, (10, 4, 7, 1), strict=True))
+    with FaultServer() as server:
+        server.script = {f"answer {i}": [answer(f"[[{n}]]")] for i, n in ratings.items()}
+        assert cli(*REPLAY, *judge(server)).returncode == 0
+    page = chromium.new_page()
+    page.goto((tmp_path / RUN / "report.html").as_uri())
+    page.wait_for_selector("html[data-ready]")
+    assert "turn_1 5.50; turn_2 5.50" in page.inner_text("#score-table")
+    radar = page.locator("#subset-list svg:has(polygon.area)")
+    labels = radar.locator("g text").all_text_contents()
+    assert labels == ["writing 10.0", "math 4.0", "coding 7.0", "humanities 1.0"]
+    corners = radar.locator("polygon.area").get_attribute("points").split()
+    far = [math.dist(map(float, corner.split(",")), (200, 150)) for corner in corners]
+    assert [n / max(far) for n in far] == pytest.approx([(n - 1) / 9 for n in ratings.values()])
+    page.close()
+
+
 def test_a_finished_run_is_judged_when_a_judge_is_named_and_then_left_alone(cli, tmp_path):
     write_answers(tmp_path)
     assert cli(*REPLAY).returncode == 0
@@ -126,6 +146,17 @@ def test_a_finished_run_is_judged_when_a_judge_is_named_and_then_left_alone(cli,
     rescored = cli("stage=score", "run=r")  # without a judge: its verdicts are on disk
     assert rescored.returncode == 0, rescored.stderr
     assert figures(tmp_path)["score"] == 7.0
+
+
+def test_a_judge_with_nothing_to_judge_leaves_a_finished_run_alone(cli):
+    with FaultServer() as server:
+        asked = ("task=gsm8k", "data=sample", "run=r", "engine=openai")
+        run = (*asked, f"engine.base_url={server.url}", *judge(server))
+        first = cli(*run)
+        assert first.returncode == 0 and "nothing to do" in first.stderr
+        again = cli(*run)
+        assert again.returncode == 0 and "finished before" in again.stderr
+        assert len(server.calls) == 12
 
 
 def test_the_price_of_the_verdicts_is_told(cli, tmp_path):
@@ -222,6 +253,67 @@ def test_another_judge_is_not_mixed_in(cli, tmp_path):
     assert other.returncode == 2
     [line] = [x for x in other.stderr.splitlines() if x.startswith("ochat_eval:")]
     assert "has verdicts of grader (graded), not of other" in line
+
+
+def test_another_style_of_the_same_judge_is_another_judge(cli, tmp_path):
+    write_answers(tmp_path)
+    with FaultServer() as server:
+        server.default = answer("[[7]]")
+        assert cli(*REPLAY, *judge(server)).returncode == 0
+        other = cli(*REPLAY, *judge(server), "judge=feedback")
+    assert other.returncode == 2
+    assert "has verdicts of grader (graded), not of grader (feedback)" in other.stderr
+
+
+def test_a_finished_run_is_reported_without_the_disputed_questions_too(cli, tmp_path):
+    write_answers(tmp_path)
+    with FaultServer() as server:
+        server.default = answer("[[7]]")
+        assert cli(*REPLAY, *judge(server)).returncode == 0
+        assert "undisputed" not in figures(tmp_path)
+        again = cli(*REPLAY, *judge(server), "tasks.mt_bench.undisputed=true")
+        assert again.returncode == 0, again.stderr
+        assert len(server.calls) == 8
+    assert "undisputed 7.00" in again.stdout and figures(tmp_path)["undisputed"]["n"] == 8
+    summary = json.loads((tmp_path / RUN / "summary.json").read_text())
+    assert summary["tasks"]["mt_bench"]["changed"] == [], "the score is as it was"
+
+
+@pytest.mark.parametrize(
+    ("option", "complaint"),
+    [
+        ("base_url=http://me:sk-hush@a/v1", "judge.base_url has a password or a query in it"),
+        ("default_url=http://me:sk-hush@a/v1", "judge.default_url has a password or a query"),
+        ("base_url=http://a/v1?key=sk-hush", "judge.base_url: this cannot be read as NAME=VALUE"),
+        ("api_key_env=sk-hush", "judge.api_key_env is no name of an environment variable"),
+        ("api_key=sk-hush", "judge.api_key: there is no such option; did you mean api_key_env?"),
+    ],
+)
+def test_a_key_on_the_command_line_is_refused_before_anything_is_written(
+    cli, tmp_path, option, complaint
+):
+    write_answers(tmp_path)
+    done = cli(*REPLAY, "judge=local", "judge.served_name=x", f"judge.{option}")
+    assert done.returncode == 2 and complaint in done.stderr.splitlines()[-1]
+    assert "sk-hush" not in done.stdout + done.stderr
+    assert not (tmp_path / RUN).exists()
+
+
+def test_what_the_environment_lacks_is_said_before_the_answers_are_made(cli, tmp_path):
+    write_answers(tmp_path)
+    done = cli(*REPLAY, "judge=local", "judge.served_name=x", OPENAI_BASE_URL="")
+    assert done.returncode == 2 and "judge.base_url is not set" in done.stderr.splitlines()[-1]
+    assert not (tmp_path / RUN / "responses.jsonl").exists()
+
+
+def test_gpt4s_address_may_be_the_environments(cli, tmp_path):
+    write_answers(tmp_path)
+    with FaultServer() as server:
+        server.default = answer("[[7]]")
+        done = cli(*REPLAY, "judge=gpt4", OPENAI_BASE_URL=server.url, OPENAI_API_KEY=KEY)
+        assert done.returncode == 0, done.stderr
+        assert {body["model"] for _, _, body in server.calls} == {"gpt-4"}
+    assert figures(tmp_path)["score"] == 7.0
 
 
 def test_an_answer_cannot_write_its_own_verdict_or_prompt(cli, tmp_path):

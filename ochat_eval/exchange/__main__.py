@@ -104,6 +104,12 @@ def _asked(args: argparse.Namespace) -> Asked:
     return Asked([item for task in chosen for item in Selection(task, seed)], overrides)
 
 
+def _check_output(path: Path) -> None:
+    """Refuses to put a file in the place of a run's own: verdicts may have cost money."""
+    if path.exists() and (path.parent / store.MANIFEST).exists():
+        raise UserError(f"-o {path}: the run has this file; move it away first")
+
+
 def import_file(module: Any, path: Path, asked: Asked, output: Path) -> list[str]:
     """Writes the responses that a file holds to the items asked.
 
@@ -155,6 +161,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command line. Returns the exit code: 0, or 2 after one line about what went wrong."""
     args = parser().parse_args(argv)
     try:
+        _check_output(args.output)
         module = importlib.import_module(FORMATS[args.format].module)
         if args.direction == "import":
             lines = import_file(module, args.file, _asked(args), args.output)

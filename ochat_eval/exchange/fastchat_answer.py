@@ -17,6 +17,9 @@ from ochat_eval.exchange import Asked, Note, Recorded
 from ochat_eval.records import Item, Response, Rule, UserError
 from ochat_eval.task import Task
 
+FAILED = "$ERROR$"
+"""What FastChat writes in place of an answer or a verdict where the request failed."""
+
 
 def judged_items(tasks: dict[str, Task], items: Iterator[Item]) -> Iterator[Item]:
     """Those of the items that a judge rates; a question's id is its `index`."""
@@ -29,7 +32,8 @@ def read(path: Path, asked: Asked) -> Iterator[Response | Note]:
     if not wanted:
         raise UserError("the items asked have no conversations: a task such as mt_bench has")
     for number, fields in store.read_lines(path):
-        item, choices = wanted.get(fields.get("question_id", -1)), fields.get("choices")
+        question, choices = fields.get("question_id"), fields.get("choices")
+        item = wanted.get(question) if isinstance(question, int) else None
         if item is None:
             yield Note("not imported, the items asked have no such question_id", f"line {number}")
             continue
@@ -40,6 +44,11 @@ def read(path: Path, asked: Asked) -> Iterator[Response | Note]:
             if not isinstance(turns, list) or not all(isinstance(t, str) for t in turns):
                 raise UserError(f"{path} line {number}: choice {place} has no list of 'turns'")
             for turn, text in enumerate(turns[: len(item.turns)]):
+                if text == FAILED:  # and the next turn was asked on top of it
+                    yield Note(
+                        "not imported, the request failed", f"line {number}, turn {turn + 1}"
+                    )
+                    break
                 yield Response(item.id, text, place, turn)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ochat_eval import store
 from ochat_eval.exchange import Asked, Note, Recorded, text_of
-from ochat_eval.exchange.fastchat_answer import judged_items
+from ochat_eval.exchange.fastchat_answer import FAILED, judged_items
 from ochat_eval.index import Index
 from ochat_eval.records import Response, Rule, UserError, Verdict
 from ochat_eval.task import Answered
@@ -35,7 +35,7 @@ def read(path: Path, asked: Asked) -> Iterator[Response | Note]:
     for number, fields in store.read_lines(path):
         where = f"{path} line {number}"
         item, turn, judge = (fields.get(name) for name in ("question_id", "turn", "judge"))
-        if item not in wanted or turn not in (1, 2):
+        if not isinstance(item, int) or item not in wanted or turn not in (1, 2):
             yield Note("not imported, the run asks no such question_id and turn", f"line {number}")
             continue
         if not (isinstance(judge, list) and judge and isinstance(judge[0], str)):
@@ -49,9 +49,13 @@ def read(path: Path, asked: Asked) -> Iterator[Response | Note]:
             model = fields.get("model")
             yield Note("not imported, on another answer than the run's", f"line {number}, {model}")
             continue
+        verdict = text_of(fields, "judgment", where)
+        if verdict == FAILED:
+            yield Note("not imported, the request failed", f"line {number}")
+            continue
         yield Verdict(
             *request.key[:1],
-            text_of(fields, "judgment", where),
+            verdict,
             *request.key[1:],
             judge=judge[0],
             style=STYLE,

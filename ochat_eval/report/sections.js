@@ -137,9 +137,8 @@ function showFigures(runs) {
         const interval = one.ci95 ? ends.map((end) => number(end, 1)).join(" … ") : "–";
         const cells = [name, rule, number(one.score), interval, whole(one.n)];
         cells.push(percent(one.unmatched), percent(one.truncated), percent(one.empty));
-        cells.push(
-          [...moreFigures(one), ...(rule === RULES[0] ? task.notes || [] : [])].join("; "),
-        );
+        const notes = rule === RULES[0] ? task.notes || [] : [];
+        cells.push([...moreFigures(one), ...notes].join("; "));
         if (several) cells.splice(1, 0, runs[n].name);
         rows.push({ kind: rule === RULES[0] ? "first" : "", cells });
       }
