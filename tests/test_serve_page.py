@@ -133,6 +133,14 @@ def test_without_streaming_and_with_a_hostile_answer(page):
 CASES = [
     ("# A\ntext\nmore", "<h2>A</h2><p>text<br>more</p>"),
     ("- a\n- **b**", "<ul><li>a</li><li><strong>b</strong></li></ul>"),
+    (
+        "1. a\n   - b\n   - c\n2. d",
+        '<ol start="1"><li>a<ul><li>b</li><li>c</li></ul></li><li>d</li></ol>',
+    ),
+    ("  - a\n- b\n1. c", '<ul><li>a</li></ul><ul><li>b</li></ul><ol start="1"><li>c</li></ol>'),
+    ("**a `b` c**", "<p><strong>a <code>b</code> c</strong></p>"),
+    ("- <img src=x onerror=alert(1)>", "<ul><li>&lt;img src=x onerror=alert(1)&gt;</li></ul>"),
+    ("```<script>\n</pre><b>\n```", "<pre><code>&lt;/pre&gt;&lt;b&gt;\n</code></pre>"),
     ("3. c\n4. d", '<ol start="3"><li>c</li><li>d</li></ol>'),
     ("```py\na < b\n*x*\n```\nz", "<pre><code>a &lt; b\n*x*\n</code></pre><p>z</p>"),
     ("```\nopen", "<pre><code>open\n</code></pre>"),
@@ -145,6 +153,41 @@ def test_markdown_becomes_elements_and_never_markup(page):
     for text, html in CASES:
         script = "(t) => { const d = element('div', ...blocks(t)); return d.innerHTML; }"
         assert page.evaluate(script, text) == html
+
+
+def test_lists_in_lists_have_an_end(page):
+    depth = """() => {
+      const text = [...Array(2000).keys()].map((i) => " ".repeat(2 * i) + "- a").join("\\n");
+      let [at] = blocks(text), n = 0;
+      for (; at; at = at.querySelector("ul, ol")) n++;
+      return n;
+    }"""
+    assert page.evaluate(depth) < 20
+
+
+def test_a_long_answer_is_not_drawn_anew_for_each_of_its_pieces(page):
+    page.fill("#key", "page-key")
+    piece = {"choices": [{"index": 0, "delta": {"content": "x = 1\n"}, "finish_reason": None}]}
+    last_piece = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+    events = [*[piece] * 4000, last_piece]
+    body = "".join(f"data: {json.dumps(event)}\n\n" for event in events) + "data: [DONE]\n\n"
+    page.route(
+        "**/v1/chat/completions",
+        lambda route: route.fulfill(body=body, content_type="text/event-stream"),
+    )
+    page.evaluate("() => { const b = blocks; n = 0; blocks = (text) => { n++; return b(text); } }")
+    ask(page, "Go on")
+    page.wait_for_selector(".assistant .foot")
+    assert page.inner_text(".assistant .body").count("x = 1") == 4000
+    assert page.evaluate("n") < 1000
+
+
+def test_a_server_that_is_gone_is_said_so(page):
+    page.route("**/v1/chat/completions", lambda route: route.abort())
+    ask(page, "Hello")
+    page.wait_for_selector(".assistant .error")
+    assert "the server does not answer" in page.inner_text(".assistant .error")
+    assert page.input_value("#text") == "Hello"
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1100, "light"), (390, "dark")])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import sys
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from io import TextIOWrapper
@@ -32,6 +33,15 @@ def note(**fields: Any) -> None:
 
 class _Private(RotatingFileHandler):
     """Its files are for their owner only."""
+
+    failed = False
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Says the first time, in one line, that the file takes no more; requests go on."""
+        if not self.failed:
+            self.failed = True
+            reason = sys.exc_info()[1]
+            print(f"log_file={self.baseFilename}: lines are lost ({reason})", file=sys.stderr)
 
     def _open(self) -> TextIOWrapper:
         descriptor = os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
