@@ -134,7 +134,7 @@ CASES = [
     ("# A\ntext\nmore", "<h2>A</h2><p>text<br>more</p>"),
     ("- a\n- **b**", "<ul><li>a</li><li><strong>b</strong></li></ul>"),
     (
-        "1. a\n   - b\n   - c\n2. d",
+        "1. a\n   - b\n\t- c\n2. d",
         '<ol start="1"><li>a<ul><li>b</li><li>c</li></ul></li><li>d</li></ol>',
     ),
     ("  - a\n- b\n1. c", '<ul><li>a</li></ul><ul><li>b</li></ul><ol start="1"><li>c</li></ol>'),

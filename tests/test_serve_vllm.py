@@ -277,6 +277,7 @@ def test_sigterm_in_mid_stream_ends_in_order(tiny, tmp_path):  # noqa: F811
             server.process.send_signal(signal.SIGTERM)
             rest = [line for line in events if line]
         assert rest[-1] == "data: [DONE]", "the stream ends as a stream does"
+        assert any('"finish_reason":"abort"' in line for line in rest), "and says how"
         assert server.process.wait(timeout=120) == 0
         assert not children(server.process.pid)
         assert "Traceback" not in server.said

@@ -83,8 +83,10 @@ function blocks(text) {
     } else if (heading) {
       close();
       made.push(element("h" + Math.min(heading[1].length + 1, 4), ...inline(heading[2])));
-    } else if (item) add(Math.min(item[1].length, 16), item[2], item[3]); // not any depth
-    else if (!line.trim()) close();
+    } else if (item) {
+      const indent = item[1].replaceAll("\t", "    ").length;
+      add(Math.min(indent, 16), item[2], item[3]); // not any depth
+    } else if (!line.trim()) close();
     else {
       if (lists.length) close();
       open.push(line);
