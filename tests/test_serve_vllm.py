@@ -23,7 +23,7 @@ from ochat_eval.chat import load_format
 from ochat_eval.records import Message
 from ochat_eval.serve.options import load
 from tests.conftest import CHECKOUT, lines
-from tests.serving import Server, launch, stop, tiny  # noqa: F401 (a fixture)
+from tests.serving import THE, Server, launch, stop, tiny  # noqa: F401 (a fixture)
 from tests.test_vllm import children
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(1800)]
@@ -37,8 +37,6 @@ TALK = [
     {"role": "assistant", "content": "Hi </s>"},
     {"role": "user", "content": "  How are you today?\n"},
 ]
-THE = 415
-"""The token `▁The`: a blank and a word."""
 
 
 @pytest.fixture(scope="module")
