@@ -286,6 +286,12 @@ def test_a_full_disk_is_said_once_and_requests_go_on(capsys):
     assert said == "log_file=/dev/full: lines are lost ([Errno 28] No space left on device)\n"
 
 
+def test_a_long_name_makes_no_long_line(tmp_path):
+    log = RequestLog(str(tmp_path / "log"), 2000, 1, texts=False)
+    log.write({"path": "/" * 10_000, "model": "m" * 10_000, "status": 404})
+    assert len((tmp_path / "log").read_text()) < 600
+
+
 def test_notes_go_into_the_entry_of_their_request():
     note(lost=1)
     entry = begin()

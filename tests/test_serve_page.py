@@ -135,10 +135,7 @@ def test_without_streaming_and_with_a_hostile_answer(page):
     page.fill("#key", "page-key")
     page.uncheck("#stream")
     body = {"choices": [{"message": {"content": HOSTILE}, "finish_reason": "stop"}]}
-    page.route(
-        "**/v1/chat/completions",
-        lambda route: route.fulfill(body=json.dumps(body), content_type="application/json"),
-    )
+    page.route("**/v1/chat/completions", lambda route: route.fulfill(json=body))
     ask(page, HOSTILE)
     page.wait_for_selector(".assistant .foot")
     assert page.inner_text(".user .body") == HOSTILE
@@ -146,6 +143,19 @@ def test_without_streaming_and_with_a_hostile_answer(page):
     assert shown == "<img src=x onerror=alert(1)><script>alert(2)</script> bold a<b"
     assert page.query_selector("#talk img, #talk script") is None
     assert page.inner_text(".assistant strong") == "bold"
+
+
+def test_an_answer_is_copied_as_it_was_written(page):
+    page.uncheck("#stream")
+    body = {"choices": [{"message": {"content": HOSTILE}, "finish_reason": "stop"}]}
+    page.route("**/v1/chat/completions", lambda route: route.fulfill(json=body))
+    ask(page, "Hello")
+    page.focus("text=Copy")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=Copied")
+    page.focus("#text")
+    page.keyboard.press("Control+v")
+    assert page.input_value("#text") == HOSTILE
 
 
 CASES = [

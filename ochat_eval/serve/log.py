@@ -15,6 +15,9 @@ from typing import Any
 
 from ochat_eval.records import UserError
 
+LONGEST_NAME = 200
+"""What a sender may put into a log line by a path or a model's name, in characters."""
+
 _ENTRY: ContextVar[dict[str, Any] | None] = ContextVar("entry", default=None)
 
 
@@ -74,5 +77,8 @@ class RequestLog:
     def write(self, entry: dict[str, Any]) -> None:
         """Writes one line; control characters in it are escaped, as JSON does."""
         if self._logger.handlers:
+            for name in ("path", "model"):  # as long as their sender likes
+                if isinstance(entry.get(name), str):
+                    entry[name] = entry[name][:LONGEST_NAME]
             now = datetime.now(UTC).isoformat(timespec="milliseconds")
             self._logger.info(json.dumps({"time": now, **entry}))
