@@ -18,7 +18,8 @@ from tests.conftest import environment
 from tests.test_chat import make_backend, mistral_model
 
 READY_SECONDS = 900
-CONDITIONS = ["GPT4 Correct", "Math Correct"]
+THE = 415
+"""The tiny model's token `▁The`: a blank and a word."""
 
 
 @dataclass

@@ -29,8 +29,13 @@ from ochat_eval.serve.options import KEYS_VARIABLE, is_local, keys, load
         ("max_body_bytes=0", "max_body_bytes=0: it must be at least 1"),
         ("log_backups=0", "log_backups=0: "),
         ("cors=[example.com]", "'example.com' is no origin"),
+        ("cors=[https://a.example/]", "'https://a.example/' is no origin"),
         ("model=openchat", "model=openchat: there is no such model; did you mean"),
         ("engine.tensor_paralel_size=2", "did you mean tensor_parallel_size?"),
+        ("engine.tensor_parallel_size=x", "it must be a whole number of at least 1"),
+        ("engine.tensor_parallel_size=100000", "engine.tensor_parallel_size=100000 needs 100000"),
+        ("engine.uvicorn_log_level=info", "engine.uvicorn_log_level: not here"),
+        ("engine.allow_credentials=true", "engine.allow_credentials: not here"),
         ("engine.api_key=[x]", "engine.api_key: not here; it is set by api_keys"),
         ("api_keys_file=/nowhere", "api_keys_file=/nowhere: cannot be read"),
         ("log_file=/proc/no/log", "log_file=/proc/no/log: it cannot be written"),
@@ -91,6 +96,14 @@ def test_keys_that_cannot_work_are_refused_and_not_shown(
     with pytest.raises(UserError, match=complaint) as refused:
         keys(load([option]))
     assert "cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("option", ["api_keys=[secret", "api_keys=secret", "+api_keys={secret:1}"])
+def test_keys_that_cannot_be_read_are_not_shown(capsys, option):
+    assert main([option]) == 2
+    said = capsys.readouterr().err
+    assert "write api_keys=[KEY,KEY]" in said and said.count("\n") == 1
+    assert "secret" not in said
 
 
 def test_vllms_own_key_variable_is_not_passed_over(monkeypatch):
@@ -263,6 +276,20 @@ def test_the_log_rotates_and_has_no_key_and_no_control_character(tmp_path):
             assert (entry["path"], entry["status"]) in [("/version", 200), ("/v1/\x1b[31m", 401)]
             assert entry["client"] == "testclient" and entry["seconds"] >= 0
         assert stat.S_IMODE(file.stat().st_mode) & 0o077 == 0, "others can read it"
+
+
+def test_a_full_disk_is_said_once_and_requests_go_on(capsys):
+    log = RequestLog("/dev/full", 2000, 1, texts=False)
+    for _ in range(3):
+        log.write({"path": "/"})
+    said = capsys.readouterr().err
+    assert said == "log_file=/dev/full: lines are lost ([Errno 28] No space left on device)\n"
+
+
+def test_a_long_name_makes_no_long_line(tmp_path):
+    log = RequestLog(str(tmp_path / "log"), 2000, 1, texts=False)
+    log.write({"path": "/" * 10_000, "model": "m" * 10_000, "status": 404})
+    assert len((tmp_path / "log").read_text()) < 600
 
 
 def test_notes_go_into_the_entry_of_their_request():

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import lines
-from tests.serving import Server, launch, stop, tiny  # noqa: F401 (a fixture)
+from tests.serving import THE, Server, launch, stop, tiny  # noqa: F401 (a fixture)
 
 pytestmark = [
     pytest.mark.vllm,
@@ -60,13 +60,32 @@ def ask(page, text: str, tokens: int | None = 6) -> None:
     page.keyboard.press("Enter")
 
 
-def last(server: Server) -> dict:
-    return lines(server.folder / "log.jsonl")[-1]
+def chats(server: Server) -> list[dict]:
+    """The log's entries of chats."""
+    log = server.folder / "log.jsonl"
+    entries = lines(log) if log.exists() and log.stat().st_size else []
+    return [entry for entry in entries if entry["path"] == "/v1/chat/completions"]
+
+
+def entry_of(page, server: Server, number: int) -> dict:
+    """The entry of a chat; it is written a moment after the page has the answer."""
+    until = time.monotonic() + 120
+    while len(chats(server)) < number and time.monotonic() < until:
+        page.wait_for_timeout(100)
+    return chats(server)[number - 1]
+
+
+def say_the(route) -> None:
+    """Lets the model say nothing but `The`: what random weights say may be invisible."""
+    body = {**route.request.post_data_json, "allowed_token_ids": [THE]}
+    route.continue_(post_data=json.dumps(body))
 
 
 def test_a_conversation_by_keyboard_only(page, server):
     assert page.evaluate("document.activeElement.id") == "key", "the key is asked for first"
     page.keyboard.type("page-key")
+    page.route("**/v1/chat/completions", say_the)
+    before = len(chats(server))
     page.select_option("#condition", "Math Correct")
     page.fill("#max-tokens", "6")
     page.focus("#text")
@@ -79,19 +98,20 @@ def test_a_conversation_by_keyboard_only(page, server):
     assert page.evaluate("document.activeElement.id") == "text"
     ask(page, "Again")
     page.wait_for_selector(".assistant:nth-of-type(4) .foot")
-    entry = last(server)
+    entry = entry_of(page, server, before + 2)
     assert entry["condition"] == "Math Correct" and entry["stream"] is True
     assert [m["role"] for m in entry["conversation"]] == ["user", "assistant", "user"]
     assert entry["conversation"][0]["content"] == "One\nand two"
     shown = page.evaluate("conversation.map((m) => m.content)")
     assert shown[1] == entry["conversation"][1]["content"]
-    assert shown[3] == entry["answers"][0]
+    assert shown[3] == entry["answers"][0] == "The The The The The The"
     page.click("text=New chat")
     assert page.query_selector(".message") is None
     assert page.evaluate("localStorage.length") == 0
 
 
 def test_stop_and_a_wrong_key(page, server):
+    before = len(chats(server))
     page.fill("#key", "wrong")
     ask(page, "Hello")
     page.wait_for_selector(".assistant .error")
@@ -106,21 +126,16 @@ def test_stop_and_a_wrong_key(page, server):
     page.keyboard.press("Escape")
     page.wait_for_selector("text=stopped")
     page.wait_for_selector("#send", state="visible")
-    until = time.monotonic() + 60
-    while not last(server).get("disconnected") and time.monotonic() < until:
-        page.wait_for_timeout(100)
-    assert last(server)["completion_tokens"][0] < 15_000
-    assert last(server)["disconnected"] is True
+    entry = entry_of(page, server, before + 2)
+    assert entry["completion_tokens"][0] < 15_000
+    assert entry["disconnected"] is True
 
 
 def test_without_streaming_and_with_a_hostile_answer(page):
     page.fill("#key", "page-key")
     page.uncheck("#stream")
     body = {"choices": [{"message": {"content": HOSTILE}, "finish_reason": "stop"}]}
-    page.route(
-        "**/v1/chat/completions",
-        lambda route: route.fulfill(body=json.dumps(body), content_type="application/json"),
-    )
+    page.route("**/v1/chat/completions", lambda route: route.fulfill(json=body))
     ask(page, HOSTILE)
     page.wait_for_selector(".assistant .foot")
     assert page.inner_text(".user .body") == HOSTILE
@@ -130,9 +145,30 @@ def test_without_streaming_and_with_a_hostile_answer(page):
     assert page.inner_text(".assistant strong") == "bold"
 
 
+def test_an_answer_is_copied_as_it_was_written(page):
+    page.uncheck("#stream")
+    body = {"choices": [{"message": {"content": HOSTILE}, "finish_reason": "stop"}]}
+    page.route("**/v1/chat/completions", lambda route: route.fulfill(json=body))
+    ask(page, "Hello")
+    page.focus("text=Copy")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=Copied")
+    page.focus("#text")
+    page.keyboard.press("Control+v")
+    assert page.input_value("#text") == HOSTILE
+
+
 CASES = [
     ("# A\ntext\nmore", "<h2>A</h2><p>text<br>more</p>"),
     ("- a\n- **b**", "<ul><li>a</li><li><strong>b</strong></li></ul>"),
+    (
+        "1. a\n   - b\n\t- c\n2. d",
+        '<ol start="1"><li>a<ul><li>b</li><li>c</li></ul></li><li>d</li></ol>',
+    ),
+    ("  - a\n- b\n1. c", '<ul><li>a</li></ul><ul><li>b</li></ul><ol start="1"><li>c</li></ol>'),
+    ("**a `b` c**", "<p><strong>a <code>b</code> c</strong></p>"),
+    ("- <img src=x onerror=alert(1)>", "<ul><li>&lt;img src=x onerror=alert(1)&gt;</li></ul>"),
+    ("```<script>\n</pre><b>\n```", "<pre><code>&lt;/pre&gt;&lt;b&gt;\n</code></pre>"),
     ("3. c\n4. d", '<ol start="3"><li>c</li><li>d</li></ol>'),
     ("```py\na < b\n*x*\n```\nz", "<pre><code>a &lt; b\n*x*\n</code></pre><p>z</p>"),
     ("```\nopen", "<pre><code>open\n</code></pre>"),
@@ -145,6 +181,41 @@ def test_markdown_becomes_elements_and_never_markup(page):
     for text, html in CASES:
         script = "(t) => { const d = element('div', ...blocks(t)); return d.innerHTML; }"
         assert page.evaluate(script, text) == html
+
+
+def test_lists_in_lists_have_an_end(page):
+    depth = """() => {
+      const text = [...Array(2000).keys()].map((i) => " ".repeat(2 * i) + "- a").join("\\n");
+      let [at] = blocks(text), n = 0;
+      for (; at; at = at.querySelector("ul, ol")) n++;
+      return n;
+    }"""
+    assert page.evaluate(depth) < 20
+
+
+def test_a_long_answer_is_not_drawn_anew_for_each_of_its_pieces(page):
+    page.fill("#key", "page-key")
+    piece = {"choices": [{"index": 0, "delta": {"content": "x = 1\n"}, "finish_reason": None}]}
+    last_piece = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+    events = [*[piece] * 4000, last_piece]
+    body = "".join(f"data: {json.dumps(event)}\n\n" for event in events) + "data: [DONE]\n\n"
+    page.route(
+        "**/v1/chat/completions",
+        lambda route: route.fulfill(body=body, content_type="text/event-stream"),
+    )
+    page.evaluate("() => { const b = blocks; n = 0; blocks = (text) => { n++; return b(text); } }")
+    ask(page, "Go on")
+    page.wait_for_selector(".assistant .foot")
+    assert page.inner_text(".assistant .body").count("x = 1") == 4000
+    assert page.evaluate("n") < 1000
+
+
+def test_a_server_that_is_gone_is_said_so(page):
+    page.route("**/v1/chat/completions", lambda route: route.abort())
+    ask(page, "Hello")
+    page.wait_for_selector(".assistant .error")
+    assert "the server does not answer" in page.inner_text(".assistant .error")
+    assert page.input_value("#text") == "Hello"
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1100, "light"), (390, "dark")])

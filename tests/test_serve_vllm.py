@@ -23,7 +23,7 @@ from ochat_eval.chat import load_format
 from ochat_eval.records import Message
 from ochat_eval.serve.options import load
 from tests.conftest import CHECKOUT, lines
-from tests.serving import Server, launch, stop, tiny  # noqa: F401 (a fixture)
+from tests.serving import THE, Server, launch, stop, tiny  # noqa: F401 (a fixture)
 from tests.test_vllm import children
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(1800)]
@@ -37,8 +37,6 @@ TALK = [
     {"role": "assistant", "content": "Hi </s>"},
     {"role": "user", "content": "  How are you today?\n"},
 ]
-THE = 415
-"""The token `▁The`: a blank and a word."""
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +125,9 @@ def test_a_raw_prompt_is_taken_as_it_is_and_has_no_condition(server):
         refused = server.post(path, {**raw, "condition": "Math Correct"})
         assert refused.status_code == 400
         assert "condition is for messages" in refused.json()["error"]["message"]
+        misspelt = server.post(path, {**raw, "Condition": "Math Correct"})
+        assert misspelt.status_code == 400
+        assert "did you mean condition?" in misspelt.json()["error"]["message"]
 
 
 def test_only_a_key_opens_it(server):
@@ -274,6 +275,7 @@ def test_sigterm_in_mid_stream_ends_in_order(tiny, tmp_path):  # noqa: F811
             server.process.send_signal(signal.SIGTERM)
             rest = [line for line in events if line]
         assert rest[-1] == "data: [DONE]", "the stream ends as a stream does"
+        assert any('"finish_reason":"abort"' in line for line in rest), "and says how"
         assert server.process.wait(timeout=120) == 0
         assert not children(server.process.pid)
         assert "Traceback" not in server.said
@@ -297,6 +299,26 @@ def test_a_dead_engine_ends_the_server_with_a_code(tiny, tmp_path):  # noqa: F81
         stop(server)
 
 
+def test_a_model_in_two_processes_whose_server_is_killed(tiny, tmp_path):  # noqa: F811
+    server = launch(tmp_path, *tiny, "engine.tensor_parallel_size=2")
+    try:
+        assert chat(server).json()["usage"]["completion_tokens"] == 4
+        living = children(server.process.pid)
+        assert sum("Worker" in name for name in living.values()) == 2, living
+        server.process.kill()
+        server.process.wait()
+        wait_until(lambda: not any(alive(pid) for pid in living))
+    finally:
+        stop(server)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())  # a zombie has none
+    except OSError:
+        return False
+
+
 # -- the real small model: the README's examples, engine=openai --
 
 
@@ -314,12 +336,16 @@ def readme_examples() -> list[str]:
     return [block.removeprefix("sh\n") for block in blocks if "curl" in block]
 
 
-def test_the_readmes_examples_run(small):
+def test_the_readmes_examples_run(small, server):
     examples = readme_examples()
-    assert len(examples) == 2
+    assert len(examples) == 3
     for example in examples:
-        here = example.replace("127.0.0.1:18888", f"127.0.0.1:{small.port}")
-        done = subprocess.run(["bash", "-ec", here], capture_output=True, text=True, timeout=280)
+        to = server if "condition" in example else small
+        here = example.replace("127.0.0.1:18888", f"127.0.0.1:{to.port}")
+        env = {**os.environ, "KEY": to.key or ""}
+        done = subprocess.run(
+            ["bash", "-ec", here], env=env, capture_output=True, text=True, timeout=280
+        )
         assert done.returncode == 0, done.stderr
         if "stream" in example:
             assert done.stdout.rstrip().endswith("data: [DONE]")

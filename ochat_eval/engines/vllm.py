@@ -177,11 +177,7 @@ class Vllm(Engine):
         cpu = on_cpu()
         in_process = cpu if self.in_process is None else self.in_process
         os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0" if in_process else "1"
-        if cpu:
-            os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "4")  # GiB, per engine
-            if self.world > 1:  # else vLLM wants a NUMA node for each
-                os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
-                os.environ.setdefault("OMP_NUM_THREADS", str(hardware.cores() // self.world))
+        cpu_environment(self.world)
         from vllm import LLM
         from vllm.engine.arg_utils import EngineArgs
 
@@ -240,6 +236,20 @@ def on_cpu() -> bool:
     return bool(current_platform.is_cpu())
 
 
+def cpu_environment(world: int) -> None:
+    """Sets what vLLM reads from the environment where it computes on the CPU; nothing elsewhere.
+
+    Args:
+        world: the processes that one copy of the model is spread over.
+    """
+    if not on_cpu():
+        return
+    os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "4")  # GiB, per engine
+    if world > 1:  # else vLLM wants a NUMA node for each
+        os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
+        os.environ.setdefault("OMP_NUM_THREADS", str(hardware.cores() // world))
+
+
 def cpu_arguments(given: Mapping[str, Any], context: int) -> dict[str, Any]:
     """What differs in vLLM's arguments where it computes on the CPU; empty elsewhere.
 
@@ -285,14 +295,15 @@ def _refuse_overlong(work: Work, chat: ChatFormat, context: int) -> None:
         )
 
 
-def _children() -> list[int]:
+def child_processes() -> list[int]:
+    """The processes that this one has started and that still are, as pids."""
     found: list[str] = []
     for thread in Path("/proc/self/task").iterdir():
         found += (thread / "children").read_text().split()
     return [int(pid) for pid in found]
 
 
-def _end_with_us(pids: list[int]) -> subprocess.Popen[bytes]:
+def end_with_us(pids: list[int]) -> subprocess.Popen[bytes]:
     """Sees to it that processes end when this one does, even if it is killed.
 
     vLLM's engine process would live on and hold the GPU's memory. A shell waits for the end of
@@ -322,7 +333,7 @@ class _VllmSession(Session):
         self._guard: subprocess.Popen[bytes] | None = None
         resources = getattr(self._engine.engine_core, "resources", None)
         if resources is not None:  # the engine has a process of its own
-            self._guard = _end_with_us(_children())
+            self._guard = end_with_us(child_processes())
             threading.Thread(target=self._watch, args=(resources,), daemon=True).start()
 
     def _watch(self, resources: Any) -> None:

@@ -14,7 +14,7 @@ function element(name, ...children) {
   return made;
 }
 
-// -- Markdown: code, headings, lists, bold, italics; no links, images or HTML --
+// -- Markdown: code, headings, nested lists, bold, italics; no links, images or HTML --
 
 const INLINE = /`([^`]+)`|\*\*([^*]+)\*\*|\*([^*\s][^*]*)\*/g;
 
@@ -24,8 +24,8 @@ function inline(text) {
   for (const match of text.matchAll(INLINE)) {
     parts.push(text.slice(end, match.index));
     if (match[1] !== undefined) parts.push(element("code", match[1]));
-    else if (match[2] !== undefined) parts.push(element("strong", match[2]));
-    else parts.push(element("em", match[3]));
+    else if (match[2] !== undefined) parts.push(element("strong", ...inline(match[2])));
+    else parts.push(element("em", ...inline(match[3])));
     end = match.index + match[0].length;
   }
   return [...parts, text.slice(end)];
@@ -40,43 +40,59 @@ function blocks(text) {
   // One element for each block; a fence that is still open (streaming) is code already.
   const made = [];
   let open = []; // the lines of the paragraph being read
-  let list = null;
+  let lists = []; // the lists being read, each in an item of the one before
+  let code = null; // the lines of the fence being read
   const close = () => {
     if (open.length) made.push(element("p", ...lines(open.join("\n"))));
     open = [];
-    list = null;
+    lists = [];
   };
-  let code = null;
+  const closeCode = () => {
+    if (code) made.push(element("pre", element("code", code.map((line) => line + "\n").join(""))));
+    code = null;
+  };
+  const add = (indent, number, words) => {
+    const kind = number ? "ol" : "ul";
+    while (lists.length && indent < lists.at(-1).indent) lists.pop();
+    const last = lists.at(-1);
+    if (!last || indent > last.indent + 1 || last.kind !== kind) {
+      const list = element(kind);
+      if (number) list.start = Number(number);
+      if (last && indent === last.indent) lists.pop();
+      const outer = lists.at(-1);
+      if (outer) outer.list.lastChild.append(list);
+      else {
+        close();
+        made.push(list);
+      }
+      lists.push({ indent, kind, list });
+    }
+    lists.at(-1).list.append(element("li", ...inline(words)));
+  };
   for (const line of text.split("\n")) {
-    if (code !== null) {
-      if (/^\s*```\s*$/.test(line)) code = null;
-      else code.textContent += line + "\n";
+    if (code) {
+      if (/^\s*```\s*$/.test(line)) closeCode();
+      else code.push(line);
       continue;
     }
     const heading = line.match(/^(#{1,6})\s+(.*)/);
-    const item = line.match(/^\s*(?:([-*+])|(\d{1,9})[.)])\s+(.*)/);
+    const item = line.match(/^(\s*)(?:[-*+]|(\d{1,9})[.)])\s+(.*)/);
     if (/^\s*```/.test(line)) {
       close();
-      code = element("code");
-      made.push(element("pre", code));
+      code = [];
     } else if (heading) {
       close();
       made.push(element("h" + Math.min(heading[1].length + 1, 4), ...inline(heading[2])));
     } else if (item) {
-      const kind = item[1] ? "UL" : "OL";
-      if (!list || list.tagName !== kind) {
-        close();
-        list = element(kind);
-        if (item[2]) list.start = Number(item[2]);
-        made.push(list);
-      }
-      list.append(element("li", ...inline(item[3])));
+      const indent = item[1].replaceAll("\t", "    ").length;
+      add(Math.min(indent, 16), item[2], item[3]); // not any depth
     } else if (!line.trim()) close();
     else {
-      if (list) close();
+      if (lists.length) close();
       open.push(line);
     }
   }
+  closeCode();
   close();
   return made;
 }
@@ -99,13 +115,24 @@ function atEnd() {
 }
 
 function write(shown, text) {
+  // Once a frame: a long answer drawn anew for each of its pieces would take minutes.
+  shown.text = text;
+  shown.frame ??= requestAnimationFrame(() => draw(shown));
+}
+
+function draw(shown) {
+  cancelAnimationFrame(shown.frame);
+  shown.frame = null;
   const follow = atEnd();
-  shown.body.replaceChildren(...blocks(text));
+  shown.body.replaceChildren(...blocks(shown.text));
   if (follow) talk.scrollTop = talk.scrollHeight;
 }
 
 function finish(shown, text, note, failed) {
+  if (text) draw(shown);
+  const follow = atEnd();
   shown.message.classList.remove("busy");
+  shown.message.removeAttribute("aria-busy");
   const foot = element("div");
   foot.className = "foot";
   if (text) {
@@ -118,7 +145,7 @@ function finish(shown, text, note, failed) {
   if (failed) said.className = "error";
   foot.append(said);
   shown.message.append(foot);
-  talk.scrollTop = talk.scrollHeight;
+  if (follow) talk.scrollTop = talk.scrollHeight;
 }
 
 async function put(text, button) {
@@ -143,9 +170,9 @@ function request() {
   const body = {
     model: facts.model,
     messages: conversation,
-    temperature: Number($("temperature").value),
     stream: $("stream").checked,
   };
+  if ($("temperature").value) body.temperature = Number($("temperature").value);
   if ($("max-tokens").value) body.max_tokens = Number($("max-tokens").value);
   if (facts.conditions.length) body.condition = $("condition").value;
   return body;
@@ -212,7 +239,8 @@ async function answer(shown) {
     note = reason in NOTES ? NOTES[reason] : reason;
   } catch (error) {
     failed = error.name !== "AbortError";
-    note = failed ? error.message : "stopped";
+    const gone = error instanceof TypeError ? "the server does not answer: " : "";
+    note = failed ? gone + error.message : "stopped";
   }
   finish(shown, text, note, failed);
   return { text, failed };
@@ -229,6 +257,7 @@ async function send() {
   const mine = conversation;
   const shown = show("assistant");
   shown.message.classList.add("busy");
+  shown.message.setAttribute("aria-busy", "true");
   talk.scrollTop = talk.scrollHeight;
   inFlight = new AbortController();
   busy(true);

@@ -75,9 +75,9 @@ class HarnessRenderer(OnlineRenderer):  # type: ignore[misc]
     ) -> tuple[list[Any], list[Any]]:
         """The conversation and the engine's input: the ids of the chat format."""
         refuse(request)
+        condition = _condition(request)
         try:
             conversation = to_messages(messages)
-            condition = condition_of(request.model_extra)
             ids = await asyncio.to_thread(self.chat.encode, conversation, condition)
         except (UserError, ValueError) as e:
             parameter = "condition" if "condition" in str(e) else "messages"
@@ -87,12 +87,20 @@ class HarnessRenderer(OnlineRenderer):  # type: ignore[misc]
 
     async def preprocess_completion(self, request: Any, *rest: Any, **named: Any) -> list[Any]:
         """As vLLM's, for a prompt that is raw text; a condition with it would do nothing."""
-        if (request.model_extra or {}).get("condition") is not None:
+        if _condition(request) is not None:
             raise VLLMValidationError(
                 "condition is for messages (/v1/chat/completions); this prompt is taken as it is",
                 parameter="condition",
             )
         return list(await super().preprocess_completion(request, *rest, **named))
+
+
+def _condition(request: Any) -> str | None:
+    """The request's condition; VLLMValidationError, answered as a 400, where it is none."""
+    try:
+        return condition_of(request.model_extra)
+    except ValueError as e:
+        raise VLLMValidationError(str(e), parameter="condition") from e
 
 
 def refuse(request: Any) -> None:

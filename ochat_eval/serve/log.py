@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import sys
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from io import TextIOWrapper
@@ -13,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from ochat_eval.records import UserError
+
+LONGEST_NAME = 200
+"""What a sender may put into a log line by a path or a model's name, in characters."""
 
 _ENTRY: ContextVar[dict[str, Any] | None] = ContextVar("entry", default=None)
 
@@ -32,6 +36,15 @@ def note(**fields: Any) -> None:
 
 class _Private(RotatingFileHandler):
     """Its files are for their owner only."""
+
+    failed = False
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Says the first time, in one line, that the file takes no more; requests go on."""
+        if not self.failed:
+            self.failed = True
+            reason = sys.exc_info()[1]
+            print(f"log_file={self.baseFilename}: lines are lost ({reason})", file=sys.stderr)
 
     def _open(self) -> TextIOWrapper:
         descriptor = os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -64,5 +77,8 @@ class RequestLog:
     def write(self, entry: dict[str, Any]) -> None:
         """Writes one line; control characters in it are escaped, as JSON does."""
         if self._logger.handlers:
+            for name in ("path", "model"):  # as long as their sender likes
+                if isinstance(entry.get(name), str):
+                    entry[name] = entry[name][:LONGEST_NAME]
             now = datetime.now(UTC).isoformat(timespec="milliseconds")
             self._logger.info(json.dumps({"time": now, **entry}))

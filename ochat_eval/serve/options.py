@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -44,7 +45,10 @@ def load(overrides: Sequence[str]) -> Serve:
     Raises:
         UserError: an unknown option or value, with the nearest right name.
     """
-    options: Serve = compose_file("serve", Serve, overrides)
+    try:
+        options: Serve = compose_file("serve", Serve, overrides)
+    except UserError as e:
+        raise UserError(_without_keys(str(e), overrides)) from None
     if not 0 < options.port < 2**16:
         raise UserError(f"port={options.port}: a port is 1 to 65535")
     for name in ("max_body_bytes", "log_max_bytes"):
@@ -53,9 +57,20 @@ def load(overrides: Sequence[str]) -> Serve:
     if options.log_backups < 1:
         raise UserError(f"log_backups={options.log_backups}: without one, a full log is never cut")
     for origin in options.cors:
-        if origin != "*" and not origin.startswith(("http://", "https://")):
-            raise UserError(f'cors: {origin!r} is no origin: write https://HOST, or "*" for all')
+        if origin != "*" and not re.fullmatch("https?://[^/]+", origin):
+            raise UserError(
+                f'cors: {origin!r} is no origin: write https://HOST[:PORT], or "*" for all'
+            )
     return options
+
+
+def _without_keys(message: str, overrides: Sequence[str]) -> str:
+    """A message about overrides; of one that sets keys it says only how to write it."""
+    for override in overrides:
+        name, _, value = override.partition("=")
+        if "api_key" in name and not name.endswith("_file") and value and value in message:
+            return f"{name}: this cannot be read; write api_keys=[KEY,KEY]"
+    return message
 
 
 def keys(options: Serve) -> list[str]:

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import os
 import signal
 import sys
 import threading
 from argparse import Namespace
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from typing import Any
 
 from starlette.middleware.cors import CORSMiddleware
 
 from ochat_eval.chat import ChatFormat, load_format
 from ochat_eval.config import nearest
-from ochat_eval.engines.vllm import cpu_arguments, import_vllm, on_cpu, one_line
+from ochat_eval.engines.vllm import (
+    Vllm,
+    child_processes,
+    cpu_arguments,
+    cpu_environment,
+    end_with_us,
+    import_vllm,
+    one_line,
+)
 from ochat_eval.models import Model, prepare
 from ochat_eval.records import UserError
 from ochat_eval.serve.gate import Gate
@@ -50,6 +57,13 @@ _OURS = {
     "uds": "host and port",
     "api_key": "api_keys",
     "allowed_origins": "cors",
+    "allowed_methods": "cors",
+    "allowed_headers": "cors",
+    "allow_credentials": "nothing: a key is no cookie",
+    "disable_access_log_for_endpoints": "log_file",
+    "disable_uvicorn_access_log": "log_file",
+    "uvicorn_log_level": "nothing: log_file has the requests",
+    "grpc_port": "nothing: only HTTP is served",
     "middleware": "nothing",
     "chat_template": "model.chat",
     "chat_template_content_format": "model.chat",
@@ -106,8 +120,10 @@ def _arguments(options: Serve, model: Model) -> Namespace:
     from vllm.utils.argparse_utils import FlexibleArgumentParser
 
     cli_env_setup()
-    if on_cpu():
-        os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "4")  # GiB
+    degrees = ("tensor_parallel_size", "pipeline_parallel_size")
+    parallel = Vllm(arguments={n: options.engine[n] for n in degrees if n in options.engine})
+    parallel.check()
+    cpu_environment(parallel.world)
     known = {f.name for c in (AsyncEngineArgs, FrontendArgs) for f in dataclasses.fields(c)}
     for name in options.engine:
         if name in _OURS:
@@ -154,17 +170,20 @@ async def _run(
         raise UserError(f"cannot listen on {where} ({e.strerror or e}); choose port=N") from e
     async with AsyncExitStack() as stack:
         stack.callback(sock.close)
+        after = stack.enter_context(ExitStack())  # what is done once the engine is closed
         _say(f"loading {name} in vLLM …")
         try:
             engine = await stack.enter_async_context(build_async_engine_client(args))
         except (ValueError, RuntimeError, OSError, TypeError) as e:
             raise UserError(f"vLLM cannot load {name}: {one_line(e)}") from e
+        after.callback(end_with_us(child_processes()).communicate)  # SIGKILL of ours ends them
         stopped = _noticed_stop(engine)
         app = await _application(engine, args, options, chat, api_keys, log)
         _say(f"serving {', '.join(args.served_model_name)} at {address}/v1; chat page: {address}/")
         closing = await serve_http(
             app,
             sock=sock,
+            enable_ssl_refresh=args.enable_ssl_refresh,
             host=args.host,
             port=args.port,
             log_level=args.uvicorn_log_level,
@@ -173,6 +192,11 @@ async def _run(
             timeout_graceful_shutdown=_GRACE_SECONDS,
             ssl_keyfile=args.ssl_keyfile,
             ssl_certfile=args.ssl_certfile,
+            ssl_ca_certs=args.ssl_ca_certs,
+            ssl_cert_reqs=args.ssl_cert_reqs,
+            ssl_ciphers=args.ssl_ciphers,
+            h11_max_incomplete_event_size=args.h11_max_incomplete_event_size,
+            h11_max_header_count=args.h11_max_header_count,
         )
         del engine.shutdown
         await closing
