@@ -22,7 +22,7 @@ from ochat_eval.config_groups import options
 from ochat_eval.records import RULES, Item, Response, Score, UserError
 from ochat_eval.sources import data_root
 from ochat_eval.task import Answered, ScoringOptions, Selection, Task, make_item
-from tests.conftest import CHECKOUT
+from tests.conftest import CHECKOUT, table
 
 TASKS: dict[str, type[Task]] = {
     "mmlu": Mmlu,
@@ -48,7 +48,6 @@ SIZES = {
     "mt_bench": 80,
 }
 SUBSETS = {"mmlu": 57, "bbh_mc": 23, "bbh_cot": 27, "agieval": 8, "math": 7, "mt_bench": 8}
-CASES = CHECKOUT / "tests/cases/task_answers.jsonl"
 SCORING = ScoringOptions(sandbox="none", workers=2)
 
 
@@ -340,7 +339,7 @@ def test_a_right_answer_in_the_expected_form_is_right_and_a_wrong_one_wrong(name
 # --- How answers are read --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("case", [json.loads(line) for line in CASES.open(encoding="utf-8")])
+@pytest.mark.parametrize("case", table("task_answers.jsonl"), ids=lambda case: case["why"])
 def test_both_rules_read(case):
     one = task(case["task"])
     choices = case.get("choices", sample("mmlu")[0].choices if case["task"] == "mmlu" else None)
