@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from ochat_eval.tasks import mt_bench
 from ochat_eval.tasks.agieval import AgiEval
 from ochat_eval.tasks.bbh_cot import BbhCot
 from ochat_eval.tasks.bbh_mc import BbhMc
@@ -416,6 +417,14 @@ def test_mt_bench_samples_by_category(full):
     assert {s.max_tokens for s in drawn.values()} == {4096}
     assert [i.index for i in full["mt_bench"]] == list(range(81, 161))
     assert {len(i.turns) for i in full["mt_bench"]} == {2}
+
+
+def test_mt_bench_refuses_a_category_and_a_temperature_that_there_are_not(full):
+    assert {i.subset for i in full["mt_bench"]} == set(mt_bench.CATEGORIES)
+    with pytest.raises(UserError, match=r"temperatures\.writng: the categories are writing, "):
+        task("mt_bench", temperatures={"writng": 0.2})
+    with pytest.raises(UserError, match=r"temperatures\.writing is -1; it must be a number from 0"):
+        task("mt_bench", temperatures={"writing": -1})
 
 
 def test_mt_bench_has_no_scores_without_a_judge():
