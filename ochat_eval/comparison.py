@@ -221,10 +221,14 @@ def compare_task(a: TaskResults, b: TaskResults, rule: Rule) -> TaskComparison:
 
 
 def _pairing_notes(a: TaskResults, b: TaskResults, pairing: Pairing) -> list[str]:
-    """Why fewer items were compared than asked."""
+    """Why this does not compare the benchmark's figures, or fewer items than were asked."""
     notes = []
     if not pairing.ids:
         notes.append("nothing in common to compare")
+    if "sample" in (a.options.get("data"), b.options.get("data")):
+        notes.append("sample items, not the benchmark")
+    elif pairing.ids and min(a.asked, b.asked) < a.of:
+        notes.append(f"limited to {len(pairing.ids):,} of {a.of:,}")
     if pairing.unlike:
         notes.append(f"{len(pairing.unlike):,} asked differently ({pairing.unlike[0]})")
     if pairing.unjudged:

@@ -19,10 +19,10 @@ _NOTHING = Reading(None, matched=False)
 
 # --- Where an answer is stated ---------------------------------------------------------------
 
-# Full-width forms and other minus signs, one character for one, so that spans hold.
-_PLAIN = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | dict.fromkeys(
+PLAIN = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | dict.fromkeys(
     (0x2212, 0x2013, 0xFE63), ord("-")
 )
+"""For `translate`: full-width forms and other minus signs, one character for one: spans hold."""
 _BOX = r"\\(?:boxed|fbox)\s?\{"
 _LINKS = r"(?:\b(?:is|are|was|be)\b|[:=])"
 _ANSWER = (  # `The answer to this is`, `**Final answer**:`, `答案应该是`
@@ -104,7 +104,7 @@ def robust_number(text: str) -> Reading:
         The number in plain ASCII: `-1200.50`, `1/2`, `2 1/2`, `1.2e3`; without thousands commas,
         currency and unit (`50%` reads `50`).
     """
-    plain = text.translate(_PLAIN)
+    plain = text.translate(PLAIN)
     for start, end in _statements(plain):
         found = list(_numbers(plain, start, end))
         if not found:
@@ -153,7 +153,7 @@ def same_number(a: str, b: str) -> bool:
 
 def _fraction(text: str) -> Fraction | None:
     """The value of a text that is one number, None where it is not or is too long."""
-    text = text.translate(_PLAIN).strip()
+    text = text.translate(PLAIN).strip()
     found = list(_numbers(text, 0, len(text))) if len(text) <= 400 else []
     if len(found) != 1 or found[0][1] != (0, len(text)):
         return None
@@ -254,7 +254,7 @@ def robust_choice(text: str, labels: Sequence[str]) -> Reading:
     letters = {label.strip("()").upper(): label for label in labels}
     if any(len(letter) != 1 or not letter.isalpha() for letter in letters):
         raise ValueError(f"labels that are not one letter: {labels!r}")
-    plain = text.translate(_PLAIN)
+    plain = text.translate(PLAIN)
     # The last statement counts, and it is nearly always in the last paragraph.
     last = plain.rfind("\n\n", 0, len(plain.rstrip())) + 1
     stated = (last and _stated_choice(plain, last, letters)) or _stated_choice(plain, 0, letters)
@@ -414,7 +414,7 @@ def robust_text(text: str, options: Sequence[str] = ()) -> Reading:
             that occurs, as a word and not behind `not`. Without a statement it is the one that the
             first or last line begins with (`Yes, …`) or the last line ends with, if no other does.
     """
-    plain = text.translate(_PLAIN)
+    plain = text.translate(PLAIN)
     lines = [match.span() for match in re.finditer(r"[^\n]+", plain) if not match[0].isspace()]
     if options:
         found = _stated_option(plain, lines, options)
@@ -469,7 +469,7 @@ def same_text(a: str, b: str) -> bool:
 
 def _canonical(text: str) -> str:
     """The text as `same_text` compares it."""
-    text = _TEXT_MACRO.sub(r"\1", text.translate(_PLAIN)).translate(_TYPESET).casefold()
+    text = _TEXT_MACRO.sub(r"\1", text.translate(PLAIN)).translate(_TYPESET).casefold()
     words = text.strip().rstrip(".。").replace(",", " ").split()
     between = " " if any(character.isalnum() for character in text) else ""
     return between.join(words)

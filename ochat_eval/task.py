@@ -95,6 +95,18 @@ class Task:
     max_tokens: int | None = None
     condition: str | None = None
 
+    def __post_init__(self) -> None:
+        """Raises UserError for an option that nothing can be asked with."""
+        for option in ("limit", "n", "max_tokens"):
+            value = getattr(self, option)
+            if value is not None and value < 1:
+                raise UserError(f"{self.name}: {option} is {value}; it must be at least 1")
+        if not 0 < self.top_p <= 1:
+            raise UserError(f"{self.name}: top_p is {self.top_p}; it must be above 0, at most 1")
+        if self.subsets == []:
+            raise UserError(f"{self.name}: subsets is empty; name some, or null for all")
+        check_temperature(f"{self.name}: temperature", self.temperature)
+
     def options(self) -> dict[str, Any]:
         """Its options and their values, without those that only add figures."""
         every = dataclasses.asdict(self)
@@ -218,6 +230,12 @@ class Task:
         return item.subset
 
 
+def check_temperature(option: str, value: float) -> None:
+    """Raises UserError, naming the option, for a temperature that there is not."""
+    if not 0 <= value < math.inf:
+        raise UserError(f"{option} is {value}; it must be a number from 0 up")
+
+
 def score_of(response: Response, rule: Rule, reading: Reading, value: float) -> Score:
     """The score record for a reading; its span goes into `detail`."""
     detail = {"span": list(reading.span)} if reading.span else None
@@ -262,7 +280,7 @@ class Selection:
     """
 
     def __init__(self, task: Task, seed: int, ids: Iterable[str] | None = None):
-        """Raises UserError for a limit below 1, and where `ids` has none of the task's."""
+        """Raises UserError where `ids` has none of the task's."""
         self.total = 0
         self._task = task
         self._ids = None if ids is None else {i for i in ids if i.partition("/")[0] == task.name}
@@ -271,8 +289,6 @@ class Selection:
                 f"ids: the file names no item of {task.name}; leave {task.name} out of task="
             )
         self._seed = seed
-        if task.limit is not None and task.limit < 1:
-            raise UserError(f"limit is {task.limit}; it must be at least 1")
 
     def __iter__(self) -> Iterator[Item]:
         """Goes through the items; with a limit the task's data is read twice.

@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 
 from ochat_eval.math_grader import (
     grade,
+    grade_plainly,
     last_boxed,
-    light,
     published_answer,
     verify,
     verify_plainly,
@@ -147,7 +147,8 @@ def judge_plainly(job: _Job) -> tuple[bool, Reading | None] | None:
     rule, answer, gold = job
     if rule == "robust":
         return verify_plainly(answer, gold)
-    return (True, None) if light(answer) == light(gold) else None
+    verdict = grade_plainly(answer, gold)
+    return None if verdict is None else (verdict, None)
 
 
 def warm_up() -> None:

@@ -28,7 +28,7 @@ from ochat_eval.records import (
     Verdict,
 )
 from ochat_eval.sources import Row, SampleSource, Source, files_of
-from ochat_eval.task import Answered, ScoringOptions, Task, make_item
+from ochat_eval.task import Answered, ScoringOptions, Task, check_temperature, make_item
 
 _DATA = "fastchat/llm_judge/data"
 QUESTIONS = files_of("fastchat")[f"{_DATA}/mt_bench/question.jsonl"]
@@ -37,6 +37,10 @@ PROMPTS = files_of("fastchat")[f"{_DATA}/judge_prompts.jsonl"]
 SAMPLE = SampleSource("mt_bench")
 SAMPLE_PROMPTS = SampleSource("mt_bench_judge")
 
+CATEGORIES = (
+    *("writing", "roleplay", "reasoning", "math"),
+    *("coding", "extraction", "stem", "humanities"),
+)
 WITH_REFERENCE = ("math", "reasoning", "coding")
 """Categories that are judged with a reference answer."""
 DISPUTED = frozenset((104, 105, 109, 111, 113, 114, 120, 122, 124, 125, 126, 128, 130))
@@ -72,6 +76,14 @@ class MtBench(Task):
         default_factory=lambda: {"writing": 0.7, "roleplay": 0.7, "stem": 0.1, "humanities": 0.1}
     )
     undisputed: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for category, value in self.temperatures.items():
+            option = f"tasks.{self.name}.temperatures.{category}"
+            if category not in CATEGORIES:
+                raise UserError(f"{option}: the categories are {', '.join(CATEGORIES)}")
+            check_temperature(option, value)
 
     def sources(self) -> tuple[Source[Any], ...]:
         if self.data == "sample":

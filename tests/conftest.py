@@ -34,6 +34,20 @@ def parity(real_data: Path) -> Path:
     return folder
 
 
+def table(name: str) -> list[dict[str, Any]]:
+    """The cases of a file in `tests/cases`; a `filler` is what a million characters of come first.
+
+    They come before the case's `text`, or its `answer` where it has no text.
+    """
+    lines = (CHECKOUT / "tests" / "cases" / name).read_text("utf-8").splitlines()
+    found: list[dict[str, Any]] = [json.loads(line) for line in lines]
+    for case in found:
+        if filler := case.pop("filler", None):
+            key = "text" if "text" in case else "answer"
+            case[key] = filler * (10**6 // len(filler) + 1) + case[key]
+    return found
+
+
 def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "ochat_eval", *arguments]
 

@@ -85,6 +85,15 @@ def test_other_prompts_unjudged_and_missing_items_are_said_and_not_paired():
     assert nothing.difference is None and "nothing in common" in nothing.note
 
 
+def test_limited_runs_and_sample_items_are_not_shown_as_the_benchmark():
+    part = {"asked": 3, "of": 1000}
+    row = one(results("a", [1.0, 0.0, 1.0], **part), results("b", [1.0, 1.0, 1.0], **part))
+    assert row.note == "limited to 3 of 1,000"
+    ours = {"options": {"data": "sample"}}
+    row = one(results("a", [1.0, 0.0, 1.0], **ours), results("b", [1.0, 1.0, 1.0], **ours))
+    assert row.note == "sample items, not the benchmark"
+
+
 def test_clusters_ratings_and_identical_runs():
     rng = random.Random(2)
     values = [float(rng.random() < 0.5) for _ in range(60)]

@@ -1,10 +1,9 @@
-"""The answer rules against tables of cases, any text, the published examples, and the clock."""
+"""The answer rules against tables of cases, any text, long text, and the published examples."""
 
 from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,9 @@ from hypothesis import strategies as st
 
 from ochat_eval import extract
 from ochat_eval.records import Reading
+from tests.conftest import table
+from tests.scaling import check_linear
 
-CASES = Path(__file__).parent / "cases"
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 LABELS = [f"({letter})" for letter in LETTERS]
 PROMPT = '''from typing import List
@@ -67,16 +67,11 @@ PARTS = [
 TEXTS = st.text() | st.lists(st.sampled_from(PARTS), max_size=30).map("".join)
 
 
-def table(name: str) -> list[dict[str, Any]]:
-    lines = (CASES / f"extract_{name}.jsonl").read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines]
-
-
 def cases(*names: str) -> list[Any]:
     return [
         pytest.param(name, case, id=f"{name}: {case['why']} ({i})")
         for name in names
-        for i, case in enumerate(table(name))
+        for i, case in enumerate(table(f"extract_{name}.jsonl"))
     ]
 
 
@@ -176,32 +171,23 @@ def test_choices_survive_their_writing(letter: str, form: str, before: str, behi
     assert text[slice(*reading.span)] == letter
 
 
+def test_a_quadratic_rule_is_found_out() -> None:
+    with pytest.raises(AssertionError, match="5,000 characters"):
+        check_linear(re.compile("1.*x").search, "1" + "-" * 49)
+
+
 @pytest.mark.parametrize("rule", RULES)
-def test_a_million_characters(rule: str) -> None:
-    """Time grows linearly, whatever is repeated; the last words of a long text are read."""
-    apply = RULES[rule]
+def test_time_is_linear_whatever_is_repeated(rule: str) -> None:
     more = ("answer is ", "A or ", "**A** ", "(A)\n", "1^ ", "```)", "def twice\n", "((", "a\n")
-    units = (*PARTS, *more)
-    for unit in units:
-        # Four times the text: quadratic would be 16 times the time. A pause of the machine, or
-        # of the garbage collector, is no rule's fault: the best of up to five counts.
-        for _ in range(5):
-            small, large = (_seconds(apply, (unit * size)[:size]) for size in (10_000, 40_000))
-            if large < 0.15 or large < 10 * small:
-                break
-        else:
-            pytest.fail(f"{unit!r}: {small} s for 10,000 characters, {large} s for 40,000")
-    long = "So it goes on and on, without an end in sight. " * 21_000
-    reading = apply(
-        long + "\nSo the answer is No: (B) 7\n```python\ndef twice(n):\n    return 2 * n\n"
-    )
-    assert reading.matched
+    for unit in (*PARTS, *more):
+        check_linear(RULES[rule], unit)
 
 
-def _seconds(apply: Callable[[str], object], text: str) -> float:
-    start = time.process_time()
-    apply(text)
-    return time.process_time() - start
+@pytest.mark.parametrize("rule", RULES)
+@settings(max_examples=25, deadline=None)
+@given(start=TEXTS, unit=st.lists(st.sampled_from(PARTS), min_size=2, max_size=5).map("".join))
+def test_time_is_linear_in_any_text(rule: str, start: str, unit: str) -> None:
+    check_linear(RULES[rule], unit, start)
 
 
 @pytest.mark.realdata

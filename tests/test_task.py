@@ -65,10 +65,24 @@ def test_a_limit_above_the_size_takes_all():
     assert len(chosen(limit=1000)) == 100
 
 
-@pytest.mark.parametrize("limit", [0, -3])
-def test_a_limit_below_one_is_refused(limit):
-    with pytest.raises(UserError, match="at least 1"):
-        chosen(limit=limit)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"limit": 0},
+        {"limit": -3},
+        {"n": 0},
+        {"max_tokens": 0},
+        {"top_p": 0.0},
+        {"top_p": 1.1},
+        {"temperature": -0.1},
+        {"temperature": float("nan")},
+        {"subsets": []},
+    ],
+)
+def test_an_option_that_nothing_can_be_asked_with_is_refused(options):
+    [name] = options
+    with pytest.raises(UserError, match=f"letters: {name} is "):
+        chosen(**options)
 
 
 def test_subsets():

@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from ochat_eval.tasks import mt_bench
 from ochat_eval.tasks.agieval import AgiEval
 from ochat_eval.tasks.bbh_cot import BbhCot
 from ochat_eval.tasks.bbh_mc import BbhMc
@@ -22,7 +23,7 @@ from ochat_eval.config_groups import options
 from ochat_eval.records import RULES, Item, Response, Score, UserError
 from ochat_eval.sources import data_root
 from ochat_eval.task import Answered, ScoringOptions, Selection, Task, make_item
-from tests.conftest import CHECKOUT
+from tests.conftest import CHECKOUT, table
 
 TASKS: dict[str, type[Task]] = {
     "mmlu": Mmlu,
@@ -48,7 +49,6 @@ SIZES = {
     "mt_bench": 80,
 }
 SUBSETS = {"mmlu": 57, "bbh_mc": 23, "bbh_cot": 27, "agieval": 8, "math": 7, "mt_bench": 8}
-CASES = CHECKOUT / "tests/cases/task_answers.jsonl"
 SCORING = ScoringOptions(sandbox="none", workers=2)
 
 
@@ -340,7 +340,7 @@ def test_a_right_answer_in_the_expected_form_is_right_and_a_wrong_one_wrong(name
 # --- How answers are read --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("case", [json.loads(line) for line in CASES.open(encoding="utf-8")])
+@pytest.mark.parametrize("case", table("task_answers.jsonl"), ids=lambda case: case["why"])
 def test_both_rules_read(case):
     one = task(case["task"])
     choices = case.get("choices", sample("mmlu")[0].choices if case["task"] == "mmlu" else None)
@@ -417,6 +417,14 @@ def test_mt_bench_samples_by_category(full):
     assert {s.max_tokens for s in drawn.values()} == {4096}
     assert [i.index for i in full["mt_bench"]] == list(range(81, 161))
     assert {len(i.turns) for i in full["mt_bench"]} == {2}
+
+
+def test_mt_bench_refuses_a_category_and_a_temperature_that_there_are_not(full):
+    assert {i.subset for i in full["mt_bench"]} == set(mt_bench.CATEGORIES)
+    with pytest.raises(UserError, match=r"temperatures\.writng: the categories are writing, "):
+        task("mt_bench", temperatures={"writng": 0.2})
+    with pytest.raises(UserError, match=r"temperatures\.writing is -1; it must be a number from 0"):
+        task("mt_bench", temperatures={"writing": -1})
 
 
 def test_mt_bench_has_no_scores_without_a_judge():

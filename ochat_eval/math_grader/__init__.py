@@ -10,13 +10,13 @@ memory: run `grade` and `verify` through `ochat_eval.workers.run_jobs`. Librarie
 imported only for answers that need them: a worker's first such grade takes a second or two.
 """
 
-from ochat_eval.math_grader.published import grade, last_boxed, light, published_answer
+from ochat_eval.math_grader.published import grade, grade_plainly, last_boxed, published_answer
 from ochat_eval.math_grader.robust import verify, verify_plainly
 
 __all__ = [
     "grade",
+    "grade_plainly",
     "last_boxed",
-    "light",
     "published_answer",
     "verify",
     "verify_plainly",

@@ -81,8 +81,9 @@ def grade(answer: str, gold: str) -> bool:
     Raises:
         MemoryError: sympy ran out of memory. Nothing else, whatever the two texts are.
     """
-    if light(answer) == light(gold):
-        return True
+    verdict = grade_plainly(answer, gold)
+    if verdict is not None:
+        return verdict
     given, wanted = _strong(answer), _strong(gold)
     if given == wanted:
         return True
@@ -94,6 +95,14 @@ def grade(answer: str, gold: str) -> bool:
     if len(elements) > 1 and (wanted[0] != given[0] or wanted[-1] != given[-1]):
         return False
     return all(map(_equal_elements, elements, partners))
+
+
+def grade_plainly(answer: str, gold: str) -> bool | None:
+    """The same where texts or whole numbers decide it: in microseconds, without a library."""
+    if light(answer) == light(gold):
+        return True
+    whole = re.compile(r"0|-?[1-9][0-9]{0,14}")  # more digits than 15 are rounded, as published
+    return False if whole.fullmatch(answer) and whole.fullmatch(gold) else None
 
 
 def _unwrapped(text: str) -> str:

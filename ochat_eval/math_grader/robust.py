@@ -11,6 +11,7 @@ from itertools import product
 from typing import Any, NamedTuple
 
 from ochat_eval.extract_code import strip_span
+from ochat_eval.extract_robust import PLAIN
 from ochat_eval.math_grader.published import light
 from ochat_eval.records import Reading
 
@@ -24,10 +25,12 @@ def verify(response: str, gold: str) -> tuple[bool, Reading]:
     the two equal.
 
     Returns:
-        The verdict, and what was read; nothing read (None, unmatched) is wrong.
+        The verdict, and what was read, full-width characters as plain ones; nothing read (None,
+        unmatched) is wrong.
 
     Never raises: math-verify takes any error of its own, out of memory too, for "not equal".
     """
+    response = response.translate(PLAIN)
     stated = _stated(response)
     reading, values = stated.reading, None
     if not stated.whole:
@@ -48,7 +51,7 @@ def verify_plainly(response: str, gold: str) -> tuple[bool, Reading] | None:
 
     None where math-verify must read the response or compare.
     """
-    stated = _stated(response)
+    stated = _stated(response.translate(PLAIN))
     verdict = _plain_verdict(stated.reading, gold) if stated.whole else None
     return None if verdict is None else (verdict, stated.reading)
 
@@ -130,9 +133,11 @@ def _far_apart(wanted: list[Any], given: list[Any]) -> bool:
 _POINT = 0.7391
 """The value of the first symbol; nothing in a formula makes it special."""
 _NOTHING = Reading(None, matched=False)
-_STATED = re.compile(r"(?i)\banswers?\b\W{0,3}(?:is\b|are\b|=|:)[\s:*]*")
+_STATED = re.compile(
+    r"(?i)(?:\banswers?\b\W{0,3}(?:is\b|are\b|=|:)|答案[应该就]{0,2}[是为:])[\s:*]*"
+)
 _PARAGRAPH_END = re.compile(r"\n[ \t\r]*\n")
-_SENTENCE_END = re.compile(r"\n|\.(?!\d)")
+_SENTENCE_END = re.compile(r"[\n。]|\.(?!\d)")
 _MATH = re.compile(r"\$|\\[(\[]")
 _COMMAND = re.compile(r"\\[A-Za-z]+(?:\{[A-Za-z ]*\})?")
 _WORD = re.compile(r"[A-Za-z]{3,}(?!\()")
