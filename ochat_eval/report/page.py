@@ -31,6 +31,7 @@ _BLOCK_ITEMS = 200
 _BLOCK_CHARACTERS = 2_000_000
 _LEVEL = 4  # of gzip: 6 packs 11 % better in twice the time
 
+_STYLES = ("page.css", "items.css", "phone.css")
 _SCRIPTS = ("basics.js", "pictures.js", "sections.js", "detail.js", "items.js", "page.js")
 
 _RIGHT, _UNMATCHED, _UNREAD = 1, 4, 16
@@ -115,7 +116,7 @@ def write_page(path: Path, runs: Sequence[Run]) -> None:
     Raises:
         UserError: the page cannot be written, or a run's file is damaged.
     """
-    style, script = _asset("page.css"), "".join(map(_asset, _SCRIPTS))
+    style, script = ("".join(map(_asset, names)) for names in (_STYLES, _SCRIPTS))
     lengths: list[dict[str, _Lengths]] = [{} for _ in runs]
     with store.atomic(path) as file:
         head, tail = _asset("page.html").split("<!--data-->")
