@@ -171,6 +171,8 @@ def _explain(error: Exception, overrides: Sequence[str], known: Sequence[str]) -
         if f"'{key}'" in str(error) or f"full_key: {key}" in str(lower) or override in str(error):
             if "not in" in reason or "Could not override" in reason:
                 return f"{key}: there is no such option{nearest(key, known)}"
+            if reason.startswith("Ambiguous value"):
+                return f"{key}={value}: a list is written in brackets: {key}=[{value}]"
             return f"{key}={value}: {reason}"
     return reason
 

@@ -121,7 +121,7 @@ def score(planned: Plan, responses: Index[Response], options: ScoringOptions) ->
         store.atomic(planned.run.file(store.SCORES)) as file,
         tqdm(
             total=len(RULES) * len(responses), unit=" scores", desc="score", delay=2,
-            file=sys.stderr,
+            mininterval=0.1 if sys.stderr.isatty() else 10, file=sys.stderr,
         ) as bar,
     ):  # fmt: skip
         judgments = planned.run.file(store.JUDGMENTS)

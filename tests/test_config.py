@@ -65,6 +65,8 @@ def test_a_task_file_lists_only_options_that_its_class_has(name):
         (["modle=hf"], "modle: there is no such option; did you mean model?"),
         (["task=gsm8"], "task=gsm8: there is no such task; did you mean gsm8k?"),
         (["task=[gsm8k,humanevl]"], "task=humanevl: there is no such task; did you mean humaneval?"),
+        (["task=gsm8k,mmlu"], "task=gsm8k,mmlu: a list is written in brackets: task=[gsm8k,mmlu]"),
+        (["task=mmlu", "tasks.mmlu.subsets=anatomy,virology"], "tasks.mmlu.subsets=anatomy,virology: a list is written in brackets: "),
         (["engine=vlm"], "engine=vlm: there is no such engine; did you mean vllm?"),
         (["model=smollm"], "model=smollm: there is no such model; did you mean smollm2_135m?"),
         (["model.revison=main"], "model.revison: there is no such option; did you mean revision?"),
