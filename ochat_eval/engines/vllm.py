@@ -91,7 +91,7 @@ class Vllm(Engine):
                 than the context.
         """
         self.check()
-        llm_class = self._import()
+        llm_class = self.import_llm()
         path, chat = self.check_prompts(work)
         work.say(f"loading {work.model.name} in vLLM …")
         arguments = self.llm_arguments(work.model, work.seed)
@@ -171,7 +171,7 @@ class Vllm(Engine):
             _refuse_overlong(work, chat, self._context(work.model))
         return path, chat
 
-    def _import(self) -> Any:
+    def import_llm(self) -> Any:
         """The class `vllm.LLM`, our arguments checked against it; sets vLLM's environment."""
         import_vllm("engine=vllm")
         cpu = on_cpu()
