@@ -177,15 +177,18 @@ def with_model(
     Raises:
         UserError: one of them failed, or they did not make the same number of requests.
     """
-    python = lm_eval_python()
     options_ = options(["gsm8k"], requests, f"max_tokens={max_tokens}", *more)
     config = load(options_)
+    if type(engine := build_engine(config)) is not Vllm:
+        raise UserError("lm-eval is compared on engine=vllm")
+    engine.check()
+    python = lm_eval_python()
     [task] = build_tasks(config)
     items = list(Selection(task, config.seed))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         arguments, environment = in_new_process(_vllm_arguments, options_)
-        arguments += _task("gsm8k_prompts", *_prompts(items, task.n, max_tokens), folder)
+        arguments += _task("gsm8k_prompts", *_prompts(items, task), folder)
         inside: dict[str, list[dict[str, float]]] = {}
         texts: dict[str, Counter[tuple[str, str]]] = {}
 
@@ -215,8 +218,9 @@ def with_model(
         raise UserError(f"ours made {made[0]} requests, lm-eval {made[1]}")
     same = (texts["ours"] & texts["theirs"]).total()
     title = (
-        f"{config.model.name}, gsm8k ({data_title()}): {made[0]} requests, at most {max_tokens} "
-        f"tokens; {same} of the texts are the same; {pairs} runs of each in turn, median"
+        f"{config.model.name}, gsm8k ({data_title()}): {made[0]} requests, at most "
+        f"{task.max_tokens} tokens; {same} of the texts are the same; {pairs} runs of each in "
+        "turn, median"
     )
     headers = ["process", "seconds", "from, to", "loading", "generating", "outside"]
     return Table(title, headers, _parts(seconds, list(inside.values())), seconds)
@@ -247,18 +251,16 @@ def _texts(folder: Path) -> Iterator[tuple[str, str]]:
             yield from ((line["doc"]["id"], text.strip()) for text in texts)
 
 
-def _prompts(
-    items: Sequence[Item], n: int, max_tokens: int
-) -> tuple[list[dict[str, str]], dict[str, Any]]:
+def _prompts(items: Sequence[Item], task: Task) -> tuple[list[dict[str, str]], dict[str, Any]]:
     """lm-eval's rows and settings of a task for the very same user messages."""
     settings = {
         "output_type": "generate_until",
         "test_split": "test",
         "doc_to_text": "{{prompt}}",
         "doc_to_target": "{{target}}",
-        "generation_kwargs": {"until": [], "max_gen_toks": max_tokens, "do_sample": False},
+        "generation_kwargs": {"until": [], "max_gen_toks": task.max_tokens, "do_sample": False},
         "metric_list": [{"metric": "exact_match"}],
-        "repeats": n,
+        "repeats": task.n,
     }
     rows = [{"id": i.id, "prompt": i.turns[0], "target": i.target[0]} for i in items]
     return rows, settings
@@ -268,13 +270,11 @@ def _vllm_arguments(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
     """lm-eval's arguments for our engine, and the environment that ours gives vLLM.
 
     Raises:
-        UserError: the options are not those of engine=vllm, or cannot work.
+        UserError: vLLM is not installed or does not know an argument.
     """
     config = load(arguments)
     engine = build_engine(config)
-    if type(engine) is not Vllm:
-        raise UserError("lm-eval is compared on engine=vllm")
-    engine.check()
+    assert isinstance(engine, Vllm)
     before = dict(os.environ)
     engine.import_llm()
     made = {k: v for k, v in os.environ.items() if before.get(k) != v}

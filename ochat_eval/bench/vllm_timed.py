@@ -54,9 +54,11 @@ def _name_vllm() -> None:
     import vllm
 
     version = importlib.metadata.version
-    importlib.metadata.version = lambda name: (
-        str(vllm.__version__) if name == "vllm" else version(name)
-    )
+
+    def with_vllm(distribution_name: str) -> str:
+        return str(vllm.__version__) if distribution_name == "vllm" else version(distribution_name)
+
+    importlib.metadata.version = with_vllm
 
 
 def main() -> None:
