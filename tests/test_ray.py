@@ -194,6 +194,8 @@ def test_replicas_fill_what_there_is(options, machines, placing):
         ({"replicas": 17, "gpus_per_replica": 0.0}, "room for 16 of 17.*0 GPUs and 1 CPUs each"),
         ({"gpus_per_replica": 1.0, "arguments": {"tensor_parallel_size": 4}},
          "tensor_parallel_size=4 needs 4 GPUs"),
+        ({"gpus_per_replica": 0.0, "arguments": {"tensor_parallel_size": 32}},
+         "tensor_parallel_size=32 needs 32 CPU cores a replica, which has 16 .* 16 on the largest"),
     ],
 )  # fmt: skip
 def test_what_has_no_room_is_refused_with_what_there_is(options, complaint):
@@ -218,6 +220,7 @@ SAMPLE = ("task=gsm8k", "data=sample", "run=r")
         (("engine=vllm", "engine.data_parallel_size=2"), "engine=ray engine.replicas=2"),
         (("engine=vllm", "engine.tensor_parallel_size=512"), "needs 512"),
         (("engine=vllm", "engine.pipeline_parallel_size=0"), "pipeline_parallel_size is 0"),
+        (("engine=ray", "engine.tensor_parallel_size=-1"), "tensor_parallel_size is -1"),
     ],
 )
 def test_what_cannot_work_is_one_line_and_no_model_is_loaded(cli, tmp_path, options, complaint):

@@ -114,6 +114,12 @@ class Ray(Vllm):
                 f"engine.gpus_per_replica={gpus:g}: {self._parallel()} needs {self.world} GPUs"
             )
         cpus = self.cpus_per_replica or (1 if gpus else _cores_each(machines, self.replicas))
+        if not gpus and self.world > cpus:
+            there = f"{max((m.cpus for m in machines), default=0):g} on the largest machine"
+            raise UserError(
+                f"{self._parallel()} needs {self.world} CPU cores a replica, which has {cpus} "
+                f"(engine.cpus_per_replica, engine.replicas); there are {there}"
+            )
         room = Placing(0, cpus, gpus).room(machines)
         placing = Placing(self.replicas or room, cpus, gpus)
         if not room or placing.replicas > room:

@@ -153,6 +153,7 @@ class Vllm(Engine):
                 f"engine.data_parallel_size={copies}: vLLM's offline engine has no data "
                 f"parallelism; replicas do the same: engine=ray engine.replicas={copies}"
             )
+        _ = self.world  # refuses a degree that is none
 
     def _parallel(self) -> str:
         names = ("tensor_parallel_size", "pipeline_parallel_size")
