@@ -155,6 +155,24 @@ def test_a_machine_lost_in_mid_run_loses_and_duplicates_nothing(tmp_path):
     assert told["noted"][-1]["replica"] != number, "the other one went on"
 
 
+def test_sigterm_ends_it_as_ctrl_c_does(tmp_path):
+    with (tmp_path / "err").open("w") as err:
+        process = subprocess.Popen(
+            [sys.executable, str(CHECKOUT / "tests/endless_task.py"), "ray", "300000"],
+            cwd=tmp_path, env=environment(), stdout=err, stderr=err,
+        )  # fmt: skip
+    journal, until = tmp_path / "results/runs/r/responses.jsonl", time.monotonic() + 200
+    while not journal.exists() or not journal.stat().st_size:
+        assert process.poll() is None and time.monotonic() < until
+        time.sleep(0.1)
+    process.terminate()
+    assert process.wait(timeout=100)
+    said = (tmp_path / "err").read_text()
+    assert "KeyboardInterrupt" in said, "the command line makes one line of it"
+    assert "SIGTERM received" not in said
+    assert journal.read_bytes().endswith(b"\n")
+
+
 MODEL = Model(path="m", package="p", sha256="0" * 64)
 
 
