@@ -46,5 +46,6 @@ def test_a_run_of_ten_times_the_items_takes_no_more_memory(tmp_path):
 
 
 def test_nor_does_the_driver_of_two_replicas(tmp_path):
-    small, large = (run(tmp_path / str(n), "ray", n) for n in (6_000, 60_000))
-    assert peak(large, "generate") - peak(small, "generate") < 16
+    # What Ray itself keeps has its full size after some 50,000 answers.
+    small, large = (run(tmp_path / str(n), "ray", n) for n in (50_000, 200_000))
+    assert peak(large, "generate") - peak(small, "generate") < 12

@@ -16,7 +16,7 @@ from ochat_eval.hardware import cores
 from ochat_eval.records import Response, UserError
 from ochat_eval.store import RESPONSES, read_records
 
-REQUESTS = 96
+REQUESTS = 64
 MAX_TOKENS = 64
 
 
