@@ -184,6 +184,15 @@ def test_a_run_is_the_same_on_any_number_of_replicas(arguments):
     assert ray.label == vllm.label
 
 
+@pytest.mark.parametrize("kind", [Ray, Vllm])
+def test_vllm_gets_every_argument_from_either_engine(kind):
+    given = {"tensor_parallel_size": 2, "pipeline_parallel_size": 3, "quantization": "fp8"}
+    engine = kind(arguments=given)
+    there = engine.loader(work([], [])).vllm if kind is Ray else engine
+    assert given.items() <= there.llm_arguments(MODEL, 7).items()
+    assert there.world == 6
+
+
 GPU_BOX = Machine("a", 16, 8)
 
 
