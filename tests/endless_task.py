@@ -1,7 +1,7 @@
-"""Run as a script: `endless_task.py replay|ray COUNT`, a run over so many made-up items.
+"""Run as a script: `endless_task.py replay|ray COUNT [REPLICAS]`, a run over so many made-up items.
 
 The items are made as they are asked for; `replay` is a whole run over recorded answers, `ray`
-generates with two replicas of a fast model of ours. Prints, by stage, the peak resident size in MiB
+generates with (two) replicas of a fast model of ours. Prints, by stage, the peak resident size in MiB
 and the seconds; and while it generates, to stderr, the resident size about every twentieth part.
 """
 
@@ -43,10 +43,10 @@ class Endless(Gsm8k):
         return self.items_wanted
 
 
-def prepare(kind: str, task: Endless) -> tuple[list[str], list[str]]:
+def prepare(kind: str, task: Endless, replicas: int) -> tuple[list[str], list[str]]:
     """The options of the engine, and the stages to run."""
     if kind == "ray":  # a configuration cannot name a class of the tests
-        fast = FakeRay(replicas=2, cpus_per_replica=1, requests=512, at_once=512)
+        fast = FakeRay(replicas=replicas, cpus_per_replica=1, requests=512, at_once=512)
         pipeline.build_engine = lambda config: fast
         return [], ["generate"]
     answers = Path("answers.jsonl")
@@ -78,9 +78,9 @@ def watch_journal(part: int) -> None:
     store.Journal.append = watched
 
 
-def main(kind: str, count: int) -> None:
+def main(kind: str, count: int, replicas: int = 2) -> None:
     task = Endless(name="endless", items_wanted=count, data="sample")
-    engine, stages = prepare(kind, task)
+    engine, stages = prepare(kind, task, replicas)
     plan.build_tasks = lambda config: [task]
     watch_journal(max(1, count // 20))
     found: dict[str, Any] = {}
@@ -102,4 +102,4 @@ def main(kind: str, count: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], *map(int, sys.argv[2:]))
