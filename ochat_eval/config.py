@@ -106,6 +106,8 @@ def load(overrides: Sequence[str]) -> Config:
     config: Config = compose_file("config", Config, overrides)
     if not config.tasks:
         raise UserError("no task is chosen; write task=gsm8k, or task=[gsm8k,humaneval]")
+    if config.tokens_per_second is not None and not config.tokens_per_second > 0:
+        raise UserError(f"tokens_per_second={config.tokens_per_second:g}; it must be above 0")
     if config.run is not None and not re.fullmatch(r"[\w.+-]*[\w+-]", config.run):
         raise UserError(
             f"run={config.run}: a run's name has letters, digits, '.', '_', '+', '-' only"
@@ -214,6 +216,10 @@ def _typed(cls: type[T], values: dict[str, Any], where: str, **given: Any) -> T:
     known = [f.name for f in dataclasses.fields(cls)]  # type: ignore[arg-type]
     extra = {name: value for name, value in values.items() if name not in known}
     if extra and "arguments" in known:
+        own = [name for name in known if name != "arguments"]
+        for name in extra:  # others are refused by what the arguments are for, but much later
+            if near := difflib.get_close_matches(name, own, n=1, cutoff=0.85):
+                raise UserError(f"{where}.{name}: there is no such option; did you mean {near[0]}?")
         given["arguments"] = {**values.get("arguments", {}), **extra}
     elif extra:
         visible = [name for name in known if name not in given]

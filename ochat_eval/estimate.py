@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 from ochat_eval import store
+from ochat_eval.recorded import RECORDED, read_recorded, recorded_folders
 from ochat_eval.records import UserError
 
 
@@ -20,6 +22,7 @@ class Earlier:
         answers: by benchmark, the mean length of an answer, in tokens.
         rate: tokens of answers written in a second while it generated; None where it did not.
         hardware: what it ran on.
+        limits: by benchmark, the tokens after which it cut an answer off, where it did.
     """
 
     name: str
@@ -27,6 +30,7 @@ class Earlier:
     answers: Mapping[str, float]
     rate: float | None
     hardware: str
+    limits: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,30 @@ def earlier_runs(folder: Path) -> list[Earlier]:
     """The reported runs under a results folder, the latest first; a damaged one is passed over."""
     paths = sorted(folder.glob(f"*/{store.SUMMARY}"), key=lambda p: p.stat().st_mtime, reverse=True)
     return [one for path in paths for one in _read(path.parent)]
+
+
+def recorded_runs() -> list[Earlier]:
+    """The recorded runs, which tell how long answers are but not how fast they were written."""
+    paths = [p for folder in recorded_folders() for p in sorted(folder.glob(f"*/{RECORDED}"))]
+    return [one for path in paths for one in _read_recorded(path.parent)]
+
+
+def _read_recorded(folder: Path) -> Iterator[Earlier]:
+    try:
+        run = read_recorded(folder)
+        lengths = {
+            name: [end[2] for o in task.outcomes.values() for end in o.ends if end[2] is not None]
+            for name, task in run.tasks.items()
+        }
+        answers = {name: mean(every) for name, every in lengths.items() if every}
+        yield Earlier(folder.name, run.model, answers, None, "", _limits(run.identity))
+    except (UserError, KeyError, TypeError, AttributeError):
+        return
+
+
+def _limits(identity: Mapping[str, Any]) -> dict[str, int]:
+    limits = {name: task["max_tokens"] for name, task in identity["tasks"].items()}
+    return {name: limit for name, limit in limits.items() if limit is not None}
 
 
 def _read(folder: Path) -> Iterator[Earlier]:
@@ -58,6 +86,7 @@ def _read(folder: Path) -> Iterator[Earlier]:
             answers={n: t["completion"] / t["answers"] for n, t in tokens.items() if t["answers"]},
             rate=written / seconds if ours else None,
             hardware=_hardware(manifest["hardware"]),
+            limits=_limits(manifest["identity"]),
         )
     except (UserError, KeyError, TypeError, AttributeError):
         return
@@ -80,9 +109,12 @@ def answer_tokens(
     chosen = next((one for one in known if one.model == model), known[0] if known else None)
     if chosen is None:
         return Estimate(None, "no earlier run")
-    mean = chosen.answers[task] if longest is None else min(longest, chosen.answers[task])
+    per_answer = chosen.answers[task] if longest is None else min(longest, chosen.answers[task])
     whose = chosen.name if chosen.model == model else f"{chosen.name} ({chosen.model})"
-    return Estimate(mean * answers, whose)
+    limit = chosen.limits.get(task)
+    if limit is not None and (longest is None or limit < longest):
+        whose += f", cut at {limit}"
+    return Estimate(per_answer * answers, whose)
 
 
 def rate(model: str, given: float | None, earlier: Iterable[Earlier]) -> tuple[float | None, str]:

@@ -17,7 +17,7 @@ from ochat_eval import store
 from ochat_eval.chat import load_format
 from ochat_eval.config import Config, Stage, build_tasks, results_folder, to_yaml
 from ochat_eval.engines import Engine
-from ochat_eval.estimate import answer_tokens, earlier_runs, rate
+from ochat_eval.estimate import answer_tokens, earlier_runs, rate, recorded_runs
 from ochat_eval.index import Index
 from ochat_eval.manifest import Manifest
 from ochat_eval.models import prepare
@@ -149,7 +149,8 @@ def _name(config: Config, engine: Engine, identity: dict[str, Any]) -> str:
 
 def planned_work(config: Config, planned: Plan) -> str:
     """What `stage=plan` prints: the table of prompts, and what the answers will take."""
-    earlier, model = earlier_runs(results_folder(config)), config.model.name
+    earlier = [*earlier_runs(results_folder(config)), *recorded_runs()]
+    model = config.model.name
     answers = {
         name: answer_tokens(name, planned.answers[name], task.max_tokens, model, earlier)
         for name, task in planned.tasks.items()

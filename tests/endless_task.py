@@ -1,24 +1,30 @@
-"""Run as a script: a whole run over so many items that are made as they are asked for.
+"""Run as a script: `endless_task.py replay|ray COUNT [REPLICAS]`, a run over so many made-up items.
 
-Prints the peak resident size in MiB and the seconds that each stage took, as JSON.
+The items are made as they are asked for; `replay` is a whole run over recorded answers, `ray`
+generates with (two) replicas of a fast model of ours. Prints, by stage, the peak resident size in MiB
+and the seconds; and while it generates, to stderr, the resident size about every twentieth part.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ochat_eval.tasks.gsm8k import Gsm8k
 
 from ochat_eval import pipeline, plan, store
 from ochat_eval.config import load
+from ochat_eval.index import Index
 from ochat_eval.records import Item, Response
 from ochat_eval.task import make_item
+from tests.fake_model import FakeRay
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,31 +43,63 @@ class Endless(Gsm8k):
         return self.items_wanted
 
 
-def main(count: int, engine: list[str]) -> None:
+def prepare(kind: str, task: Endless, replicas: int) -> tuple[list[str], list[str]]:
+    """The options of the engine, and the stages to run."""
+    if kind == "ray":  # a configuration cannot name a class of the tests
+        fast = FakeRay(replicas=replicas, cpus_per_replica=1, requests=512, at_once=512)
+        pipeline.build_engine = lambda config: fast
+        return [], ["generate"]
+    answers = Path("answers.jsonl")
+    store.write_records(
+        answers,
+        (
+            Response(item.id, f"The answer is {item.index % 9}.", 0, 0, "stop")
+            for item in task.items()
+        ),
+    )
+    return ["engine=replay", f"engine.path={answers}"], ["generate", "score"]
+
+
+def watch_journal(part: int) -> None:
+    """Tells the resident size each time that so many answers more are on disk."""
+    append, written, told = store.Journal.append, 0, 0
+
+    def watched(self: store.Journal, responses: Iterable[Response]) -> Any:
+        nonlocal written, told
+        kept = list(responses)
+        append(self, kept)
+        written += len(kept)
+        if written // part > told:
+            told = written // part
+            pages = int(Path("/proc/self/statm").read_text().split()[1])
+            mib = pages * os.sysconf("SC_PAGE_SIZE") >> 20
+            print(f"{written} answers: {mib} MiB, {time.monotonic():.0f} s", file=sys.stderr)
+
+    store.Journal.append = watched
+
+
+def main(kind: str, count: int, replicas: int = 2) -> None:
     task = Endless(name="endless", items_wanted=count, data="sample")
-    if not engine:
-        answers = Path("answers.jsonl")
-        store.write_records(
-            answers,
-            (
-                Response(item.id, f"The answer is {item.index % 9}.", 0, 0, "stop")
-                for item in task.items()
-            ),
-        )
-        engine = ["engine=replay", f"engine.path={answers}"]
-    plan.build_tasks = lambda config: [task]  # a configuration cannot name a class of the tests
-    peaks = {}
-    for stage in ("generate", "score"):
+    engine, stages = prepare(kind, task, replicas)
+    plan.build_tasks = lambda config: [task]
+    watch_journal(max(1, count // 20))
+    found: dict[str, Any] = {}
+    for stage in stages:
         begun = time.monotonic()
         overrides = ["task=gsm8k", *engine, "run=r", f"stage={stage}"]
         pipeline.run(load(overrides), overrides)
-        peaks[stage] = {
+        found[stage] = {
             "seconds": round(time.monotonic() - begun, 1),
             "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10,
         }
-    summary = json.loads(Path("results/runs/r/summary.json").read_text())["tasks"]["endless"]
-    print(json.dumps({"n": summary["published"]["n"], "missing": summary["missing"], **peaks}))
+    run = Path("results/runs/r")
+    found["answers"] = len(
+        Index(run / store.RESPONSES, Response)
+    )  # refuses one that is there twice
+    if (run / store.SUMMARY).exists():
+        found["scored"] = store.read_json(run / store.SUMMARY)["tasks"]["endless"]["published"]["n"]
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2:])
+    main(sys.argv[1], *map(int, sys.argv[2:]))

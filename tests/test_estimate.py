@@ -7,7 +7,8 @@ import re
 
 import pytest
 
-from ochat_eval.estimate import Earlier, answer_tokens, earlier_runs, rate
+from ochat_eval.estimate import Earlier, answer_tokens, earlier_runs, rate, recorded_runs
+from tests.conftest import CHECKOUT
 
 ASKED = ("task=[gsm8k,mt_bench]", "data=sample", "model=smollm2_135m")
 OURS = Earlier("a", "m", {"t": 100.0}, 50.0, "2 CPU cores")
@@ -20,6 +21,27 @@ def test_the_latest_run_of_the_model_counts_before_any_other():
     assert answer_tokens("u", 7, None, "m", [OTHERS, OURS]).source == "b (other)"
     assert answer_tokens("t", 7, 20, "m", [OURS]).tokens == 140, "no longer than max_tokens"
     assert answer_tokens("v", 7, None, "m", [OTHERS, OURS]).tokens is None
+
+
+def test_an_answer_that_was_cut_sooner_than_it_will_be_is_told_of():
+    cut = Earlier("c", "m", {"t": 100.0}, None, "", {"t": 256})
+    assert answer_tokens("t", 7, None, "m", [cut]).source == "c, cut at 256"
+    assert answer_tokens("t", 7, 512, "m", [cut]).source == "c, cut at 256"
+    assert answer_tokens("t", 7, 256, "m", [cut]).source == "c"
+
+
+def test_recorded_runs_tell_how_long_answers_are(tmp_path, monkeypatch):
+    ours = next(one for one in recorded_runs() if one.name == "smollm2_135m-cpu")
+    lines = (CHECKOUT / "results/recorded/smollm2_135m-cpu/items.jsonl").read_text().splitlines()
+    items = [item for item in map(json.loads, lines) if item["id"].startswith("gsm8k/")]
+    written = [end[2] for item in items for end in item["ends"]]
+    assert ours.answers["gsm8k"] == pytest.approx(sum(written) / len(written))
+    assert (ours.model, ours.rate, ours.limits["gsm8k"]) == ("smollm2_135m", None, 256)
+    damaged = tmp_path / "results/recorded/bad/recorded.json"
+    damaged.parent.mkdir(parents=True)
+    damaged.write_text('{"version": 1, "tasks": 3}')
+    monkeypatch.chdir(tmp_path)
+    assert "bad" not in [one.name for one in recorded_runs()]
 
 
 def test_a_rate_is_given_or_measured_with_the_same_model():

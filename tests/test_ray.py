@@ -155,6 +155,31 @@ def test_a_machine_lost_in_mid_run_loses_and_duplicates_nothing(tmp_path):
     assert told["noted"][-1]["replica"] != number, "the other one went on"
 
 
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_a_driver_that_is_ended_goes_on_with_another_number_of_replicas(tmp_path, how):
+    command = [sys.executable, str(CHECKOUT / "tests/endless_task.py"), "ray", "100000"]
+    with (tmp_path / "err").open("w") as err:
+        process = subprocess.Popen(
+            command, cwd=tmp_path, env=environment(), stdout=err, stderr=err
+        )  # fmt: skip
+    journal, until = tmp_path / "results/runs/r/responses.jsonl", time.monotonic() + 200
+    while not journal.exists() or not journal.stat().st_size:
+        assert process.poll() is None and time.monotonic() < until
+        time.sleep(0.05)
+    process.send_signal(how)
+    assert process.wait(timeout=100)
+    said = (tmp_path / "err").read_text()
+    assert "SIGTERM received" not in said, "Ray's own trace of its C++"
+    if how == signal.SIGTERM:
+        assert "KeyboardInterrupt" in said, "the command line makes one line of it"
+    again = subprocess.run(
+        [*command, "1"], cwd=tmp_path, env=environment(), capture_output=True, text=True
+    )
+    assert again.returncode == 0, again.stderr[-3000:]
+    assert "of 100,000 responses are there" in again.stderr
+    assert json.loads(again.stdout.splitlines()[-1])["answers"] == 100_000
+
+
 MODEL = Model(path="m", package="p", sha256="0" * 64)
 
 
@@ -164,6 +189,15 @@ def test_a_run_is_the_same_on_any_number_of_replicas(arguments):
     vllm = Vllm(arguments=arguments)
     assert ray.identity(MODEL) == vllm.identity(MODEL)
     assert ray.label == vllm.label
+
+
+@pytest.mark.parametrize("kind", [Ray, Vllm])
+def test_vllm_gets_every_argument_from_either_engine(kind):
+    given = {"tensor_parallel_size": 2, "pipeline_parallel_size": 3, "quantization": "fp8"}
+    engine = kind(arguments=given)
+    there = engine.loader(work([], [])).vllm if kind is Ray else engine
+    assert given.items() <= there.llm_arguments(MODEL, 7).items()
+    assert there.world == 6
 
 
 GPU_BOX = Machine("a", 16, 8)
@@ -194,6 +228,8 @@ def test_replicas_fill_what_there_is(options, machines, placing):
         ({"replicas": 17, "gpus_per_replica": 0.0}, "room for 16 of 17.*0 GPUs and 1 CPUs each"),
         ({"gpus_per_replica": 1.0, "arguments": {"tensor_parallel_size": 4}},
          "tensor_parallel_size=4 needs 4 GPUs"),
+        ({"gpus_per_replica": 0.0, "arguments": {"tensor_parallel_size": 32}},
+         "tensor_parallel_size=32 needs 32 CPU cores a replica, which has 16 .* 16 on the largest"),
     ],
 )  # fmt: skip
 def test_what_has_no_room_is_refused_with_what_there_is(options, complaint):
@@ -218,6 +254,7 @@ SAMPLE = ("task=gsm8k", "data=sample", "run=r")
         (("engine=vllm", "engine.data_parallel_size=2"), "engine=ray engine.replicas=2"),
         (("engine=vllm", "engine.tensor_parallel_size=512"), "needs 512"),
         (("engine=vllm", "engine.pipeline_parallel_size=0"), "pipeline_parallel_size is 0"),
+        (("engine=ray", "engine.tensor_parallel_size=-1"), "tensor_parallel_size is -1"),
     ],
 )
 def test_what_cannot_work_is_one_line_and_no_model_is_loaded(cli, tmp_path, options, complaint):

@@ -103,28 +103,32 @@ def _count(text: str) -> int:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the chosen measurements and prints their tables; 2 for a user's mistake."""
+    """Runs the chosen measurements and prints their tables; 2 if one of them failed."""
     parser = _parser()
     given = parser.parse_intermixed_args(arguments)
     if given.more and given.what not in ("harness", *WITH_MODEL):
         parser.error(f"{given.more[0]!r} can be given only for harness, {', '.join(WITH_MODEL)}")
     if given.requests and given.what not in MEASURED:
         parser.error(f"--requests can be given only for {', '.join(MEASURED)}")
+    if given.record and not given.record.absolute().parent.is_dir():
+        parser.error(f"--record {given.record}: there is no folder {given.record.parent}")
     record = {"made": datetime.now(UTC).isoformat(timespec="seconds"), **surroundings()}
     done: list[Table] = []
+    failed = 0
     try:
         for table in _tables(given):
-            done.append(table())
-            print(done[-1].text(), flush=True)
-            if given.record:  # after each, so that a stop costs one table
-                write_json(given.record, {**record, "tables": [asdict(one) for one in done]})
-    except UserError as e:
-        print(f"ochat_eval.bench: {e}", file=sys.stderr)
-        return 2
+            try:
+                done.append(table())
+                print(done[-1].text(), flush=True)
+                if given.record:  # after each, so that a stop costs one table
+                    write_json(given.record, {**record, "tables": [asdict(one) for one in done]})
+            except UserError as e:  # costs the others nothing
+                print(f"ochat_eval.bench: {e}", file=sys.stderr)
+                failed = 2
     except KeyboardInterrupt:
         print("ochat_eval.bench: stopped", file=sys.stderr)
         return 130
-    return 0
+    return failed
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
+from textwrap import shorten
 from typing import Any, TypeVar
 
 from tabulate import tabulate
@@ -95,7 +96,8 @@ def measure(
                 sampler.join()
         if code:
             errors.seek(0)
-            raise UserError(f"{' '.join(command)} failed: {last_line(errors.read())}")
+            shown = shorten(" ".join(command), 160, placeholder=" …")
+            raise UserError(f"{shown} failed: {last_line(errors.read())}")
     return Cost(seconds, peak * os.sysconf("SC_PAGE_SIZE") / 2**20)
 
 

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import distributions
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from ochat_eval.bench.costs import Cost, Table, in_turn, last_line, measure, ratio, spread
+from ochat_eval.bench.costs import (
+    Table,
+    in_new_process,
+    in_turn,
+    last_line,
+    measure,
+    ratio,
+    spread,
+)
 from ochat_eval.bench.harness import workload
-from ochat_eval.bench.work import data_title, options, stage_seconds
-from ochat_eval.config import Config, build_engine, build_tasks, load
+from ochat_eval.bench.work import data_title, options
+from ochat_eval.config import build_engine, build_tasks, load
 from ochat_eval.engines.vllm import Vllm
 from ochat_eval.models import prepare
 from ochat_eval.progress import say
@@ -96,7 +106,7 @@ def lm_eval_side(python: Path, task: Task, folder: Path) -> tuple[list[str], dic
 
 
 def _task(
-    name: str, rows: Sequence[Mapping[str, Any]], settings: Mapping[str, Any], folder: Path
+    name: str, rows: Iterable[Mapping[str, Any]], settings: Mapping[str, Any], folder: Path
 ) -> list[str]:
     """Writes a task over rows for lm-eval; returns the arguments that choose it."""
     write_lines(folder / "rows.jsonl", rows)
@@ -155,90 +165,125 @@ def with_model(
 ) -> Table:
     """Times whole processes with vLLM, ours and lm-eval's, on the same prompts.
 
-    Both have the same weights, engine arguments, user messages, chat template and limit of
-    tokens, and decode greedily; both load the model. What is not in vLLM's loading and generating
-    is outside.
+    Both have the same weights, vLLM, engine arguments, environment, user messages, chat template
+    and limit of tokens, and decode greedily; both load the model. Loading and generating are the
+    seconds within vLLM's own calls, on either side; the rest is outside.
 
     Args:
         requests: at least so many.
         max_tokens: longest answer.
         more: options of the run: `model=…`, `engine.NAME=VALUE`.
+
+    Raises:
+        UserError: one of them failed, or they did not make the same number of requests.
     """
+    options_ = options(["gsm8k"], requests, f"max_tokens={max_tokens}", *more)
+    config = load(options_)
+    if type(engine := build_engine(config)) is not Vllm:
+        raise UserError("lm-eval is compared on engine=vllm")
+    engine.check()
     python = lm_eval_python()
-    arguments = options(["gsm8k"], requests, f"max_tokens={max_tokens}", *more)
-    config = load(arguments)
-    items = [item for task in build_tasks(config) for item in Selection(task, config.seed)]
-    command = [sys.executable, "-m", "ochat_eval", *arguments]
+    [task] = build_tasks(config)
+    items = list(Selection(task, config.seed))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        arguments, environment = _vllm_side(config, items, max_tokens, folder)
-        texts: dict[str, dict[str, str]] = {}
+        arguments, environment = in_new_process(_vllm_arguments, options_)
+        arguments += _task("gsm8k_prompts", *_prompts(items, task), folder)
+        inside: dict[str, list[dict[str, float]]] = {}
+        texts: dict[str, Counter[tuple[str, str]]] = {}
 
-        def ours(pair: int) -> Cost:
-            cost = measure([*command, f"run=bench{pair}"], folder)
+        def measured(who: str, run: Path, command: list[str], env: Mapping[str, str]) -> float:
+            file = folder / "seconds.json"
+            launcher = str(Path(__file__).with_name("vllm_timed.py"))
+            cost = measure([command[0], "-P", launcher, str(file), *command[1:]], folder, env)
+            inside.setdefault(who, []).append(read_json(file))
+            texts[who] = Counter(_texts(run))
+            return cost.seconds
+
+        def ours(pair: int) -> float:
+            command = [sys.executable, "ochat_eval", *options_, f"run=bench{pair}"]
             run = folder / "results" / "runs" / f"bench{pair}"
-            responses = read_records(run / RESPONSES, Response)
-            texts["ours"] = {one.id: one.text.strip() for one in responses}
-            seconds = stage_seconds(run)
-            inside.setdefault("ours", []).append((seconds["start"], seconds["generate"]))
-            return cost
+            return measured("ours", run, command, {**os.environ, **environment})
 
-        def theirs(pair: int) -> Cost:
-            file = folder / f"seconds{pair}.json"
-            launcher = str(Path(__file__).with_name("lm_eval_timed.py"))
-            # -P: the launcher's neighbours are called as packages are
-            timed = [str(python), "-P", launcher, str(file)]
-            cost = measure([*timed, *arguments], folder, environment)
-            seconds = read_json(file)
-            inside.setdefault("theirs", []).append((seconds["load"], seconds["generate"]))
-            [samples] = (folder / "output").rglob("samples_*.jsonl")
-            answers = [line for _, line in read_lines(samples)]
-            texts["theirs"] = {one["doc"]["id"]: one["resps"][0][0].strip() for one in answers}
-            samples.unlink()
-            return cost
+        def theirs(pair: int) -> float:
+            command = [str(python), "lm_eval", *arguments]
+            shutil.rmtree(folder / "output", ignore_errors=True)
+            packages = {"PYTHONPATH": _packages()}
+            env = _offline(folder, **environment, **packages)
+            return measured("theirs", folder / "output", command, env)
 
-        inside: dict[str, list[tuple[float, float]]] = {}
-        costs = in_turn({"ochat_eval": ours, f"lm-eval {LM_EVAL}": theirs}, pairs)
-    same = sum(texts["theirs"].get(key) == text for key, text in texts["ours"].items())
-    seconds = {who: [cost.seconds for cost in every] for who, every in costs.items()}
-    outside: list[list[float]] = []
-    rows = []
-    for (who, every), parts in zip(seconds.items(), inside.values(), strict=True):
-        outside.append([a - b - c for a, (b, c) in zip(every, parts, strict=True)])
-        middle = [median(part) for part in (*zip(*parts, strict=True), outside[-1])]
-        rows.append([who, *spread(every), *(f"{one:.2f}" for one in middle)])
-    ratios = [ratio(*seconds.values()), ratio(*outside)]
-    rows.append(["ratio", f"{ratios[0]:.3f}", "", "", "", f"{ratios[1]:.3f}"])
+        seconds = in_turn({"ochat_eval": ours, f"lm-eval {LM_EVAL}": theirs}, pairs)
+    made = [every.total() for every in texts.values()]
+    if set(made) != {len(items) * task.n}:
+        raise UserError(f"ours made {made[0]} requests, lm-eval {made[1]}")
+    same = (texts["ours"] & texts["theirs"]).total()
     title = (
-        f"{config.model.name}, gsm8k ({data_title()}): {len(items)} requests, at most {max_tokens} "
-        f"tokens; {same} of {len(items)} texts the same; {pairs} runs of each in turn, median"
+        f"{config.model.name}, gsm8k ({data_title()}): {made[0]} requests, at most "
+        f"{task.max_tokens} tokens; {same} of the texts are the same; {pairs} runs of each in "
+        "turn, median"
     )
     headers = ["process", "seconds", "from, to", "loading", "generating", "outside"]
-    return Table(title, headers, rows, seconds)
+    return Table(title, headers, _parts(seconds, list(inside.values())), seconds)
 
 
-def _vllm_side(
-    config: Config, items: Sequence[Item], max_tokens: int, folder: Path
-) -> tuple[list[str], dict[str, str]]:
-    """lm-eval's arguments and environment for the same requests on the same engine."""
+def _parts(
+    seconds: Mapping[str, Sequence[float]], inside: Sequence[Sequence[Mapping[str, float]]]
+) -> list[list[str]]:
+    """The rows: a side's seconds, those in vLLM, and the rest; and the ratios."""
+    rows, outside = [], []
+    for (who, every), parts in zip(seconds.items(), inside, strict=True):
+        outside.append([a - sum(b.values()) for a, b in zip(every, parts, strict=True)])
+        within = [median(part[name] for part in parts) for name in ("load", "generate")]
+        shown = [f"{one:.2f}" for one in (*within, median(outside[-1]))]
+        rows.append([who, *spread(every), *shown])
+    rows.append(["ratio", f"{ratio(*seconds.values()):.3f}", "", "", "", f"{ratio(*outside):.3f}"])
+    return rows
+
+
+def _texts(folder: Path) -> Iterator[tuple[str, str]]:
+    """Ids and texts of the answers that a run of ours or of lm-eval's left."""
+    if (ours := folder / RESPONSES).exists():
+        for one in read_records(ours, Response):
+            yield one.id, one.text.strip()
+    for file in folder.rglob("samples_*.jsonl"):
+        for _, line in read_lines(file):
+            [texts] = line["resps"]
+            yield from ((line["doc"]["id"], text.strip()) for text in texts)
+
+
+def _prompts(items: Sequence[Item], task: Task) -> tuple[list[dict[str, str]], dict[str, Any]]:
+    """lm-eval's rows and settings of a task for the very same user messages."""
     settings = {
         "output_type": "generate_until",
         "test_split": "test",
         "doc_to_text": "{{prompt}}",
         "doc_to_target": "{{target}}",
-        "generation_kwargs": {"until": [], "max_gen_toks": max_tokens, "do_sample": False},
+        "generation_kwargs": {"until": [], "max_gen_toks": task.max_tokens, "do_sample": False},
         "metric_list": [{"metric": "exact_match"}],
+        "repeats": task.n,
     }
     rows = [{"id": i.id, "prompt": i.turns[0], "target": i.target[0]} for i in items]
+    return rows, settings
+
+
+def _vllm_arguments(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
+    """lm-eval's arguments for our engine, and the environment that ours gives vLLM.
+
+    Raises:
+        UserError: vLLM is not installed or does not know an argument.
+    """
+    config = load(arguments)
     engine = build_engine(config)
-    if not isinstance(engine, Vllm):
-        raise UserError("lm-eval is compared on engine=vllm")
+    assert isinstance(engine, Vllm)
+    before = dict(os.environ)
+    engine.import_llm()
+    made = {k: v for k, v in os.environ.items() if before.get(k) != v}
     given = {"pretrained": prepare(config.model), **engine.llm_arguments(config.model, config.seed)}
-    listed = ",".join(f"{key}={value}" for key, value in given.items())
-    command = ["--model", "vllm", "--model_args", listed, "--batch_size", "auto"]
-    command += ["--apply_chat_template", "--log_samples"]
-    # The packages of this environment, vLLM among them: the other has what lm-eval needs beside.
-    sites = os.pathsep.join(p for p in sys.path if p.endswith("site-packages"))
-    vllm = {k: v for k, v in os.environ.items() if k.startswith("VLLM_")}
-    environment = _offline(folder, PYTHONPATH=sites, **vllm)
-    return [*command, *_task("gsm8k_prompts", rows, settings, folder)], environment
+    command = ["--model", "vllm", "--model_args", json.dumps(given, default=str)]
+    command += ["--batch_size", "auto", "--apply_chat_template", "--log_samples"]
+    return command, made
+
+
+def _packages() -> str:
+    """Where this environment's packages are, vLLM among them, for the other's Python."""
+    return os.pathsep.join(p for p in sys.path if p.endswith("site-packages"))

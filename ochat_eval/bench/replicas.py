@@ -9,13 +9,14 @@ from pathlib import Path
 from statistics import median
 
 from ochat_eval.bench.costs import Table, in_turn, measure, ratio, spread
-from ochat_eval.bench.work import data_title, options, stage_seconds
+from ochat_eval.bench.work import Timed, data_title, options, stage_seconds
+from ochat_eval.config import load
 from ochat_eval.engines.vllm import cpu_build
 from ochat_eval.hardware import cores
-from ochat_eval.records import Response
+from ochat_eval.records import Response, UserError
 from ochat_eval.store import RESPONSES, read_records
 
-REQUESTS = 96
+REQUESTS = 64
 MAX_TOKENS = 64
 
 
@@ -25,39 +26,46 @@ def replicas(pairs: int, requests: int = REQUESTS, more: Sequence[str] = ()) -> 
     Args:
         requests: at least so many.
         more: options of the run: `model=…`, `engine.NAME=VALUE`.
+
+    Raises:
+        UserError: there is no room for two, a run failed, or the sides' requests differ.
     """
     half = max(1, cores() // 2)
     share = [f"engine.cpus_per_replica={half}"] if cpu_build() else []
     arguments = options(
         ["gsm8k"], requests, f"max_tokens={MAX_TOKENS}", "engine=ray", *share, *more
     )
+    name = load(arguments).model.name
     command = [sys.executable, "-m", "ochat_eval", *arguments, "stage=generate"]
-    tokens: list[int] = []
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    starts: dict[int, list[float]] = {1: [], 2: []}
+    with tempfile.TemporaryDirectory() as folder:
 
-        def run(count: int, pair: int) -> dict[str, float]:
+        def run(count: int, pair: int) -> Timed:
             run_name = f"bench{count}-{pair}"
-            measure([*command, f"engine.replicas={count}", f"run={run_name}"], folder)
-            made = folder / "results" / "runs" / run_name
-            found = read_records(made / RESPONSES, Response)
-            tokens.append(sum(one.completion_tokens or 0 for one in found))
-            return stage_seconds(made)
+            measure([*command, f"engine.replicas={count}", f"run={run_name}"], Path(folder))
+            made = Path(folder) / "results" / "runs" / run_name
+            found = list(read_records(made / RESPONSES, Response))
+            seconds = stage_seconds(made)
+            starts[count].append(seconds["start"])
+            tokens = sum(one.completion_tokens or 0 for one in found)
+            return Timed(seconds["generate"], len(found), tokens)
 
         sides = {
             "one replica": lambda pair: run(1, pair),
             "two replicas": lambda pair: run(2, pair),
         }
-        found = in_turn(sides, pairs)
-    seconds = {side: [one["generate"] for one in every] for side, every in found.items()}
+        runs = in_turn(sides, pairs)
+    counts = {run.responses for every in runs.values() for run in every}
+    if len(counts) > 1:
+        raise UserError(f"the runs answered {' and '.join(map(str, sorted(counts)))} requests")
+    seconds = {side: [run.seconds for run in every] for side, every in runs.items()}
     rows = []
-    for side, every in found.items():
-        rate = median(tokens) / median(seconds[side])
-        start = median(one["start"] for one in every)
-        rows.append([side, *spread(seconds[side]), f"{rate:,.0f}", f"{start:.2f}"])
+    for (side, every), start in zip(runs.items(), starts.values(), strict=True):
+        rate = median(run.tokens / run.seconds for run in every)
+        rows.append([side, *spread(seconds[side]), f"{rate:,.0f}", f"{median(start):.2f}"])
     rows.append(["one / two", f"{ratio(*seconds.values()):.2f}", "", "", ""])
     title = (
-        f"gsm8k ({data_title()}): {requests} requests, at most {MAX_TOKENS} tokens, "
+        f"{name}, gsm8k ({data_title()}): {counts.pop()} requests, at most {MAX_TOKENS} tokens, "
         f"{f'{half} cores each' if share else 'a GPU each'}; {pairs} runs of each in turn, median"
     )
     return Table(title, ["side", "seconds", "from, to", "tokens/s", "start"], rows, seconds)

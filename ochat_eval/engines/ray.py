@@ -16,6 +16,7 @@ import contextlib
 import os
 import secrets
 import shutil
+import signal
 import socket
 import tempfile
 import time
@@ -114,6 +115,12 @@ class Ray(Vllm):
                 f"engine.gpus_per_replica={gpus:g}: {self._parallel()} needs {self.world} GPUs"
             )
         cpus = self.cpus_per_replica or (1 if gpus else _cores_each(machines, self.replicas))
+        if not gpus and self.world > cpus:
+            there = f"{max((m.cpus for m in machines), default=0):g} on the largest machine"
+            raise UserError(
+                f"{self._parallel()} needs {self.world} CPU cores a replica, which has {cpus} "
+                f"(engine.cpus_per_replica, engine.replicas); there are {there}"
+            )
         room = Placing(0, cpus, gpus).room(machines)
         placing = Placing(self.replicas or room, cpus, gpus)
         if not room or placing.replicas > room:
@@ -246,6 +253,7 @@ class Cluster:
                 "object_store_memory": 256 * 2**20,
                 "_temp_dir": str(self._folder),
             }
+        self._on_sigterm = signal.getsignal(signal.SIGTERM)
         try:
             ray.init(address=address or "local", **quiet)
         except (OSError, RuntimeError, ValueError) as e:
@@ -255,6 +263,8 @@ class Cluster:
                 f"engine.address={address or 'null'}: Ray cannot "
                 f"{'join that cluster' if address else 'start here'}: {reason}"
             ) from e
+        # As Ctrl-C: the run ends in order. Ray's own prints a trace of its C++ and aborts.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
     def machines(self) -> list[Machine]:
         """The living machines."""
@@ -276,6 +286,7 @@ class Cluster:
     def leave(self) -> None:
         """Ends what this run started and removes what it left."""
         self.ray.shutdown()
+        signal.signal(signal.SIGTERM, self._on_sigterm or signal.SIG_DFL)
         self._remove()
 
     def _remove(self) -> None:

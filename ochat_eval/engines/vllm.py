@@ -91,7 +91,7 @@ class Vllm(Engine):
                 than the context.
         """
         self.check()
-        llm_class = self._import()
+        llm_class = self.import_llm()
         path, chat = self.check_prompts(work)
         work.say(f"loading {work.model.name} in vLLM …")
         arguments = self.llm_arguments(work.model, work.seed)
@@ -153,6 +153,7 @@ class Vllm(Engine):
                 f"engine.data_parallel_size={copies}: vLLM's offline engine has no data "
                 f"parallelism; replicas do the same: engine=ray engine.replicas={copies}"
             )
+        _ = self.world  # refuses a degree that is none
 
     def _parallel(self) -> str:
         names = ("tensor_parallel_size", "pipeline_parallel_size")
@@ -171,7 +172,7 @@ class Vllm(Engine):
             _refuse_overlong(work, chat, self._context(work.model))
         return path, chat
 
-    def _import(self) -> Any:
+    def import_llm(self) -> Any:
         """The class `vllm.LLM`, our arguments checked against it; sets vLLM's environment."""
         import_vllm("engine=vllm")
         cpu = on_cpu()

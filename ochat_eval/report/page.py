@@ -24,6 +24,7 @@ import msgspec
 from ochat_eval import recorded, store
 from ochat_eval.index import Index
 from ochat_eval.records import RULES, Item, Response, Score, UserError, Verdict
+from ochat_eval.report.replicas import over_time
 
 SHOWN = 100_000
 """Answers with their texts on a page; many more a browser does not hold."""
@@ -301,7 +302,7 @@ def _about(runs: Sequence[Run], lengths: Sequence[dict[str, _Lengths]]) -> dict[
                 "summary": run.summary,
                 "manifest": store.read_json(run.folder / store.MANIFEST),
                 "why": _optional(run.folder / f"{store.WHY}.json"),
-                "replicas": _replicas(run.folder / "replicas.jsonl"),
+                "replicas": over_time(run.folder / store.REPLICAS),
                 "lengths": {task: one.counts() for task, one in found.items()},
             }
             for run, found in zip(runs, lengths, strict=True)
@@ -311,12 +312,3 @@ def _about(runs: Sequence[Run], lengths: Sequence[dict[str, _Lengths]]) -> dict[
 
 def _optional(path: Path) -> dict[str, Any] | None:
     return store.read_json(path) if path.exists() else None
-
-
-def _replicas(path: Path) -> list[dict[str, Any]]:
-    """What the replicas of a run did over time, a thousand lines at the most."""
-    if not path.exists():
-        return []
-    found = [line for _, line in store.read_lines(path)]
-    step = max(1, len(found) // 1000)
-    return [one for place, one in enumerate(found) if "event" in one or place % step == 0]

@@ -56,7 +56,10 @@ def time_line(answers: Iterable[Estimate], rate: float | None, source: str) -> s
     """How long generating will take, or what is needed to tell."""
     tokens = all_answers(answers).tokens
     if tokens is None:
-        return "time: unknown, for no earlier run tells how long all these answers are"
+        return (
+            "time: unknown, for no earlier run tells how long all these answers are; a short one "
+            "does (limit=20)"
+        )
     if rate is None:
         return (
             "time: unknown, for no earlier run of this model tells its rate; give it with "
