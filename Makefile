@@ -63,7 +63,7 @@ test: $(READY) ## the linter, the type checker and every test: make test TEST="-
 	@$(PY) -m mypy ochat_eval tasks
 	@$(PY) -m pytest $(TEST)
 
-bench: $(READY) ## what the harness costs, each as a ratio from one run; half an hour, quiet machine [RECORD=FILE]
+bench: $(READY) ## what the harness costs, each as a ratio from one run; about an hour on 2 cores, quiet machine [RECORD=FILE]
 	@$(PY) -m ochat_eval.bench $(if $(RECORD),--record "$(RECORD)")
 
 # Reruns differ in order, batches and threads. With other work on the machine, one thread that is
