@@ -64,8 +64,8 @@ def free_port() -> int:
         return int(sock.getsockname()[1])
 
 
-def launch(folder: Path, *options: str, key: str | None = None, **changes: str) -> Server:
-    """Starts the server and waits until it answers; fails if it ends before."""
+def begin(folder: Path, *options: str, key: str | None = None, **changes: str) -> Server:
+    """Starts the server."""
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
     with (folder / "said").open("w") as said:
@@ -78,10 +78,15 @@ def launch(folder: Path, *options: str, key: str | None = None, **changes: str) 
             text=True,
             start_new_session=True,
         )
-    server = Server(process, port, folder, key)
+    return Server(process, port, folder, key)
+
+
+def launch(folder: Path, *options: str, key: str | None = None, **changes: str) -> Server:
+    """Starts the server and waits until it answers; fails if it ends before."""
+    server = begin(folder, *options, key=key, **changes)
     until = time.monotonic() + READY_SECONDS
     while time.monotonic() < until:
-        assert process.poll() is None, server.said
+        assert server.process.poll() is None, server.said
         try:
             if httpx.get(f"{server.url}/health", timeout=30).status_code == 200:
                 return server

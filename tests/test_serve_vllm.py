@@ -23,8 +23,8 @@ from ochat_eval.chat import load_format
 from ochat_eval.records import Message
 from ochat_eval.serve.options import load
 from tests.conftest import CHECKOUT, lines
-from tests.serving import THE, Server, launch, stop, tiny  # noqa: F401 (a fixture)
-from tests.test_vllm import children
+from tests.serving import THE, Server, begin, launch, stop, tiny  # noqa: F401 (a fixture)
+from tests.test_vllm import children, loading, wait_for_the_end
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(1800)]
 
@@ -275,13 +275,25 @@ def test_sigterm_in_mid_stream_ends_in_order(tiny, tmp_path):  # noqa: F811
             server.process.send_signal(signal.SIGTERM)
             rest = [line for line in events if line]
         assert rest[-1] == "data: [DONE]", "the stream ends as a stream does"
-        assert any('"finish_reason":"abort"' in line for line in rest), "and says how"
+        assert any('"finish_reason":"abort"' in line for line in rest), rest[-3:]
         assert server.process.wait(timeout=120) == 0
         assert not children(server.process.pid)
         assert "Traceback" not in server.said
         first, second = logged(server)
         assert first["conversation"] == HELLO and first["answers"] == ["The The The The"]
         assert second["status"] == 200 and second["completion_tokens"][0] < 15_000
+    finally:
+        stop(server)
+
+
+def test_sigterm_while_it_loads_ends_it(tiny, tmp_path):  # noqa: F811
+    server = begin(tmp_path, *tiny)
+    try:
+        living = loading(server.process)
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(timeout=120) == 130
+        assert server.said.splitlines()[-1] == "ochat_eval.serve: stopped while it was starting"
+        wait_for_the_end(living)
     finally:
         stop(server)
 
@@ -307,16 +319,9 @@ def test_a_model_in_two_processes_whose_server_is_killed(tiny, tmp_path):  # noq
         assert sum("Worker" in name for name in living.values()) == 2, living
         server.process.kill()
         server.process.wait()
-        wait_until(lambda: not any(alive(pid) for pid in living))
+        wait_for_the_end(living)
     finally:
         stop(server)
-
-
-def alive(pid: int) -> bool:
-    try:
-        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())  # a zombie has none
-    except OSError:
-        return False
 
 
 # -- the real small model: the README's examples, engine=openai --

@@ -7,7 +7,6 @@ import importlib.metadata
 import inspect
 import logging
 import os
-import subprocess
 import sys
 import threading
 import time
@@ -15,12 +14,12 @@ import warnings
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from ochat_eval import hardware
 from ochat_eval.chat import ChatFormat, load_format
 from ochat_eval.engines import Engine, Failure, Session, Work
+from ochat_eval.engines.guard import Guard
 from ochat_eval.models import Model, digest_of, prepare
 from ochat_eval.records import Message, Request, Response, UserError
 
@@ -95,16 +94,17 @@ class Vllm(Engine):
         path, chat = self.check_prompts(work)
         work.say(f"loading {work.model.name} in vLLM …")
         arguments = self.llm_arguments(work.model, work.seed)
-        preload = os.environ.get("LD_PRELOAD")
+        preload, guard = os.environ.get("LD_PRELOAD"), Guard()
         try:
             llm = llm_class(model=path, **arguments)
         except (ValueError, RuntimeError, OSError, TypeError) as e:
+            guard.stand_down()
             raise UserError(f"vLLM cannot load {work.model.name}: {one_line(e)}") from e
         finally:  # it names its libraries for its own processes; ours are none of them
             os.environ.pop("LD_PRELOAD", None)
             if preload is not None:
                 os.environ["LD_PRELOAD"] = preload
-        return _VllmSession(llm, chat, self.window)
+        return _VllmSession(llm, chat, self.window, guard)
 
     def llm_arguments(self, model: Model, seed: int) -> dict[str, Any]:
         """What `vllm.LLM` gets beside the model's path."""
@@ -296,33 +296,10 @@ def _refuse_overlong(work: Work, chat: ChatFormat, context: int) -> None:
         )
 
 
-def child_processes() -> list[int]:
-    """The processes that this one has started and that still are, as pids."""
-    found: list[str] = []
-    for thread in Path("/proc/self/task").iterdir():
-        found += (thread / "children").read_text().split()
-    return [int(pid) for pid in found]
-
-
-def end_with_us(pids: list[int]) -> subprocess.Popen[bytes]:
-    """Sees to it that processes end when this one does, even if it is killed.
-
-    vLLM's engine process would live on and hold the GPU's memory. A shell waits for the end of
-    a pipe that only this process holds open.
-    """
-    script = f"cat; kill -9 {' '.join(map(str, pids))}"
-    return subprocess.Popen(
-        ["/bin/sh", "-c", script],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-
-
 class _VllmSession(Session):
-    def __init__(self, llm: Any, chat: ChatFormat, window: int | None):
+    def __init__(self, llm: Any, chat: ChatFormat, window: int | None, guard: Guard):
         self._llm = llm
+        self._guard = guard
         self._chat = chat
         self._engine = llm.llm_engine
         config = self._engine.vllm_config
@@ -331,10 +308,8 @@ class _VllmSession(Session):
         self._in_flight: dict[str, Request] = {}
         self._ready: deque[Response | Failure] = deque()
         self._closed = threading.Event()
-        self._guard: subprocess.Popen[bytes] | None = None
         resources = getattr(self._engine.engine_core, "resources", None)
         if resources is not None:  # the engine has a process of its own
-            self._guard = end_with_us(child_processes())
             threading.Thread(target=self._watch, args=(resources,), daemon=True).start()
 
     def _watch(self, resources: Any) -> None:
@@ -419,5 +394,4 @@ class _VllmSession(Session):
     def close(self) -> None:
         self._closed.set()
         self._engine.engine_core.shutdown()
-        if self._guard is not None:
-            self._guard.communicate()
+        self._guard.stand_down()

@@ -53,15 +53,15 @@ def main(arguments: list[str] | None = None) -> int:
         from ochat_eval.serve.server import EngineDied, serve
 
         serve(load(given))
+    except KeyboardInterrupt:
+        print("ochat_eval.serve: stopped while it was starting", file=sys.stderr)
+        return 130
     except UserError as e:
         print(f"ochat_eval.serve: {e}", file=sys.stderr)
         return 2
     except EngineDied:
         print("ochat_eval.serve: vLLM's engine died; start the server again", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("ochat_eval.serve: stopped while it was starting", file=sys.stderr)
-        return 130
     return 0
 
 

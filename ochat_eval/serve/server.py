@@ -7,20 +7,20 @@ import dataclasses
 import signal
 import sys
 import threading
+import time
 from argparse import Namespace
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack
 from typing import Any
 
 from starlette.middleware.cors import CORSMiddleware
 
 from ochat_eval.chat import ChatFormat, load_format
 from ochat_eval.config import nearest
+from ochat_eval.engines.guard import Guard
 from ochat_eval.engines.vllm import (
     Vllm,
-    child_processes,
     cpu_arguments,
     cpu_environment,
-    end_with_us,
     import_vllm,
     one_line,
 )
@@ -84,12 +84,21 @@ class EngineDied(Exception):
     """The engine is gone, and the server with it."""
 
 
+class _Stopped(BaseException):
+    """A KeyboardInterrupt while the model loads: vLLM would take that for the end of a wait."""
+
+
+def _stop(*_: object) -> None:
+    raise _Stopped
+
+
 def serve(options: Serve) -> None:
     """Serves until SIGTERM or SIGINT.
 
     Raises:
         UserError: an option or a model that cannot work, or an address that is taken.
         EngineDied: the engine ended while the server ran.
+        KeyboardInterrupt: SIGTERM or SIGINT came before it served.
     """
     api_keys = keys(options)
     log = RequestLog(
@@ -105,7 +114,10 @@ def serve(options: Serve) -> None:
         _say(f"warning: host={options.host} without keys: whoever reaches this port can use it")
     import uvloop
 
-    uvloop.run(_run(args, options, chat, api_keys, log))
+    try:
+        uvloop.run(_run(args, options, chat, api_keys, log))
+    except _Stopped:
+        raise KeyboardInterrupt from None
 
 
 def _say(line: str) -> None:
@@ -162,7 +174,8 @@ async def _run(
     from vllm.entrypoints.launchers.launcher import serve_http, setup_server
 
     name = options.model.name
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # until the server has its own
+    for number in (signal.SIGTERM, signal.SIGINT):  # until the server has its own
+        signal.signal(number, _stop)
     try:
         address, sock = setup_server(args, reuse_port=False)
     except OSError as e:
@@ -170,13 +183,12 @@ async def _run(
         raise UserError(f"cannot listen on {where} ({e.strerror or e}); choose port=N") from e
     async with AsyncExitStack() as stack:
         stack.callback(sock.close)
-        after = stack.enter_context(ExitStack())  # what is done once the engine is closed
+        stack.callback(Guard().stand_down)
         _say(f"loading {name} in vLLM …")
         try:
             engine = await stack.enter_async_context(build_async_engine_client(args))
         except (ValueError, RuntimeError, OSError, TypeError) as e:
             raise UserError(f"vLLM cannot load {name}: {one_line(e)}") from e
-        after.callback(end_with_us(child_processes()).communicate)  # SIGKILL of ours ends them
         stopped = _noticed_stop(engine)
         app = await _application(engine, args, options, chat, api_keys, log)
         _say(f"serving {', '.join(args.served_model_name)} at {address}/v1; chat page: {address}/")
@@ -212,9 +224,14 @@ def _noticed_stop(engine: Any) -> threading.Event:
 
     def noticed(**given: Any) -> None:  # called from a thread
         stopped.set()
-        in_flight = list(engine.output_processor.request_states)
-        aborted = engine.abort(in_flight, internal=True)
+        in_flight = dict(engine.output_processor.request_states)
+        aborted = engine.abort(list(in_flight), internal=True)
         asyncio.run_coroutine_threadsafe(aborted, loop).result(_GRACE_SECONDS)
+        # The engine's end would overwrite what a slow client's stream has not yet taken.
+        until = time.monotonic() + _GRACE_SECONDS
+        untaken = [state.queue for state in in_flight.values()]
+        while any(q.output is not None for q in untaken) and time.monotonic() < until:
+            time.sleep(0.02)
         shutdown(**given)
 
     engine.shutdown = noticed
