@@ -47,7 +47,7 @@ def page(server: Server, chromium: Any) -> Iterator[Any]:
     opened.on("dialog", lambda dialog: (faults.append(dialog.message), dialog.dismiss()))
     opened.on("request", lambda r: r.url.startswith(server.url) or faults.append(r.url))
     opened.goto(server.url)
-    opened.wait_for_function("document.title !== 'Chat'")
+    opened.wait_for_function("() => document.title !== 'Chat'")
     yield opened
     context.close()
     assert faults == []

@@ -115,17 +115,20 @@ function atEnd() {
 }
 
 function write(shown, text) {
-  // Once a frame: a long answer drawn anew for each of its pieces would take minutes.
+  // A quarter of the time at most goes into drawing: a long answer, drawn anew for each of its
+  // pieces, would take minutes and leave no key heard.
   shown.text = text;
-  shown.frame ??= requestAnimationFrame(() => draw(shown));
+  shown.timer ??= setTimeout(() => draw(shown), Math.max(16, 3 * (shown.cost ?? 0)));
 }
 
 function draw(shown) {
-  cancelAnimationFrame(shown.frame);
-  shown.frame = null;
+  clearTimeout(shown.timer);
+  shown.timer = null;
+  const begun = performance.now();
   const follow = atEnd();
   shown.body.replaceChildren(...blocks(shown.text));
   if (follow) talk.scrollTop = talk.scrollHeight;
+  shown.cost = performance.now() - begun;
 }
 
 function finish(shown, text, note, failed) {
