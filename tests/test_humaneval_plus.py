@@ -9,7 +9,6 @@ import os
 import random
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -165,10 +164,8 @@ def test_right_answers_that_evalplus_does_not_count(truths):
 
 
 def test_an_endless_loop_is_stopped_by_processor_time(truths):
-    begin = time.monotonic()
     found = verdict(SQUARES, truths, "def squares(n):\n    while n: pass\n    return []")
     assert (found.base, found.plus) == ("time limit", "time limit")
-    assert time.monotonic() - begin < 30
 
 
 RIGHT = "def squares(n):\n    return [i * i for i in range(n)] if n < 9 else "

@@ -171,11 +171,9 @@ def test_a_wrong_key_or_name_ends_the_run_in_one_line(
         (["engine.base_url=http://a/v1", "overlong=truncate"], "overlong=truncate: a server"),
     ],
 )
-def test_what_cannot_work_is_one_line_and_quick(tmp_path, monkeypatch, capsys, options, complaint):
+def test_what_cannot_work_is_one_line(tmp_path, monkeypatch, capsys, options, complaint):
     monkeypatch.chdir(tmp_path)
-    start = time.monotonic()
     assert main([*SAMPLE, *options]) == 2
-    assert time.monotonic() - start < 10
     out, err = capsys.readouterr()
     assert complaint in err.splitlines()[-1]
     assert "hush" not in out + err and not files_with(tmp_path, "hush")
@@ -252,9 +250,8 @@ def test_answers_come_out_as_they_finish_and_the_window_is_filled():
             came += [finished.id for finished in session.collect()]
         assert came[-1] == "t/main/0" and "t/main/1" not in came
         assert server.peak == 16
-        start = time.monotonic()
         session.close()  # with one in flight
-        assert time.monotonic() - start < 2 and not said
+        assert not said
 
 
 def test_finished_answers_are_handed_over_before_what_stops_the_run():
