@@ -98,7 +98,7 @@ def serve(options: Serve) -> None:
     Raises:
         UserError: an option or a model that cannot work, or an address that is taken.
         EngineDied: the engine ended while the server ran.
-        KeyboardInterrupt: SIGTERM or SIGINT came before it served.
+        KeyboardInterrupt: SIGTERM came before it served.
     """
     api_keys = keys(options)
     log = RequestLog(
@@ -174,8 +174,8 @@ async def _run(
     from vllm.entrypoints.launchers.launcher import serve_http, setup_server
 
     name = options.model.name
-    for number in (signal.SIGTERM, signal.SIGINT):  # until the server has its own
-        signal.signal(number, _stop)
+    # Until the server has its own. Not SIGINT's: without asyncio's handler uvloop holds streams back.
+    signal.signal(signal.SIGTERM, _stop)
     try:
         address, sock = setup_server(args, reuse_port=False)
     except OSError as e:
