@@ -174,7 +174,7 @@ async def _run(
     from vllm.entrypoints.launchers.launcher import serve_http, setup_server
 
     name = options.model.name
-    # Until the server has its own. Not SIGINT's: without asyncio's handler uvloop holds streams back.
+    # Until the server has its own. SIGINT keeps asyncio's: without it uvloop holds streams back.
     signal.signal(signal.SIGTERM, _stop)
     try:
         address, sock = setup_server(args, reuse_port=False)
