@@ -72,6 +72,10 @@ def last_boxed(text: str) -> tuple[int, int] | None:
 # --- The published grader --------------------------------------------------------------------
 
 
+# More digits than 15 are rounded, as published.
+_WHOLE = re.compile(r"0|-?[1-9][0-9]{0,14}")
+
+
 def grade(answer: str, gold: str) -> bool:
     """Whether the published MATH grader calls the answer right.
 
@@ -101,8 +105,7 @@ def grade_plainly(answer: str, gold: str) -> bool | None:
     """The same where texts or whole numbers decide it: in microseconds, without a library."""
     if light(answer) == light(gold):
         return True
-    whole = re.compile(r"0|-?[1-9][0-9]{0,14}")  # more digits than 15 are rounded, as published
-    return False if whole.fullmatch(answer) and whole.fullmatch(gold) else None
+    return False if _WHOLE.fullmatch(answer) and _WHOLE.fullmatch(gold) else None
 
 
 def _unwrapped(text: str) -> str:
