@@ -20,7 +20,8 @@ def verify(response: str, gold: str) -> tuple[bool, Reading]:
     r"""Whether the answer that a response states is the gold one, as a careful reader sees it.
 
     The answer is the content of the last box; else what follows the last `answer is`, `answer:`
-    and the like; else the last formula, or number, of the last paragraph. It is right if it is
+    and the like; else the last formula, or number, of the last paragraph. What `answer is not`
+    names is no answer. It is right if it is
     the gold one's text after the light clean-up of the published rule, or if math-verify calls
     the two equal.
 
@@ -134,13 +135,18 @@ _POINT = 0.7391
 """The value of the first symbol; nothing in a formula makes it special."""
 _NOTHING = Reading(None, matched=False)
 _STATED = re.compile(
-    r"(?i)(?:\banswers?\b\W{0,3}(?:is\b|are\b|=|:)|答案[应该就]{0,2}[是为:])[\s:*]*"
+    r"(?i)(?:\banswers?\b\W{0,3}(?:(?:is|are)\b(?!\s+not\b)|=|:)|答案[应该就]{0,2}[是为:])[\s:*]*"
 )
+_DENIED = re.compile(r"(?i)\banswers?\b\W{0,3}(?:is|are)\s+not\b(?:[^\n,;.。]|[,.](?=\d))*[,;]?\s*")
+"""`the answer is not 5`: what it names is no answer."""
 _PARAGRAPH_END = re.compile(r"\n[ \t\r]*\n")
 _SENTENCE_END = re.compile(r"[\n。]|\.(?!\d)")
 _MATH = re.compile(r"\$|\\[(\[]")
 _COMMAND = re.compile(r"\\[A-Za-z]+(?:\{[A-Za-z ]*\})?")
-_WORD = re.compile(r"[A-Za-z]{3,}(?!\()")
+_WORD = re.compile(  # short ones too, and units behind a number: `so it is 5 cm`
+    r"[A-Za-z]{3,}(?!\()|\b(?:[Ii]s|[Ii]t|[Ss]o|[Ww]e|[Ii]f)\b"
+    r"|(?<=\d)\s?(?:[ckm]m|kg|ft|in|mi|lb|oz|ml|hr)\b"
+)
 
 
 class _Stated(NamedTuple):
@@ -169,8 +175,8 @@ def _stated(response: str) -> _Stated:
         stop = _PARAGRAPH_END.search(response, marker.end())
         return _prose(response, marker.end(), stop.start() if stop else len(response), True)
     end = len(response.rstrip())
-    stop = _last(_PARAGRAPH_END, response[:end])
-    return _prose(response, stop.end() if stop else 0, end, False)
+    ends = (_last(pattern, response[:end]) for pattern in (_PARAGRAPH_END, _DENIED))
+    return _prose(response, max((one.end() for one in ends if one), default=0), end, False)
 
 
 def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
