@@ -36,6 +36,10 @@ _TEXT_CHARACTERS = 300
 
 _WRONG_ADDRESS = {301, 302, 307, 308, 401, 403, 404, 405}
 """A wrong key, model name or address: every request would get it."""
+_KEY = {401, 402}
+"""A key that is refused or not paid for; in mid-run it was revoked."""
+_QUOTA = b"insufficient_quota"
+"""What OpenAI calls an account with nothing left; its status, 429, is that of passing crowds."""
 _RETRIED = {408, 409, 429}
 """Passing conditions; so is every 5xx."""
 
@@ -238,8 +242,8 @@ class Client:
             fields: more fields of the request's body.
 
         Raises:
-            UserError: the key, the address or the model's name is refused before there was any
-                answer.
+            UserError: the address or the model's name is refused before there was any answer, or
+                the key is, or its account has no quota left, at any time.
         """
         body = json.dumps(
             {
@@ -303,10 +307,12 @@ class Client:
         if response.status == 200:
             return self._read(content)
         reason = f"HTTP {response.status}: {self._quote(_error_text(content))}".removesuffix(": ")
-        if response.status in _RETRIED or response.status >= 500:
+        spent = response.status == 429 and _QUOTA in content
+        if (response.status in _RETRIED or response.status >= 500) and not spent:
             after = retry_after(response.headers.get("Retry-After"), time.time())
             return _Again(f"HTTP {response.status}", reason, after)
-        if response.status in _WRONG_ADDRESS and not self._completed:
+        wrong = response.status in _WRONG_ADDRESS and not self._completed
+        if wrong or spent or response.status in _KEY:
             raise UserError(
                 f"{self._base}/chat/completions refuses: {reason}; check the address, the model's "
                 f"name there and the key in {self._options.api_key_env}"

@@ -132,6 +132,18 @@ def test_a_wrong_key_name_or_address_at_the_first_request_stops_all(status):
             ask(server, "odd")
 
 
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(401, "revoked"), (402, "pay"), (429, {"code": "insufficient_quota", "message": "no quota"})],
+)
+def test_a_key_that_is_refused_in_mid_run_stops_all(status, error):
+    script = {"odd": [fs.slow(0.3, fs.sends(status, {"error": error}))]}
+    with FaultServer(script) as server:
+        with pytest.raises(UserError, match=f"refuses: HTTP {status}: .*; check"):
+            ask(server, "even", "odd")
+        assert len(server.asked("odd")) == 1
+
+
 @pytest.mark.parametrize("reason", ["content_filter", "tool_calls", None, ["stop"]])
 def test_an_answer_that_ended_otherwise_is_a_failure(reason):
     with FaultServer({"odd": [fs.answer("So", reason)]}) as server:
@@ -266,9 +278,10 @@ def test_what_is_sent():
 def test_the_key_comes_from_the_environment_and_is_in_no_message(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-default")
     monkeypatch.setenv("OTHER_KEY", " sk-other \n")
-    with FaultServer({"odd": [fs.slow(0.3, fs.echoes_the_key)]}) as server:
+    bad = [fs.slow(0.3, fs.sends(400, b"bad: sk-default")), fs.echoes_the_key]
+    with FaultServer({"odd": bad}) as server:
         refused, _ = ask(server, "odd", "even")
-        assert refused == NoCompletion("HTTP 401: Incorrect API key provided: Bearer [key]")
+        assert refused == NoCompletion("HTTP 400: bad: [key]")
         ask(server, "even", api_key_env="OTHER_KEY")
         sent = [headers["authorization"] for _, headers, _ in server.calls]
         assert sent == ["Bearer sk-default"] * 2 + ["Bearer sk-other"]

@@ -138,6 +138,20 @@ def test_a_server_that_dies_in_mid_run_leaves_answers_and_failures(cli, tmp_path
     assert all(str(f["reason"]).startswith("connection lost: ") for f in failed)
 
 
+def test_a_key_that_is_revoked_in_mid_run_ends_it_and_what_was_answered_stays(cli, tmp_path):
+    run = (*SAMPLE, "engine.concurrency=1")
+    with FaultServer({questions()[5]: [fs.echoes_the_key]}) as server:
+        stopped = cli(*run, f"engine.base_url={server.url}", OPENAI_API_KEY=KEY)
+        assert len(server.asked(questions()[5])) == 1 and len(server.calls) < 12
+    assert stopped.returncode == 2
+    assert "refuses: HTTP 401: Incorrect API key" in stopped.stderr.splitlines()[-1]
+    assert len(lines(tmp_path / RUN / "responses.jsonl")) == 5
+    with FaultServer() as server:
+        again = cli(*run, f"engine.base_url={server.url}", OPENAI_API_KEY="sk-another")
+        assert len(server.calls) == 7
+    assert again.returncode == 0 and "going on: 5 of 12" in again.stderr
+
+
 @pytest.mark.parametrize(
     ("reply", "complaint"),
     [
