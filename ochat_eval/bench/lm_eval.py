@@ -213,17 +213,21 @@ def with_model(
             return measured("theirs", folder / "output", command, env)
 
         seconds = in_turn({"ochat_eval": ours, f"lm-eval {LM_EVAL}": theirs}, pairs)
-    made = [every.total() for every in texts.values()]
-    if set(made) != {len(items) * task.n}:
-        raise UserError(f"ours made {made[0]} requests, lm-eval {made[1]}")
-    same = (texts["ours"] & texts["theirs"]).total()
+    same = _same(texts["ours"], texts["theirs"], len(items) * task.n)
     title = (
-        f"{config.model.name}, gsm8k ({data_title()}): {made[0]} requests, at most "
+        f"{config.model.name}, gsm8k ({data_title()}): {len(items) * task.n} requests, at most "
         f"{task.max_tokens} tokens; {same} of the texts are the same; {pairs} runs of each in "
         "turn, median"
     )
     headers = ["process", "seconds", "from, to", "loading", "generating", "outside"]
     return Table(title, headers, _parts(seconds, list(inside.values())), seconds)
+
+
+def _same(ours: Counter[tuple[str, str]], theirs: Counter[tuple[str, str]], requests: int) -> int:
+    """How many texts are the same; raises UserError if a side has not made all requests."""
+    if {ours.total(), theirs.total()} != {requests}:
+        raise UserError(f"ours made {ours.total()} requests, lm-eval {theirs.total()}")
+    return (ours & theirs).total()
 
 
 def _parts(

@@ -64,8 +64,9 @@ def replicas(pairs: int, requests: int = REQUESTS, more: Sequence[str] = ()) -> 
         rate = median(run.tokens / run.seconds for run in every)
         rows.append([side, *spread(seconds[side]), f"{rate:,.0f}", f"{median(start):.2f}"])
     rows.append(["one / two", f"{ratio(*seconds.values()):.2f}", "", "", ""])
+    place = f"{half} core{'s' * (half > 1)} each" if share else "a GPU each"
     title = (
         f"{name}, gsm8k ({data_title()}): {counts.pop()} requests, at most {MAX_TOKENS} tokens, "
-        f"{f'{half} cores each' if share else 'a GPU each'}; {pairs} runs of each in turn, median"
+        f"{place}; {pairs} runs of each in turn, median"
     )
     return Table(title, ["side", "seconds", "from, to", "tokens/s", "start"], rows, seconds)
