@@ -66,6 +66,11 @@ def test_published_answer(case: dict[str, Any]) -> None:
     assert case["text"][slice(*reading.span)] == reading.answer
 
 
+def test_several_formulas_are_all_the_answer() -> None:
+    assert verify("The answers are $3$, $5$ and $7$.", "3,5,7")[0]
+    assert not verify("The answers are $3$, $5$ and $7$.", "3,5")[0]
+
+
 @cases("verify")
 def test_verify(case: dict[str, Any]) -> None:
     right, reading = verify(case["text"], case["gold"])
@@ -238,6 +243,7 @@ def test_a_box_gives_back_its_content(content: str, prose: str) -> None:
 def test_time_is_linear(rule: Callable[[str], object], start: str) -> None:
     """Of all that is done to an answer outside the worker processes."""
     more = (r"\boxed{", r"\fbox{x}", "answer is:.", "\n\n", "\n ", "1,000,", "x", r"\text{ ", "1/")
+    more += ("answer is not 5", ", since ", "x = 1,000", "####")
     for unit in (*PARTS.split(" "), *more, " "):
         check_linear(rule, unit, start)
 

@@ -19,11 +19,10 @@ from ochat_eval.records import Reading
 def verify(response: str, gold: str) -> tuple[bool, Reading]:
     r"""Whether the answer that a response states is the gold one, as a careful reader sees it.
 
-    The answer is the content of the last box; else what follows the last `answer is`, `answer:`
-    and the like; else the last formula, or number, of the last paragraph. What `answer is not`
-    names is no answer. It is right if it is
-    the gold one's text after the light clean-up of the published rule, or if math-verify calls
-    the two equal.
+    The answer is the content of the last box; else what follows the last `answer is`, `answer:`,
+    `####` and the like; else the last formula, or number, of the last paragraph. What `answer is
+    not` names is no answer. It is right if it is the gold one's text after the light clean-up of
+    the published rule, or if math-verify calls the two equal.
 
     Returns:
         The verdict, and what was read, full-width characters as plain ones; nothing read (None,
@@ -135,12 +134,16 @@ _POINT = 0.7391
 """The value of the first symbol; nothing in a formula makes it special."""
 _NOTHING = Reading(None, matched=False)
 _STATED = re.compile(
-    r"(?i)(?:\banswers?\b\W{0,3}(?:(?:is|are)\b(?!\s+not\b)|=|:)|答案[应该就]{0,2}[是为:])[\s:*]*"
+    r"(?i)(?:\banswers?\b\W{0,3}(?:(?:is|are)\b(?!\s+not\b)|=|:)|答案[应该就]{0,2}[是为:]|####)[\s:*]*"
 )
 _DENIED = re.compile(r"(?i)\banswers?\b\W{0,3}(?:is|are)\s+not\b(?:[^\n,;.。]|[,.](?=\d))*[,;]?\s*")
 """`the answer is not 5`: what it names is no answer."""
 _PARAGRAPH_END = re.compile(r"\n[ \t\r]*\n")
 _SENTENCE_END = re.compile(r"[\n。]|\.(?!\d)")
+_REASON = re.compile(r",\s*(?:since|because|as|for|where|when)\b")
+"""Behind an answer; math-verify takes a comma for one more."""
+_ASSIGNED = re.compile(r"\b[A-Za-z]\s*=\s*(?=\d{1,3}(?:\{?,\}?(?:\\!)?\d{3})+(?![\d,{]))")
+"""`x = 1,200`: math-verify takes it for two numbers."""
 _MATH = re.compile(r"\$|\\[(\[]")
 _COMMAND = re.compile(r"\\[A-Za-z]+(?:\{[A-Za-z ]*\})?")
 _WORD = re.compile(  # short ones too, and units behind a number: `so it is 5 cm`
@@ -210,6 +213,8 @@ def _whole(response: str, start: int, end: int) -> Reading:
 
 def _prose(response: str, start: int, end: int, marked: bool) -> _Stated:
     """What a part of the response states that may hold words."""
+    if marked and (reason := _REASON.search(response, start, end)):
+        end = reason.start()
     math = _MATH.search(response, start, end)
     if math is not None and marked and re.search(r"\d", response[start : math.start()]):
         end, math = math.start(), None  # `the answer is 5, since $x = 5$`
@@ -225,7 +230,7 @@ def _prose(response: str, start: int, end: int, marked: bool) -> _Stated:
 def _parsed(response: str, stated: _Stated) -> tuple[Reading, list[Any]]:
     """What math-verify finds in a part of the response that holds words, and its values."""
     start, end = stated.start, stated.end
-    text = ("answer is " if stated.marked else "") + response[start:end]
+    text = ("answer is " if stated.marked else "") + _ASSIGNED.sub("", response[start:end])
     values = _math_verify().parse(text, parsing_timeout=None)
     if not (values and isinstance(values[-1], str)):
         return stated.reading, []
@@ -238,6 +243,7 @@ def _parsed(response: str, stated: _Stated) -> tuple[Reading, list[Any]]:
 @lru_cache(4096)  # samples of an item share its gold answer, and many answers are the same
 def _values(latex: str) -> list[Any]:
     """What math-verify reads in a formula: its value, if it has one, and its text."""
+    latex = _ASSIGNED.sub("", latex)
     for old in (r"\!", r"\$", "$"):
         latex = latex.replace(old, "")
     # math-verify takes no line breaks in a formula, a percent sign only behind it, no mixed
