@@ -34,10 +34,10 @@ _LONGEST_ANSWER = 16 << 20
 _TEXT_CHARACTERS = 300
 """How much of a server's error text a reason quotes."""
 
-_WRONG_ADDRESS = {301, 302, 307, 308, 401, 403, 404, 405}
-"""A wrong key, model name or address: every request would get it."""
-_KEY = {401, 402}
-"""A key that is refused or not paid for; in mid-run it was revoked."""
+_WRONG_ADDRESS = {301, 302, 307, 308, 403, 404, 405}
+"""A wrong model name or address: every request would get it."""
+_WRONG_KEY = {401, 402}
+"""One that is refused or not paid for; in mid-run it was revoked."""
 _QUOTA = b"insufficient_quota"
 """What OpenAI calls an account with nothing left; its status, 429, is that of passing crowds."""
 _RETRIED = {408, 409, 429}
@@ -312,7 +312,7 @@ class Client:
             after = retry_after(response.headers.get("Retry-After"), time.time())
             return _Again(f"HTTP {response.status}", reason, after)
         wrong = response.status in _WRONG_ADDRESS and not self._completed
-        if wrong or spent or response.status in _KEY:
+        if wrong or spent or response.status in _WRONG_KEY:
             raise UserError(
                 f"{self._base}/chat/completions refuses: {reason}; check the address, the model's "
                 f"name there and the key in {self._options.api_key_env}"

@@ -19,10 +19,10 @@ from ochat_eval.records import Reading
 def verify(response: str, gold: str) -> tuple[bool, Reading]:
     r"""Whether the answer that a response states is the gold one, as a careful reader sees it.
 
-    The answer is the content of the last box; else what follows the last `answer is`, `answer:`,
-    `####` and the like; else the last formula, or number, of the last paragraph. What `answer is
-    not` names is no answer. It is right if it is the gold one's text after the light clean-up of
-    the published rule, or if math-verify calls the two equal.
+    The answer is the content of the last box; else what follows the last `answer is`, `answer:`
+    and the like; else the last formula, or number, of the last paragraph. What `answer is not`
+    names is no answer. It is right if it is the gold one's text after the light clean-up of the
+    published rule, or if math-verify calls the two equal.
 
     Returns:
         The verdict, and what was read, full-width characters as plain ones; nothing read (None,
@@ -134,10 +134,11 @@ _POINT = 0.7391
 """The value of the first symbol; nothing in a formula makes it special."""
 _NOTHING = Reading(None, matched=False)
 _STATED = re.compile(
-    r"(?i)(?:\banswers?\b\W{0,3}(?:(?:is|are)\b(?!\s+not\b)|=|:)|答案[应该就]{0,2}[是为:]|####)[\s:*]*"
+    r"(?i)(?:\banswers?\b\W{0,3}(?:(?:is|are)\b(?!\s+not\b)|=|:)|答案[应该就]{0,2}[是为:])[\s:*]*"
 )
 _DENIED = re.compile(r"(?i)\banswers?\b\W{0,3}(?:is|are)\s+not\b(?:[^\n,;.。]|[,.](?=\d))*[,;]?\s*")
 """`the answer is not 5`: what it names is no answer."""
+_HEAD = re.compile(r"(?m)^####[ \t]*+(?=\S)")  # GSM8K's `#### 5`, or a heading
 _PARAGRAPH_END = re.compile(r"\n[ \t\r]*\n")
 _SENTENCE_END = re.compile(r"[\n。]|\.(?!\d)")
 _REASON = re.compile(r",\s*(?:since|because|as|for|where|when)\b")
@@ -178,7 +179,7 @@ def _stated(response: str) -> _Stated:
         stop = _PARAGRAPH_END.search(response, marker.end())
         return _prose(response, marker.end(), stop.start() if stop else len(response), True)
     end = len(response.rstrip())
-    ends = (_last(pattern, response[:end]) for pattern in (_PARAGRAPH_END, _DENIED))
+    ends = (_last(pattern, response[:end]) for pattern in (_PARAGRAPH_END, _HEAD, _DENIED))
     return _prose(response, max((one.end() for one in ends if one), default=0), end, False)
 
 
