@@ -219,6 +219,15 @@ _ARTICLE = re.compile(  # behind a bare `A` or `I` that is a word, not a label
     r"in|on|from|to)\b)[a-z]"
 )
 _ALONE = re.compile(r"[\W_]*+\Z")
+_CONCLUDED = re.compile(  # right before the label that ends a response: `So it must be B.`
+    r"\b(?:(?:option|choice|letter|go(?:ing)? with|therefore|thus|hence|so)\b|correct:"
+    r"|(?:it|this)(?:['’]s|\s(?:is|must be|has to be|should be|would be))\b)[,:]?\s",
+    re.IGNORECASE,
+)
+_DOUBTED = re.compile(  # in the same sentence: it is not said
+    r"n['’]t\b|\b(?:not|cannot|neither|nor|except|if|whether|doubt|unlikely|wrong|incorrect)\b",
+    re.IGNORECASE,
+)
 _SEPARATED = re.compile(  # between a bare label and its text
     r"[.:、]\*{0,2}\s|,(?<!I,)\s|\s[-—]\s|\s(?:because|since)\b|(?<![AI])\s(?=(?-i:[A-Z0-9$-]))",
     re.IGNORECASE,
@@ -240,10 +249,11 @@ def robust_choice(text: str, labels: Sequence[str]) -> Reading:
 
     Statements (`the answer is B`, `Answer: b.`, a box, `option B is correct`, `选B`) come first:
     the last one that names a label counts. One that names two (`(A) or (B)`), or a label that a
-    later one rules out, is no answer. Without a statement: a label alone or in front of its text
-    on the first or last line, if no line says otherwise; else the one label in brackets or bold on
-    the last line. The article `A`, the pronoun `I`, labels behind `not` and letters that are not
-    among the labels are passed over.
+    later one rules out, is no answer. Without a statement: a label alone on the first or last
+    line, or one that the last line concludes with (`it must be B.`); else one in front of its text
+    there, if no line says otherwise; else the one label in brackets or bold on the last line. The
+    article `A`, the pronoun `I`, labels behind `not` and letters that are not among the labels are
+    passed over.
 
     Args:
         labels: as the benchmark writes them, `B` or `(B)`; the answer is one of these.
@@ -344,7 +354,8 @@ def _rivalled(plain: str, label: _Label, end: int, letters: Collection[str]) -> 
 
 
 def _label_of_lines(plain: str, letters: Collection[str]) -> _Label | None:
-    """The label that the first or last line is, else the one before its text, else in brackets."""
+    """The label that the first or last line is, or that the last ends with; else the one before
+    its text, else in brackets."""
     lines = [match.span() for match in re.finditer(r"[^\n]+", plain) if not match[0].isspace()]
     if not lines:
         return None
@@ -357,16 +368,29 @@ def _label_of_lines(plain: str, letters: Collection[str]) -> _Label | None:
         and _ALONE.match(plain, label.close, end)
         and (plain[label.start].isupper() or label.close > label.end or len(lines) == 1)
     ]
+    start, end = lines[-1]
+    start = max(start, end - _LONGEST)
+    alone += _concluded(plain, start, end, letters)
     heads = [
         _head(plain, label, line[1], letters) for label, line in zip(firsts, lines, strict=True)
     ]
     named = alone or [head for head in heads if head]
     if not named:
-        start, end = lines[-1]
-        named, _ = _enclosed_labels(plain, max(start, end - _LONGEST), end, letters)
+        named, _ = _enclosed_labels(plain, start, end, letters)
     elif not alone and not (heads[0] or heads[-1]):
         return None
     return named[-1] if len({label.letter for label in named}) == 1 else None
+
+
+def _concluded(plain: str, start: int, end: int, letters: Collection[str]) -> list[_Label]:
+    """The label that ends the line, if the words before it conclude: `It must be B.`"""
+    for match in _CONCLUDED.finditer(plain, start, end):
+        label = _label_at(plain, match.end(), letters)
+        if label and plain[label.start].isupper() and _ALONE.match(plain, label.close, end):
+            sentence = max(plain.rfind(mark, start, match.start()) + 1 for mark in ".!?;")
+            doubted = _DOUBTED.search(plain, max(start, sentence), match.end())
+            return [] if doubted else [label]
+    return []
 
 
 def _first_label(plain: str, start: int, end: int, letters: Collection[str]) -> _Label | None:
