@@ -243,7 +243,8 @@ def test_a_box_gives_back_its_content(content: str, prose: str) -> None:
 def test_time_is_linear(rule: Callable[[str], object], start: str) -> None:
     """Of all that is done to an answer outside the worker processes."""
     more = (r"\boxed{", r"\fbox{x}", "answer is:.", "\n\n", "\n ", "1,000,", "x", r"\text{ ", "1/")
-    more += ("answer is not 5", ", since ", "x = 1,000", "####")
+    more += ("answer is not 5", ", since ", "x = 1,000", "####", "x = ")
+    more += (r"\end{align}", r"\begin{align}y &= 7\\")
     for unit in (*PARTS.split(" "), *more, " "):
         check_linear(rule, unit, start)
 

@@ -35,15 +35,32 @@ def verify(response: str, gold: str) -> tuple[bool, Reading]:
     reading, values = stated.reading, None
     if not stated.whole:
         reading, values = _parsed(response, stated)
-    verdict = _plain_verdict(reading, gold)
+    right = _same(reading.answer, gold, values)
+    if not right and (result := _result(reading.answer, gold)):
+        right = _same(result, gold)
+    return right, reading
+
+
+def _same(answer: str | None, gold: str, values: list[Any] | None = None) -> bool:
+    """Whether an answer is the gold one; `values`: what math-verify reads in it, if known."""
+    verdict = _plain_verdict(answer, gold)
     if verdict is not None:
-        return verdict, reading
+        return verdict
     if values is None:
-        values = _values(reading.answer or "")
+        values = _values(answer or "")
     wanted = _values(gold)
-    if "%" not in f"{gold}{reading.answer}" and _far_apart(wanted, values):
-        return False, reading
-    return bool(_math_verify().verify(wanted, values, timeout_seconds=None)), reading
+    if "%" not in f"{gold}{answer}" and _far_apart(wanted, values):
+        return False
+    return bool(_math_verify().verify(wanted, values, timeout_seconds=None))
+
+
+def _result(answer: str | None, gold: str) -> str | None:
+    """What an equation, `f(2) = (1, 3)`, is about; None for a list, `x = 1, y = 2`, and where an
+    equation is asked for."""
+    left, equals, right = (answer or "").rpartition("=")
+    if not equals or "=" in gold or _LISTED.search(left):
+        return None
+    return right.strip()
 
 
 def verify_plainly(response: str, gold: str) -> tuple[bool, Reading] | None:
@@ -52,15 +69,15 @@ def verify_plainly(response: str, gold: str) -> tuple[bool, Reading] | None:
     None where math-verify must read the response or compare.
     """
     stated = _stated(response.translate(PLAIN))
-    verdict = _plain_verdict(stated.reading, gold) if stated.whole else None
+    verdict = _plain_verdict(stated.reading.answer, gold) if stated.whole else None
     return None if verdict is None else (verdict, stated.reading)
 
 
-def _plain_verdict(reading: Reading, gold: str) -> bool | None:
-    """The verdict on what was read, where texts or plain numbers decide it."""
-    if reading.answer is None:
+def _plain_verdict(answer: str | None, gold: str) -> bool | None:
+    """The verdict on an answer, where texts or plain numbers decide it."""
+    if answer is None:
         return False
-    return light(reading.answer) == light(gold) or _same_number(reading.answer, gold)
+    return light(answer) == light(gold) or _same_number(answer, gold)
 
 
 _NUMBER = re.compile(
@@ -145,6 +162,10 @@ _REASON = re.compile(r",\s*(?:since|because|as|for|where|when)\b")
 """Behind an answer; math-verify takes a comma for one more."""
 _ASSIGNED = re.compile(r"\b[A-Za-z]\s*=\s*(?=\d{1,3}(?:\{?,\}?(?:\\!)?\d{3})+(?![\d,{]))")
 """`x = 1,200`: math-verify takes it for two numbers."""
+_LISTED = re.compile(r"[,;<>]|\\\\|\\(?:text|quad|[lg]eq?|neq?)\b|\b(?:or|and)\b")
+_LINES_END = re.compile(
+    r"\\end\{(?:align|equation|gather|multline)(?:ed)?\*?\}(?:\s*(?:\$\$?|\\\]))?"
+)
 _MATH = re.compile(r"\$|\\[(\[]")
 _COMMAND = re.compile(r"\\[A-Za-z]+(?:\{[A-Za-z ]*\})?")
 _WORD = re.compile(  # short ones too, and units behind a number: `so it is 5 cm`
@@ -180,7 +201,11 @@ def _stated(response: str) -> _Stated:
         return _prose(response, marker.end(), stop.start() if stop else len(response), True)
     end = len(response.rstrip())
     ends = (_last(pattern, response[:end]) for pattern in (_PARAGRAPH_END, _HEAD, _DENIED))
-    return _prose(response, max((one.end() for one in ends if one), default=0), end, False)
+    start = max((one.end() for one in ends if one), default=0)
+    lines = _last_line(response, start, end)
+    if lines is not None:
+        return _Stated(_whole(response, *lines), True, *lines, False)
+    return _prose(response, start, end, False)
 
 
 def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
@@ -204,6 +229,17 @@ def _last_closed_box(text: str) -> tuple[int, int] | None:
         if depth == 0:
             return strip_span(text, start + 1, match.start())
     return None
+
+
+def _last_line(response: str, start: int, end: int) -> tuple[int, int] | None:
+    r"""The span behind the last `=` of `\begin{align} … \end{align}`, if nothing else follows."""
+    lines = _last(_LINES_END, response[start:end])
+    if lines is None or re.search(r"[$\d]|\\[(\[]", response[start + lines.end() : end]):
+        return None
+    stop = start + lines.start()
+    equals = response.rfind("=", start, stop)
+    first, last = strip_span(response, equals + 1, stop)
+    return (first, first + len(response[first:last].rstrip(" \n.,\\"))) if equals >= 0 else None
 
 
 def _whole(response: str, start: int, end: int) -> Reading:
