@@ -55,8 +55,8 @@ def _same(answer: str | None, gold: str, values: list[Any] | None = None) -> boo
 
 
 def _result(answer: str | None, gold: str) -> str | None:
-    """What an equation, `f(2) = (1, 3)`, is about; None for a list, `x = 1, y = 2`, and where an
-    equation is asked for."""
+    """The last side of an equation, `(1, 3)` of `f(2) = (1, 3)`; None for several, `x = 1, y = 2`,
+    and where an equation is asked for."""
     left, equals, right = (answer or "").rpartition("=")
     if not equals or "=" in gold or _LISTED.search(left):
         return None
