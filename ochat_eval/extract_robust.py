@@ -224,8 +224,9 @@ _CONCLUDED = re.compile(  # right before the label that ends a response: `So it 
     r"|(?:it|this)(?:['’]s|\s(?:is|must be|has to be|should be|would be))\b)[,:]?\s",
     re.IGNORECASE,
 )
-_DOUBTED = re.compile(  # in the same sentence: it is not said
-    r"n['’]t\b|\b(?:not|cannot|neither|nor|except|if|whether|doubt|unlikely|wrong|incorrect)\b",
+_DOUBTED = re.compile(  # in the same sentence: it is not said, or only talked about
+    r"n['’]t\b|\b(?:not|cannot|neither|nor|except|if|whether|doubt|unlikely|wrong|incorrect|consider|"
+    r"examine|evaluate|check|look|try|say|says|suppose|next)\b",
     re.IGNORECASE,
 )
 _SEPARATED = re.compile(  # between a bare label and its text
@@ -386,7 +387,11 @@ def _concluded(plain: str, start: int, end: int, letters: Collection[str]) -> li
     """The label that ends the line, if the words before it conclude: `It must be B.`"""
     for match in _CONCLUDED.finditer(plain, start, end):
         label = _label_at(plain, match.end(), letters)
-        if label and plain[label.start].isupper() and _ALONE.match(plain, label.close, end):
+        if label is None or not plain[label.start].isupper():
+            continue
+        marks = set(plain[label.end : end])
+        complete = marks & set(".!*)]") and not marks & set("?:,")  # else it may have been cut off
+        if complete and _ALONE.match(plain, label.close, end):
             sentence = max(plain.rfind(mark, start, match.start()) + 1 for mark in ".!?;")
             doubted = _DOUBTED.search(plain, max(start, sentence), match.end())
             return [] if doubted else [label]
