@@ -20,7 +20,7 @@ from ochat_eval.extract_rating import published_rating, robust_rating
 from ochat_eval.records import Response
 from ochat_eval.task import Answered, ScoringOptions
 from tests.conftest import lines
-from tests.fault_server import FaultServer, answer, error, slow
+from tests.fault_server import FaultServer, answer, error, sends, slow
 
 RATINGS = lines(Path(__file__).parent / "cases" / "judge_ratings.jsonl")
 KEY = "sk-test-very-secret-4711"
@@ -203,6 +203,26 @@ def test_a_judge_that_fails_costs_its_own_verdicts_only_and_is_asked_again(cli, 
         assert second.returncode == 0, second.stderr
     assert figures(tmp_path)["n"] == 8
     assert not (tmp_path / RUN / "judge_failures.jsonl").exists()
+
+
+def test_a_spent_quota_ends_the_judging_in_one_line_and_the_verdicts_stay(cli, tmp_path):
+    write_answers(tmp_path)
+    spent = {"error": {"code": "insufficient_quota", "message": "You exceeded your quota"}}
+    with FaultServer() as server:
+        server.script = {IDS[3]: [sends(429, spent)]}  # stands in its answers
+        server.default = slow(0.2, answer("[[6]]"))
+        first = cli(*REPLAY, *judge(server, "judge.concurrency=1"))
+        assert first.returncode == 2
+        assert "refuses: HTTP 429: You exceeded your quota" in first.stderr.splitlines()[-1]
+        path = tmp_path / RUN / "judgments.jsonl"
+        kept = len(path.read_bytes().splitlines())
+        assert 0 < kept < 8
+        server.script = {}
+        before = len(server.calls)
+        second = cli(*REPLAY, *judge(server))
+        assert second.returncode == 0, second.stderr
+        assert len(server.calls) - before == 8 - kept
+    assert figures(tmp_path)["n"] == 8
 
 
 def test_verdicts_survive_a_kill_in_the_middle(cli, started, tmp_path):
