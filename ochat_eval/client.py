@@ -308,15 +308,15 @@ class Client:
             return self._read(content)
         reason = f"HTTP {response.status}: {self._quote(_error_text(content))}".removesuffix(": ")
         spent = response.status == 429 and _QUOTA in content
-        if (response.status in _RETRIED or response.status >= 500) and not spent:
-            after = retry_after(response.headers.get("Retry-After"), time.time())
-            return _Again(f"HTTP {response.status}", reason, after)
         wrong = response.status in _WRONG_ADDRESS and not self._completed
         if wrong or spent or response.status in _WRONG_KEY:
             raise UserError(
                 f"{self._base}/chat/completions refuses: {reason}; check the address, the model's "
                 f"name there and the key in {self._options.api_key_env}"
             )
+        if response.status in _RETRIED or response.status >= 500:
+            after = retry_after(response.headers.get("Retry-After"), time.time())
+            return _Again(f"HTTP {response.status}", reason, after)
         return NoCompletion(reason)
 
     def _read(self, content: bytes) -> Completion | NoCompletion | _Again:

@@ -392,8 +392,8 @@ def _concluded(plain: str, start: int, end: int, letters: Collection[str]) -> li
         marks = set(plain[label.end : end])
         complete = marks & set(".!*)]") and not marks & set("?:,")  # else it may have been cut off
         if complete and _ALONE.match(plain, label.close, end):
-            sentence = max(plain.rfind(mark, start, match.start()) + 1 for mark in ".!?;")
-            doubted = _DOUBTED.search(plain, max(start, sentence), match.end())
+            stops = (plain.rfind(mark, start, match.start()) + 1 for mark in ".!?;")
+            doubted = _DOUBTED.search(plain, max(start, *stops), match.end())
             return [] if doubted else [label]
     return []
 

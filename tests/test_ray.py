@@ -16,6 +16,7 @@ import pytest
 
 from ochat_eval import store
 from ochat_eval.engines import Failure
+from ochat_eval.engines.guard import descendants
 from ochat_eval.engines.ray import Machine, Placing, Ray
 from ochat_eval.engines.vllm import Vllm
 from ochat_eval.generate import drive as run_through
@@ -66,16 +67,8 @@ def drive(tmp_path: Path, engine: FakeRay, requests: Requests, count: int, meddl
 TWO: dict[str, Any] = {"replicas": 2, "cpus_per_replica": 1}
 
 
-def children(pid: int) -> set[int]:
-    found = set()
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            found |= {int(child), *children(int(child))}
-    return found
-
-
 def test_thousands_of_requests_each_once_by_both_replicas_and_nothing_is_left(tmp_path):
-    before, others = set(Path("/tmp").glob("ochat-ray-*")), children(os.getpid())
+    before, others = set(Path("/tmp").glob("ochat-ray-*")), descendants(os.getpid()).keys()
     engine = FakeRay(**TWO, requests=64, at_once=16, seconds=0.01)
     answers, failures, said, noted = drive(tmp_path, engine, Requests(6000), 6000)
     assert not failures
@@ -90,7 +83,7 @@ def test_thousands_of_requests_each_once_by_both_replicas_and_nothing_is_left(tm
     together = [a["text"] for a in sorted(answers, key=lambda a: int(a["id"].split("/")[2]))]
     kinds = [Counter(together[i : i + 100]) for i in range(0, 6000, 100)]
     assert sum(len(kind) == 1 for kind in kinds) > 30, "most kinds are answered by one replica"
-    assert children(os.getpid()) <= others, "Ray's processes are gone"
+    assert descendants(os.getpid()).keys() <= others, "Ray's processes are gone"
     assert set(Path("/tmp").glob("ochat-ray-*")) == before
 
 
@@ -130,11 +123,11 @@ def test_what_kills_three_replicas_is_set_aside_and_nothing_else_is(tmp_path):
 
 
 def test_a_run_in_which_everything_kills_is_given_up(tmp_path):
-    others = children(os.getpid())
+    others = descendants(os.getpid()).keys()
     engine = FakeRay(**TWO, requests=8, at_once=1)
     with pytest.raises(UserError, match="died 10 times in a row"):
         drive(tmp_path, engine, Requests(100, frozenset(range(100))), 100)
-    assert children(os.getpid()) <= others
+    assert descendants(os.getpid()).keys() <= others
 
 
 def test_a_machine_lost_in_mid_run_loses_and_duplicates_nothing(tmp_path):

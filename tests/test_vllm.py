@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import lines
+from tests.test_workers import running
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(600)]
 
@@ -61,16 +62,9 @@ def loading(process, seconds: float = 240) -> dict[int, str]:
 def wait_for_the_end(pids: Iterable[int], seconds: float = 120) -> None:
     """Waits until none of the processes lives."""
     until = time.monotonic() + seconds
-    while living := [pid for pid in pids if _alive(pid)]:
+    while living := [pid for pid in pids if running(pid)]:
         assert time.monotonic() < until, f"still there: {living}"
         time.sleep(0.1)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())  # a zombie has none
-    except OSError:
-        return False
 
 
 def test_killed_in_mid_generation_it_goes_on_and_then_has_nothing_to_do(tmp_path, started, cli):

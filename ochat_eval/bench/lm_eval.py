@@ -213,9 +213,10 @@ def with_model(
             return measured("theirs", folder / "output", command, env)
 
         seconds = in_turn({"ochat_eval": ours, f"lm-eval {LM_EVAL}": theirs}, pairs)
-    same = _same(texts["ours"], texts["theirs"], len(items) * task.n)
+    made = len(items) * task.n
+    same = _same(texts["ours"], texts["theirs"], made)
     title = (
-        f"{config.model.name}, gsm8k ({data_title()}): {len(items) * task.n} requests, at most "
+        f"{config.model.name}, gsm8k ({data_title()}): {made} requests, at most "
         f"{task.max_tokens} tokens; {same} of the texts are the same; {pairs} runs of each in "
         "turn, median"
     )

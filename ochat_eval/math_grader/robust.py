@@ -163,6 +163,7 @@ _REASON = re.compile(r",\s*(?:since|because|as|for|where|when)\b")
 _ASSIGNED = re.compile(r"\b[A-Za-z]\s*=\s*(?=\d{1,3}(?:\{?,\}?(?:\\!)?\d{3})+(?![\d,{]))")
 """`x = 1,200`: math-verify takes it for two numbers."""
 _LISTED = re.compile(r"[,;<>]|\\\\|\\(?:text|quad|[lg]eq?|neq?)\b|\b(?:or|and)\b")
+"""Before an `=`: it is the last of several equations."""
 _LINES_END = re.compile(
     r"\\end\{(?:align|equation|gather|multline)(?:ed)?\*?\}(?:\s*(?:\$\$?|\\\]))?"
 )
@@ -199,9 +200,9 @@ def _stated(response: str) -> _Stated:
     if marker is not None:
         stop = _PARAGRAPH_END.search(response, marker.end())
         return _prose(response, marker.end(), stop.start() if stop else len(response), True)
-    end = len(response.rstrip())
-    ends = (_last(pattern, response[:end]) for pattern in (_PARAGRAPH_END, _HEAD, _DENIED))
-    start = max((one.end() for one in ends if one), default=0)
+    text = response.rstrip()
+    starts = (_last(pattern, text) for pattern in (_PARAGRAPH_END, _HEAD, _DENIED))
+    start, end = max((one.end() for one in starts if one), default=0), len(text)
     lines = _last_line(response, start, end)
     if lines is not None:
         return _Stated(_whole(response, *lines), True, *lines, False)
@@ -238,8 +239,13 @@ def _last_line(response: str, start: int, end: int) -> tuple[int, int] | None:
         return None
     stop = start + lines.start()
     equals = response.rfind("=", start, stop)
-    first, last = strip_span(response, equals + 1, stop)
-    return (first, first + len(response[first:last].rstrip(" \n.,\\"))) if equals >= 0 else None
+    return _trimmed(response, equals + 1, stop, " \n.,\\") if equals >= 0 else None
+
+
+def _trimmed(response: str, start: int, end: int, marks: str) -> tuple[int, int]:
+    """The span less the white space at its ends, and these marks behind it."""
+    start, end = strip_span(response, start, end)
+    return start, start + len(response[start:end].rstrip(marks))
 
 
 def _whole(response: str, start: int, end: int) -> Reading:
@@ -254,10 +260,9 @@ def _prose(response: str, start: int, end: int, marked: bool) -> _Stated:
         end = reason.start()
     math = _MATH.search(response, start, end)
     if math is not None and marked and re.search(r"\d", response[start : math.start()]):
-        end, math = math.start(), None  # `the answer is 5, since $x = 5$`
+        end, math = math.start(), None  # `the answer is 5 when $x = 5$`
     stop = _SENTENCE_END.search(response, start, end) if marked and math is None else None
-    first, last = strip_span(response, start, stop.start() if stop else end)
-    sentence = _whole(response, first, first + len(response[first:last].rstrip("*.")))
+    sentence = _whole(response, *_trimmed(response, start, stop.start() if stop else end, "*."))
     whole = math is None and not _WORD.search(_COMMAND.sub("", sentence.answer or ""))
     # after a marker even a word is an answer, to be compared as text
     reading = sentence if whole or (marked and math is None) else _NOTHING
