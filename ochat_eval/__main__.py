@@ -1,63 +1,125 @@
-"""The command line: `python -m ochat_eval NAME=VALUE …`."""
+"""The door: `ochat-eval SUBCOMMAND …`, and `ochat-eval NAME=VALUE …` for a run."""
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import importlib
+import io
+import re
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
+from ochat_eval import __version__
+from ochat_eval.config.groups import use_folder
+from ochat_eval.config.help import run_help
 from ochat_eval.records import UserError
+from ochat_eval.terminal.command import MISTAKE, ending
+from ochat_eval.terminal.words import nearest
 
-HELP = """\
-usage: python -m ochat_eval [NAME=VALUE ...]
+COMMANDS = {
+    "run": ("evaluate a model; the word may be left away", "ochat_eval.pipeline"),
+    "compare": (
+        "two runs, item by item: what differs, and is it noise?",
+        "ochat_eval.baseline.command",
+    ),
+    "gate": ("pass or fail a run against a recorded one, for CI", "ochat_eval.baseline.command"),
+    "record": ("keep a run to compare and gate with, without texts", "ochat_eval.baseline.command"),
+    "tables": ("the published tables with the rows of runs", "ochat_eval.report.command"),
+    "report": ("one page of runs side by side", "ochat_eval.report.command"),
+    "pull": ("fetch data for machines without a network", "ochat_eval.config.command"),
+    "import": ("other tools' answers, to be scored here", "ochat_eval.exchange.command"),
+    "export": ("a run's results in other tools' formats", "ochat_eval.exchange.command"),
+    "serve": ("an OpenAI-compatible server with a chat page", "ochat_eval.serve.command"),
+    "bench": ("measure what the harness costs", "ochat_eval.bench.command"),
+    "completion": ("tab completion for bash and zsh", "ochat_eval.config.completion"),
+}
+"""Each subcommand: what it is for, and the room whose `command` has a function of its name."""
 
-Evaluates a chat model on the benchmarks of the OpenChat-3.5 model card.
+_HELP = """\
+usage: ochat-eval [--config-dir DIR] [SUBCOMMAND] [NAME=VALUE | OPTION ...]
+
+Evaluates chat models on the benchmarks of the OpenChat-3.5 model card, exactly as
+published, and says whether two models differ or it is noise.
+
+{commands}
 
 examples:
-  python -m ochat_eval task=demo
-      a first look on the embedded small model: real HumanEval problems, no network
-  python -m ochat_eval task=[gsm8k,humaneval] model=openchat_3.5_0106
-      two benchmarks exactly as published; run it again and it goes on where it stopped
-  python -m ochat_eval task=gsm8k model=hf model.path=ORG/NAME limit=100 stage=plan
-      a dry run: every prompt, its tokens, and what would be cut, before a GPU is touched
+  ochat-eval task=demo
+      a first look on the embedded small model: real problems, no network
+  ochat-eval task=gsm8k,humaneval model=ORG/NAME
+      two benchmarks as published; run it again and it goes on where it stopped
+  ochat-eval compare before after
+      two of your runs
 
-{groups}
-options (conf/config.yaml):
-{options}
-any option of a task or an engine: tasks.gsm8k.num_fewshot=4, engine.tensor_parallel_size=2
-data root for machines without a network: OCHAT_EVAL_DATA=DIR (filled by python -m ochat_eval.pull)
+ochat-eval SUBCOMMAND --help teaches each, ochat-eval run --help all tasks and options.
+The guide: docs/index.md in the repository. --version prints the version.
 """
 
 
 def help_text() -> str:
-    """What `--help` prints: three examples, every task, model and engine, every option."""
-    from ochat_eval.config_groups import GROUPS, option_lines, options
-
-    groups = []
-    for group in GROUPS:
-        known = options(group)
-        width = max(map(len, known))
-        groups.append(f"{group}s ({group}=NAME):")
-        groups += [f"  {name:{width}}  {text}" for name, text in known.items()]
-        groups.append("")
-    return HELP.format(groups="\n".join(groups), options=option_lines("config.yaml"))
+    """What `ochat-eval --help` prints: one screen."""
+    lines = (f"  {name:11} {text}" for name, (text, _) in COMMANDS.items())
+    return _HELP.format(commands="\n".join(lines))
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Runs the command line and returns the exit code: 0, or 2 for a user's mistake."""
-    given = sys.argv[1:] if arguments is None else arguments
-    if any(a in ("-h", "--help", "help") for a in given):
+def _own_folder(given: list[str]) -> list[str]:
+    """Takes `--config-dir DIR` off the command line and heeds it; returns the rest."""
+    rest, folder = [], None
+    arguments = iter(given)
+    for argument in arguments:
+        flag, equals, value = argument.partition("=")
+        if flag in ("--config-dir", "-cd"):
+            folder = value if equals else next(arguments, None)
+            if not folder:
+                raise UserError("--config-dir DIR: no folder is named")
+        else:
+            rest.append(argument)
+    use_folder(Path(folder).expanduser() if folder else None)
+    return rest
+
+
+def _command(given: Sequence[str]) -> int:
+    name, rest = ("run", given) if "=" in given[0] or given[0][:1] == "-" else (given[0], given[1:])
+    if name not in COMMANDS:
+        raise UserError(
+            f"{name!r} is no subcommand{nearest(name, COMMANDS)}; an option is written NAME=VALUE, "
+            "as in model=hf"
+        )
+    if name == "run" and any(a in ("-h", "--help", "help") for a in rest):
+        print(run_help(), end="")
+        return 0
+    module = importlib.import_module(COMMANDS[name][1])
+    if name == "completion":
+        flags = {one: functools.partial(_flags_of, one) for one in COMMANDS}
+        return int(module.completion(rest, flags))
+    code: int = getattr(module, "import_" if name == "import" else name)(rest)
+    return code
+
+
+def _flags_of(name: str) -> list[str]:
+    """The flags that a subcommand's help lists."""
+    shown = io.StringIO()
+    with contextlib.redirect_stdout(shown), contextlib.suppress(SystemExit):
+        _command([name, "--help"])
+    return re.findall(r"(?m)^ +(?:-\w, |-\w \w+, )?(--[\w-]+)", shown.getvalue())
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code: 0, or what the subcommand says of a mistake."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    if given in ([], ["-h"], ["--help"], ["help"]):
         print(help_text(), end="")
         return 0
+    if given in (["--version"], ["-V"]):
+        print(f"ochat-eval {__version__}")
+        return 0
     try:
-        from ochat_eval.pipeline import run_command
-
-        run_command(given)
-    except UserError as e:
-        print(f"ochat_eval: {e}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("ochat_eval: stopped; run the same command again to go on", file=sys.stderr)
-        return 130
-    return 0
+        return ending("ochat-eval", lambda: _command(_own_folder(given)))
+    except BrokenPipeError:  # of a pager that was left
+        sys.stderr.close()
+        return MISTAKE
 
 
 if __name__ == "__main__":

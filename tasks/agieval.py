@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from string import ascii_uppercase
 from typing import ClassVar
 
+from ochat_eval.benchmark.shapes import FirstLetter, RowTask
+from ochat_eval.benchmark.task import make_item
+from ochat_eval.data.files import FileSource, files_of
+from ochat_eval.data.rows import Row
+from ochat_eval.data.shipped import SampleSource
 from ochat_eval.records import Item
-from ochat_eval.shapes import FirstLetter, RowTask
-from ochat_eval.sources import FileSource, Row, SampleSource, files_of
-from ochat_eval.task import make_item
 
 _SAT_EN = ("sat-en", "sat-en-without-passage")
 # The indices at which sat-en comes to a new passage: the questions of the set without passages

@@ -12,11 +12,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ochat_eval.fewshot import first_examples
+from ochat_eval.benchmark.fewshot import first_examples
+from ochat_eval.benchmark.shapes import MarkedText, by_subset
+from ochat_eval.benchmark.task import make_item
+from ochat_eval.data.files import files_of
+from ochat_eval.data.rows import Row
+from ochat_eval.data.shipped import SampleSource
+from ochat_eval.data.source import Source
 from ochat_eval.records import Item
-from ochat_eval.shapes import MarkedText, by_subset
-from ochat_eval.sources import Row, SampleSource, Source, files_of
-from ochat_eval.task import make_item
 
 FILES = files_of("bbh")
 SUBSETS = sorted(path[4:-5] for path in FILES if path.startswith("bbh/"))

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ochat_eval.shapes import FirstLetter, RowTask
-from ochat_eval.sources import FileSource, SampleSource, files_of
+from ochat_eval.benchmark.shapes import FirstLetter, RowTask
+from ochat_eval.data.files import FileSource, files_of
+from ochat_eval.data.shipped import SampleSource
 
 _FOLDER = "ochat/evaluation/eval_data/zs/bbh_mc_orca/"
 

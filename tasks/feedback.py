@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ochat_eval import stats, stats_agreement
-from ochat_eval.feedback import SCORES, prompt, rating
+from ochat_eval import stats
+from ochat_eval.answers.feedback import SCORES, feedback_rating
+from ochat_eval.benchmark.feedback import feedback_prompt
+from ochat_eval.benchmark.task import Answered, ScoringOptions, Task, make_item
+from ochat_eval.data.rows import Row, parse_jsonl, rows_digest
+from ochat_eval.data.shipped import SampleSource
+from ochat_eval.data.source import Source
 from ochat_eval.records import Item, Reading, Rule, Score, UserError
-from ochat_eval.rows import parse_jsonl, rows_digest
-from ochat_eval.sources import Row, SampleSource, Source
-from ochat_eval.task import Answered, ScoringOptions, Task, make_item
 
 _TEXTS = ("instruction", "response", "reference", "criteria")
 _CORRELATIONS = ("pearson", "spearman", "kendall")
@@ -101,12 +103,12 @@ class Feedback(Task):
     def items(self) -> Iterator[Item]:
         [source] = self.sources()
         for index, row in enumerate(source.load()):
-            asked = prompt(**{name: row[name] for name in (*_TEXTS, "descriptions")})
+            asked = feedback_prompt(**{name: row[name] for name in (*_TEXTS, "descriptions")})
             labels, known = [str(score) for score in SCORES], str(row["score"])
             yield make_item(self, row.get("subset", "main"), index, asked, known, labels)
 
     def read(self, item: Item, text: str, rule: Rule) -> Reading:
-        return rating(text, rule)
+        return feedback_rating(text, rule)
 
     def right(self, item: Item, answer: str, rule: Rule) -> bool:
         return answer in item.target
@@ -135,7 +137,7 @@ class Feedback(Task):
 
 def _correlation(name: str, known: Sequence[float], rated: Sequence[float]) -> dict[str, Any]:
     try:
-        found = getattr(stats_agreement, name)(known, rated)
+        found = getattr(stats, name)(known, rated)
     except ValueError as error:  # too few ratings, or all the same
         return {"score": None, "n": len(known), "ci95": None, "reason": str(error)}
     return {"score": found.value, "n": found.n, "ci95": [found.lo, found.hi]}

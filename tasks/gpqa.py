@@ -4,10 +4,11 @@ import random
 from dataclasses import dataclass
 from typing import ClassVar
 
+from ochat_eval.benchmark.shapes import LABELS, MarkedChoice, OwnCopy
+from ochat_eval.benchmark.task import make_item
+from ochat_eval.data.rows import Row
+from ochat_eval.data.shipped import SampleSource
 from ochat_eval.records import Item
-from ochat_eval.shapes import LABELS, MarkedChoice, OwnCopy
-from ochat_eval.sources import Row, SampleSource
-from ochat_eval.task import make_item
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,11 +9,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ochat_eval.extract import last_number, robust_number, same_number
-from ochat_eval.fewshot import first_examples, shared_block
+from ochat_eval.answers import robust_number, same_number
+from ochat_eval.answers.published import last_number
+from ochat_eval.benchmark.fewshot import first_examples, shared_block
+from ochat_eval.benchmark.task import Task, make_item
+from ochat_eval.data.files import files_of
+from ochat_eval.data.hub import HubSource
+from ochat_eval.data.rows import Row
+from ochat_eval.data.shipped import SampleSource
+from ochat_eval.data.source import Source
 from ochat_eval.records import Item, Reading, Rule, Score
-from ochat_eval.sources import HubSource, Row, SampleSource, Source, files_of
-from ochat_eval.task import Task, make_item
 
 TEST = HubSource(
     id="openai/gsm8k",

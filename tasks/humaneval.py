@@ -10,13 +10,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ochat_eval.extract_code import code_block, robust_code
-from ochat_eval.io_check import IoCheck, IoProblem, IoVerdict, ground_truth, run_io_checks
+from ochat_eval.answers.code import code_block, robust_code
+from ochat_eval.benchmark.task import Answered, ScoringOptions, Task, make_item, score_of
+from ochat_eval.data.files import EvalPlusSource
+from ochat_eval.data.rows import Row
+from ochat_eval.data.shipped import PackageSource, SampleSource
+from ochat_eval.data.source import Source
 from ochat_eval.records import RULES, Item, Reading, Response, Rule, Score, UserError
-from ochat_eval.sandbox import Check, check_available, run_checks
-from ochat_eval.sandbox_program import Limits
-from ochat_eval.sources import EvalPlusSource, PackageSource, Row, SampleSource, Source
-from ochat_eval.task import Answered, ScoringOptions, Task, make_item, score_of
+from ochat_eval.sandbox.checks import Check, check_available, run_checks
+from ochat_eval.sandbox.io_checks import IoCheck, IoProblem, IoVerdict, ground_truth, run_io_checks
+from ochat_eval.sandbox.limits import Limits
 
 PROBLEMS = {
     "v0.1.9": EvalPlusSource(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any, ClassVar
 
-from ochat_eval.math_grader import (
+from ochat_eval.answers.math import (
     grade,
     grade_plainly,
     last_boxed,
@@ -20,11 +20,13 @@ from ochat_eval.math_grader import (
     verify,
     verify_plainly,
 )
+from ochat_eval.benchmark.shapes import RowTask
+from ochat_eval.benchmark.task import Answered, ScoringOptions, make_item, score_of
+from ochat_eval.data.hub import HubSource
+from ochat_eval.data.rows import Row
+from ochat_eval.data.shipped import SampleSource
 from ochat_eval.records import Item, Reading, Response, Rule, Score
-from ochat_eval.shapes import RowTask
-from ochat_eval.sources import HubSource, Row, SampleSource
-from ochat_eval.task import Answered, ScoringOptions, make_item, score_of
-from ochat_eval.workers import Killed, run_jobs
+from ochat_eval.sandbox.workers import Killed, run_jobs
 
 # subject: rows of the test split, and their digest
 _PINS = {

@@ -9,11 +9,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ochat_eval.fewshot import first_examples, shared_block
+from ochat_eval.benchmark.fewshot import first_examples, shared_block
+from ochat_eval.benchmark.shapes import LABELS, MarkedChoice, by_subset
+from ochat_eval.benchmark.task import make_item
+from ochat_eval.data.files import files_of
+from ochat_eval.data.hub import HubSource
+from ochat_eval.data.rows import Row
+from ochat_eval.data.shipped import SampleSource
+from ochat_eval.data.source import Source
 from ochat_eval.records import Item, UserError
-from ochat_eval.shapes import LABELS, MarkedChoice, by_subset
-from ochat_eval.sources import HubSource, Row, SampleSource, Source, files_of
-from ochat_eval.task import make_item
 
 TEST = HubSource(
     id="cais/mmlu",

@@ -12,8 +12,15 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, ClassVar
 
-from ochat_eval import feedback, stats
-from ochat_eval.extract_rating import published_rating, robust_rating
+from ochat_eval import stats
+from ochat_eval.answers.feedback import feedback_rating
+from ochat_eval.answers.rating import published_rating, robust_rating
+from ochat_eval.benchmark.feedback import feedback_prompt
+from ochat_eval.benchmark.task import Answered, ScoringOptions, Task, check_temperature, make_item
+from ochat_eval.data.files import files_of
+from ochat_eval.data.rows import Row
+from ochat_eval.data.shipped import SampleSource
+from ochat_eval.data.source import Source
 from ochat_eval.records import (
     RULES,
     Item,
@@ -27,8 +34,6 @@ from ochat_eval.records import (
     UserError,
     Verdict,
 )
-from ochat_eval.sources import Row, SampleSource, Source, files_of
-from ochat_eval.task import Answered, ScoringOptions, Task, check_temperature, make_item
 
 _DATA = "fastchat/llm_judge/data"
 QUESTIONS = files_of("fastchat")[f"{_DATA}/mt_bench/question.jsonl"]
@@ -144,7 +149,7 @@ class MtBench(Task):
         instruction = item.turns[0]
         for question, answer in zip(item.turns[1:], answers[:-1], strict=False):
             instruction += f"\n\n[the response was]\n{answer}\n\n[and then was asked]\n{question}"
-        return feedback.prompt(
+        return feedback_prompt(
             instruction,
             answers[last],
             reference[last] if reference else _NO_REFERENCE,
@@ -236,7 +241,7 @@ def _scores(verdict: Verdict) -> Iterator[Score]:
 def rating(text: str, rule: Rule, style: str) -> tuple[Reading, float | None]:
     """What a verdict says: 1 to 10 when graded, 1 to 5 as feedback; None where it says nothing."""
     if style == "feedback":
-        reading = feedback.rating(text, rule)
+        reading = feedback_rating(text, rule)
     else:
         reading = published_rating(text) if rule == "published" else robust_rating(text)
     return reading, None if reading.answer is None else float(reading.answer)

@@ -17,13 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ochat_eval.tasks.gsm8k import Gsm8k
-
-from ochat_eval import pipeline, plan, store
-from ochat_eval.config import load
-from ochat_eval.index import Index
+from ochat_eval import pipeline
+from ochat_eval.benchmark.task import make_item
+from ochat_eval.config.compose import load
 from ochat_eval.records import Item, Response
-from ochat_eval.task import make_item
+from ochat_eval.run import store
+from ochat_eval.run.index import Index
+from ochat_eval.stages import plan
+from ochat_eval.tasks.gsm8k import Gsm8k
 from tests.fake_model import FakeRay
 
 

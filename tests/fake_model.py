@@ -12,9 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ochat_eval.engines import Session, Work
+from ochat_eval.engines.engine import Session, Work
 from ochat_eval.engines.ray import Ray
-from ochat_eval.models import Model
+from ochat_eval.model.model import Model
 from ochat_eval.records import Request, Response
 
 POISON = "POISON"

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ochat_eval.chat import SentencePieceTokenizer
+from ochat_eval.model.tokenizer import SentencePieceTokenizer
 from tests.conftest import environment
 from tests.test_chat import make_backend, mistral_model
 

@@ -13,9 +13,11 @@ import pytest
 
 from ochat_eval.bench import client, costs, harness, lm_eval, prefix, server, vllm, work
 from ochat_eval.bench.__main__ import main
-from ochat_eval.config import build_engine, build_tasks, load
+from ochat_eval.benchmark.selection import Selection
+from ochat_eval.benchmark.task import Answered, ScoringOptions
+from ochat_eval.config.build import build_engine, build_tasks
+from ochat_eval.config.compose import load
 from ochat_eval.records import UserError
-from ochat_eval.task import Answered, ScoringOptions, Selection
 from tests.fault_server import FaultServer
 
 

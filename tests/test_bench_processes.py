@@ -11,10 +11,11 @@ import pytest
 
 from ochat_eval.bench import costs, lm_eval, replicas, vllm_timed
 from ochat_eval.bench.__main__ import main
-from ochat_eval.config import build_tasks, load
+from ochat_eval.benchmark.selection import Selection
+from ochat_eval.config.build import build_tasks
+from ochat_eval.config.compose import load
 from ochat_eval.records import Response, UserError
-from ochat_eval.store import write_records
-from ochat_eval.task import Selection
+from ochat_eval.run.store import write_records
 
 
 @pytest.fixture(autouse=True)

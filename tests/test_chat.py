@@ -13,8 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from ochat_eval.chat import HfTokenizer, OpenChatFormat, SentencePieceTokenizer, load_format
-from ochat_eval.models import Model, prepare
+from ochat_eval.model.chat import load_format
+from ochat_eval.model.chat.openchat import OpenChatFormat
+from ochat_eval.model.model import Model
+from ochat_eval.model.tokenizer import HfTokenizer, SentencePieceTokenizer
+from ochat_eval.model.weights import prepare
 from ochat_eval.records import Message, UserError
 
 CONDITIONS = ["GPT4 Correct", "Math Correct"]

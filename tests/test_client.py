@@ -9,7 +9,8 @@ from itertools import pairwise
 
 import pytest
 
-from ochat_eval.client import Client, ClientOptions, Completion, NoCompletion, retry_after
+from ochat_eval.engines.address import ClientOptions
+from ochat_eval.engines.client import Client, Completion, NoCompletion, retry_after
 from ochat_eval.records import Message, Sampling, UserError
 from tests import fault_server as fs
 from tests.fault_server import FaultServer

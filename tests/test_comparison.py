@@ -11,8 +11,7 @@ import pytest
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from ochat_eval import compare, published, recorded, tables
-from ochat_eval import comparison as c
+from ochat_eval.baseline import figures
 from ochat_eval.records import RULES, Item, UserError
 from ochat_eval.report import comparison as show
 from tests.test_pipeline import REPLAY, sample_answers, write
@@ -205,7 +204,7 @@ def test_a_run_without_scores_is_refused(two_runs, capsys):
 
 
 def test_published_rows_need_a_run_and_the_published_rule(two_runs):
-    row = published.Row("X", {"gsm8k": 77.3})
+    row = figures.Row("X", {"gsm8k": 77.3})
     run = recorded.read("a")
     assert compare.compare_sides(row, run, ["published"])[0].a == 77.3
     assert compare.compare_sides(run, row, RULES)[0].b == 77.3
@@ -214,4 +213,4 @@ def test_published_rows_need_a_run_and_the_published_rule(two_runs):
     with pytest.raises(UserError, match="--rule published"):
         compare.compare_sides(run, row, ["robust"])
     with pytest.raises(UserError, match="no benchmark in common"):
-        compare.compare_sides(run, published.Row("Y", {"mmlu": 1.0}), RULES)
+        compare.compare_sides(run, figures.Row("Y", {"mmlu": 1.0}), RULES)

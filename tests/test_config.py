@@ -9,20 +9,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ochat_eval.config import (
-    Config,
-    all_sources,
-    build,
-    build_engine,
-    build_judge,
-    build_tasks,
-    load,
-    to_yaml,
-)
-from ochat_eval.config_groups import GROUPS, options
-from ochat_eval.engines import Engine
+from ochat_eval.benchmark.task import Task
+from ochat_eval.config.build import all_sources, build, build_engine, build_judge, build_tasks
+from ochat_eval.config.compose import load, to_yaml
+from ochat_eval.config.groups import GROUPS, options
+from ochat_eval.config.schema import Config
+from ochat_eval.engines.engine import Engine
 from ochat_eval.records import UserError
-from ochat_eval.task import Task
 from tests.conftest import CHECKOUT
 
 NEEDED = {

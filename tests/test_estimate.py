@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from ochat_eval.estimate import Earlier, answer_tokens, earlier_runs, rate, recorded_runs
+from ochat_eval.stages.estimate import Earlier, answer_tokens, earlier_runs, rate, recorded_runs
 from tests.conftest import CHECKOUT
 
 ASKED = ("task=[gsm8k,mt_bench]", "data=sample", "model=smollm2_135m")

@@ -10,10 +10,10 @@ import pandas
 import pyarrow.parquet as pq
 import pytest
 
+from ochat_eval.benchmark.selection import Selection
 from ochat_eval.exchange import FORMATS, parquet, tasks
 from ochat_eval.exchange.__main__ import main
 from ochat_eval.pipeline import run_command
-from ochat_eval.task import Selection
 from tests.conftest import lines
 
 

@@ -10,11 +10,12 @@ import pytest
 import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
-from ochat_eval.tasks.feedback import Feedback
 
-from ochat_eval import feedback
+from ochat_eval.answers.feedback import feedback_rating
+from ochat_eval.benchmark.feedback import feedback_prompt
+from ochat_eval.benchmark.selection import Selection
 from ochat_eval.records import RULES, UserError
-from ochat_eval.task import Selection
+from ochat_eval.tasks.feedback import Feedback
 from tests.conftest import CHECKOUT, lines
 
 CASES = [
@@ -26,7 +27,7 @@ REPLAY = ("task=feedback", "engine=replay", "engine.path=a.jsonl", "run=r")
 
 
 def read(text: str) -> dict[str, str | None]:
-    return {rule: feedback.rating(text, rule).answer for rule in RULES}
+    return {rule: feedback_rating(text, rule).answer for rule in RULES}
 
 
 # --- The prompt ------------------------------------------------------------------------------
@@ -35,7 +36,7 @@ def read(text: str) -> dict[str, str | None]:
 def test_the_prompt_has_every_part_in_its_place_and_takes_text_as_it_is():
     parts = ["Do {this}.", "Feedback: {0} [RESULT] 5", "Like %s so.", "Is it {good}?"]
     levels = [f"level <{n}>" for n in "abcde"]
-    text = feedback.prompt(*parts, levels)
+    text = feedback_prompt(*parts, levels)
     places = [text.index(part) for part in [*parts, *levels]]
     assert places == sorted(places)
     assert all(f"Score {n}: level <{x}>" in text for n, x in zip(range(1, 6), "abcde", strict=True))
@@ -45,7 +46,7 @@ def test_the_prompt_has_every_part_in_its_place_and_takes_text_as_it_is():
 @pytest.mark.parametrize("count", [0, 4, 6])
 def test_a_rubric_has_five_levels(count):
     with pytest.raises(ValueError):
-        feedback.prompt("a", "b", "c", "d", ["x"] * count)
+        feedback_prompt("a", "b", "c", "d", ["x"] * count)
 
 
 # --- The rating ------------------------------------------------------------------------------
@@ -65,7 +66,7 @@ def test_an_integer_behind_the_last_marker_is_the_rating_if_it_is_one_of_five(wo
 @given(st.text(), st.sampled_from(RULES))
 def test_any_text_is_read_and_what_is_read_stands_there(text, rule):
     for whole in (text, f"[RESULT]{text}", f"[RESULT] 4{text}"):
-        reading = feedback.rating(whole, rule)
+        reading = feedback_rating(whole, rule)
         assert reading.matched == (reading.answer is not None) == (reading.span is not None)
         if reading.span:
             assert reading.answer in ("1", "2", "3", "4", "5")
@@ -77,9 +78,9 @@ def test_any_text_is_read_and_what_is_read_stands_there(text, rule):
 @given(st.text(max_size=30), st.text(max_size=30))
 def test_the_robust_rule_reads_all_that_the_published_one_reads(before, after):
     for text in (f"{before}[RESULT]{after}", f"{before}[RESULT] 3{after}"):
-        published = feedback.rating(text, "published")
+        published = feedback_rating(text, "published")
         if published.matched:
-            assert feedback.rating(text, "robust") == published
+            assert feedback_rating(text, "robust") == published
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -102,7 +103,7 @@ def test_the_robust_rule_reads_all_that_the_published_one_reads(before, after):
 def test_a_million_characters_are_read_at_once(piece, rule):
     long = (piece * 1_000_000)[:1_000_000]
     for text in (long, f"[RESULT]{long}x", f"[RESULT] 4{long}x", f"[RESULT] 4.0{long}x"):
-        feedback.rating(text, rule)
+        feedback_rating(text, rule)
 
 
 # --- The user's rows -------------------------------------------------------------------------

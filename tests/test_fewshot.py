@@ -2,7 +2,7 @@
 
 import pytest
 
-from ochat_eval.fewshot import first_examples, shared_block
+from ochat_eval.benchmark.fewshot import first_examples, shared_block
 from ochat_eval.records import UserError
 
 BLOCK = "Header.\n\nQ: one\nA: 1\n\nQ: two\n\nwith a blank line\nA: 2\n\n"

@@ -14,9 +14,10 @@ from xml.etree import ElementTree as ET
 import pytest
 import yaml
 
-from ochat_eval import gate, gating, record, recorded
-from ochat_eval.config import build_tasks, load
-from ochat_eval.report import gate as show
+from ochat_eval.baseline import gate as gating
+from ochat_eval.baseline import verdict_formats
+from ochat_eval.config.build import build_tasks
+from ochat_eval.config.compose import load
 from tests.conftest import CHECKOUT, command, environment, lines
 from tests.test_pipeline import REPLAY, sample_answers, write
 
@@ -330,11 +331,11 @@ def test_the_summary_is_appended_to_the_jobs_own(small, monkeypatch):
 def test_xml_and_markdown_hold_whatever_a_name_holds():
     name = "a\x00\x1b]]><b>&|`\ud800\n\uffff"
     row = gating.TaskGate(name, "FAIL", reason=name, n=1, of=2)
-    outcome = show.Outcome(name, name, "robust", "FAIL", [row], [name])
-    [case] = ET.fromstring(show.junit(outcome).encode()).iter("testcase")
+    outcome = verdict_formats.Outcome(name, name, "robust", "FAIL", [row], [name])
+    [case] = ET.fromstring(verdict_formats.junit(outcome).encode()).iter("testcase")
     assert case.get("name").startswith("a\ufffd\ufffd]]><b>&|`")
     assert case[0].tag == "failure"
-    table = [x for x in show.markdown(outcome).splitlines() if x.startswith("|")]
+    table = [x for x in verdict_formats.markdown(outcome).splitlines() if x.startswith("|")]
     assert len(table) == 3 and "<b>" not in table[2].replace("\\<", "")
 
 

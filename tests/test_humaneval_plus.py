@@ -14,11 +14,15 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ochat_eval.tasks.humaneval import PROBLEMS, HumanEval
 
-from ochat_eval import store
+from ochat_eval.benchmark.task import Answered, ScoringOptions, make_item
 from ochat_eval.exchange.__main__ import main as exchange
-from ochat_eval.io_check import (
+from ochat_eval.pipeline import run_command
+from ochat_eval.records import RULES, Response, Score, UserError
+from ochat_eval.report.summary import summarise_task
+from ochat_eval.run import store
+from ochat_eval.sandbox.child import decode, digest, encode
+from ochat_eval.sandbox.io_checks import (
     IoCheck,
     IoProblem,
     IoVerdict,
@@ -26,11 +30,7 @@ from ochat_eval.io_check import (
     ground_truth,
     run_io_checks,
 )
-from ochat_eval.pipeline import run_command
-from ochat_eval.records import RULES, Response, Score, UserError
-from ochat_eval.sandbox_child import decode, digest, encode
-from ochat_eval.summary import summarise_task
-from ochat_eval.task import Answered, ScoringOptions, make_item
+from ochat_eval.tasks.humaneval import PROBLEMS, HumanEval
 
 SQUARES = IoProblem(
     "humaneval",

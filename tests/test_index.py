@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from ochat_eval.index import Index
 from ochat_eval.records import Response, Score, UserError
-from ochat_eval.store import write_records
+from ochat_eval.run.index import Index
+from ochat_eval.run.store import write_records
 
 
 def responses(tmp_path, *records):

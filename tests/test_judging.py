@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ochat_eval.tasks.mt_bench import DISPUTED, MtBench
 
-from ochat_eval.extract_rating import published_rating, robust_rating
+from ochat_eval.answers.rating import published_rating, robust_rating
+from ochat_eval.benchmark.task import Answered, ScoringOptions
 from ochat_eval.records import Response
-from ochat_eval.task import Answered, ScoringOptions
+from ochat_eval.tasks.mt_bench import DISPUTED, MtBench
 from tests.conftest import lines
 from tests.fault_server import FaultServer, answer, error, sends, slow
 

@@ -20,18 +20,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ochat_eval.extract_robust import PLAIN
-from ochat_eval.math_grader import (
+from ochat_eval.answers.math import (
     formula,
     grade,
     grade_plainly,
+    grader,
     last_boxed,
-    published,
     published_answer,
     verify,
     verify_plainly,
 )
-from ochat_eval.workers import Killed, run_jobs
+from ochat_eval.answers.statements import PLAIN
+from ochat_eval.sandbox.workers import Killed, run_jobs
 from tests.conftest import table
 from tests.scaling import check_linear
 
@@ -100,7 +100,7 @@ def test_what_needs_no_library_gets_the_verdict_of_the_whole_grader(parity: Path
         a, b = (rng.choice((-1, 1)) * rng.randrange(10**size) for _ in range(2))
         for other in {b, a + 1, a - 1, -a} - {a}:
             assert grade_plainly(str(a), str(other)) in (False, None)
-            assert not published._equal_elements(str(a), str(other))
+            assert not grader._equal_elements(str(a), str(other))
 
 
 def _solutions(real_data: Path) -> list[str]:
@@ -251,7 +251,7 @@ def test_time_is_linear(rule: Callable[[str], object], start: str) -> None:
 
 def test_answers_that_agree_as_text_need_no_sympy() -> None:
     code = (
-        "import sys; from ochat_eval.math_grader import grade, verify; "
+        "import sys; from ochat_eval.answers.math import grade, verify; "
         "assert grade('12', '12'); assert grade('1,200 cm', '1200'); assert not grade('6', '7/8'); "
         "assert not grade('a sentence', '7/8'); assert verify('\\\\boxed{12}', '12')[0]; "
         "assert not {'sympy', 'math_verify', 'pylatexenc'} & set(sys.modules)"
@@ -260,14 +260,14 @@ def test_answers_that_agree_as_text_need_no_sympy() -> None:
 
 
 def test_math_verify_is_quiet(capfd: pytest.CaptureFixture[str]) -> None:
-    code = "from ochat_eval.math_grader import verify; assert verify('$12/2$', '6')[0]"
+    code = "from ochat_eval.answers.math import verify; assert verify('$12/2$', '6')[0]"
     subprocess.run([sys.executable, "-c", code], check=True)
     assert capfd.readouterr().err == ""
 
 
 def test_plain_numbers_get_the_verdict_of_math_verify():
     """The shortcut for numbers must not change one: ours against the library on 600 pairs."""
-    from ochat_eval.math_grader.robust import _same_number, _values
+    from ochat_eval.answers.math.verify import _same_number, _values
 
     rng = random.Random(0)
 
@@ -295,13 +295,13 @@ def test_plain_numbers_get_the_verdict_of_math_verify():
     [("0.333", r"\frac{1}{3}"), ("1/0", "1"), ("٣", "3"), ("1" * 31, "1"), ("x", "1"), ("", "1")],
 )
 def test_what_is_no_plain_number_or_is_near_is_left_to_math_verify(answer, gold):
-    from ochat_eval.math_grader.robust import _same_number
+    from ochat_eval.answers.math.verify import _same_number
 
     assert _same_number(answer, gold) is None
 
 
 def test_a_number_is_no_tuple_as_math_verify_says(real_data: Path) -> None:
-    from ochat_eval.math_grader.robust import _TUPLE, _same_number, _values
+    from ochat_eval.answers.math.verify import _TUPLE, _same_number, _values
 
     golds = {solution[slice(*last_boxed(solution))] for solution in _solutions(real_data)}
     tuples = sorted(gold for gold in golds if _TUPLE.fullmatch(gold))
@@ -314,14 +314,14 @@ def test_a_number_is_no_tuple_as_math_verify_says(real_data: Path) -> None:
 
 @pytest.mark.parametrize("text", ["(1,000)", "[12,345,678]", "1,2", "f(1)", r"\{1,2\}"])
 def test_what_may_be_a_number_is_left_to_math_verify(text: str) -> None:
-    from ochat_eval.math_grader.robust import _same_number
+    from ochat_eval.answers.math.verify import _same_number
 
     assert _same_number("1000", text) is None
 
 
 def test_values_far_apart_are_not_equal_to_math_verify_either(real_data: Path) -> None:
     """The shortcut past `simplify` must not change a verdict: ours against the library's."""
-    from ochat_eval.math_grader.robust import _far_apart, _values
+    from ochat_eval.answers.math.verify import _far_apart, _values
 
     rng = random.Random(0)
     golds = sorted({solution[slice(*last_boxed(solution))] for solution in _solutions(real_data)})
@@ -352,6 +352,6 @@ def test_values_far_apart_are_not_equal_to_math_verify_either(real_data: Path) -
     ],
 )
 def test_what_is_equal_or_no_number_is_not_far_apart(gold: str, answer: str) -> None:
-    from ochat_eval.math_grader.robust import _far_apart, _values
+    from ochat_eval.answers.math.verify import _far_apart, _values
 
     assert not _far_apart(_values(gold), _values(answer))

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from ochat_eval.models import Model, digest_of, prepare
+from ochat_eval.model.model import Model
+from ochat_eval.model.weights import digest_of, prepare
 from ochat_eval.records import UserError
 
 CONF = Path(__file__).parent.parent / "conf" / "model"

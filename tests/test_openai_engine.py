@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from ochat_eval.__main__ import main
-from ochat_eval.engines import Failure, Work
+from ochat_eval.engines.engine import Failure, Work
 from ochat_eval.engines.openai import OpenAi
-from ochat_eval.models import Model
+from ochat_eval.model.model import Model
 from ochat_eval.records import Message, Request, Response, Sampling, UserError
 from tests import fault_server as fs
 from tests.conftest import CHECKOUT, command, environment, lines
@@ -304,9 +304,9 @@ def test_a_hundred_failures_among_two_thousand_at_256_in_flight():
 @pytest.mark.timeout(600)
 def test_a_real_vllm_server(cli, tmp_path):
     """Real answers, a refused prompt and a wrong name, from vLLM's own server."""
-    from ochat_eval.chat import load_format
-    from ochat_eval.config import load
-    from ochat_eval.models import prepare
+    from ochat_eval.config.compose import load
+    from ochat_eval.model.chat import load_format
+    from ochat_eval.model.weights import prepare
 
     small = load(["model=smollm2_135m"]).model
     model = prepare(small)

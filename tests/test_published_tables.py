@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ochat_eval import published
-from ochat_eval.report import tables, tables_formats
-from ochat_eval.report.tables import Cell
+from ochat_eval.baseline import figures
+from ochat_eval.report.tables import build, formats
+from ochat_eval.report.tables.build import Cell
 from tests.conftest import CHECKOUT, environment
 from tests.test_pipeline import REPLAY, RUN, sample_answers, write
 
@@ -44,12 +44,12 @@ CARD = {
 }  # fmt: skip
 
 
-def table(name: str, *summaries: dict, psi: dict | None = None) -> tables.Table:
-    found = {t.name: t for t in tables.build_all(summaries, psi)}
+def table(name: str, *summaries: dict, psi: dict | None = None) -> build.Table:
+    found = {t.name: t for t in build.build_all(summaries, psi)}
     return found[name]
 
 
-def cells(made: tables.Table, row: int = 0) -> dict[str, Cell]:
+def cells(made: build.Table, row: int = 0) -> dict[str, Cell]:
     names = (column.name for column in made.columns)
     return dict(zip(names, made.runs[row].cells, strict=True))
 
@@ -61,7 +61,7 @@ def test_every_figure_is_the_published_one(real_data):
     path = real_data.parent / "published_scores.yaml"
     if not path.is_file():
         pytest.skip(f"needs {path}")
-    theirs, ours = yaml.safe_load(path.read_text()), published.tables()
+    theirs, ours = yaml.safe_load(path.read_text()), figures.tables()
     assert ours.keys() == theirs.keys() - {"notes"}
     for name, one in ours.items():
         assert one["columns"] == theirs[name]["columns"]
@@ -71,8 +71,8 @@ def test_every_figure_is_the_published_one(real_data):
 
 
 def test_columns_stand_in_the_published_order_and_averages_are_the_means():
-    for name, definition in tables.definitions().items():
-        figures = published.tables()[name]
+    for name, definition in build.definitions().items():
+        figures = figures.tables()[name]
         assert [c.name for c in definition.columns] == figures["columns"]
         weights = {c.name: c.weight for c in definition.columns if c.task}
         for model, row in figures["rows"].items():
@@ -87,7 +87,7 @@ def test_the_openchat_models_have_their_rows():
     for file in (CHECKOUT / "conf/model").glob("openchat*.yaml"):
         values = yaml.safe_load(file.read_text())
         rows[values["name"]] = values["published"]
-        assert published.row(values["published"]).tasks["gsm8k"] == pytest.approx(77.35, abs=0.06)
+        assert figures.row(values["published"]).tasks["gsm8k"] == pytest.approx(77.35, abs=0.06)
     assert rows["openchat_3.5_0106"] == "OpenChat-3.5-0106"
     assert rows["openchat_3.5_1210"] == "OpenChat-3.5-1210"
     assert rows["openchat_3.5"] == "OpenChat-3.5"
@@ -113,7 +113,7 @@ def test_an_average_with_a_missing_cell_is_a_dash(gone):
     for missing in ({k: v for k, v in CARD.items() if k != gone}, CARD | {gone: task(None, 0)}):
         made = table("model_card", summary(**missing))
         assert cells(made)["average"].score is None and cells(made)[gone].score is None
-        assert tables_formats.grid(made)[0][2].startswith("–")
+        assert formats.grid(made)[0][2].startswith("–")
 
 
 def test_a_rating_on_another_scale_is_no_figure():
@@ -183,7 +183,7 @@ def test_a_mark_shows_in_every_format_and_leaves_the_verdict_open(mark):
     assert found["gsm8k"].verdict == "unknown" and found["mmlu"].verdict == "within interval"
     assert found["average"].verdict == "unknown" and found["average"].marks
     [why] = (why for whys in mark.values() for why in whys)
-    for name, form in tables_formats.FORMATS.items():
+    for name, form in formats.FORMATS.items():
         text = form([made])
         shown = {"latex": why.replace("%", "\\%").replace("_", "\\_"),
                  "markdown": why.replace("_", "\\_")}.get(name, why)  # fmt: skip
@@ -195,32 +195,32 @@ def test_a_mark_shows_in_every_format_and_leaves_the_verdict_open(mark):
 # --- Formats ------------------------------------------------------------------------------------
 
 
-def nasty() -> tables.Table:
+def nasty() -> build.Table:
     one = summary(None, NASTY, gsm8k=task(50.0, notes=[NASTY])) | {"model": NASTY}
     return table("grok", one)
 
 
 def test_names_cannot_break_out_of_any_format():
-    for form in tables_formats.FORMATS.values():
+    for form in formats.FORMATS.values():
         assert not {"\x1b", "\u202e"} & set(form([nasty()])), form
-    for row in list(csv.reader(io.StringIO(tables_formats.csv_text([nasty()]))))[1:]:
+    for row in list(csv.reader(io.StringIO(formats.csv_text([nasty()]))))[1:]:
         for field in row[:5] + row[10:]:
             assert field[:1] not in ("=", "+", "-", "@", "\t", "\r"), field
-        assert len(row) == len(tables_formats.CSV_HEADERS)
+        assert len(row) == len(formats.CSV_HEADERS)
     widths = {
         line.replace("\\\\", "").replace("\\|", "").count("|")
-        for line in tables_formats.markdown([nasty()]).splitlines() if line.startswith("|")
+        for line in formats.markdown([nasty()]).splitlines() if line.startswith("|")
     }  # fmt: skip
     assert len(widths) == 1
-    assert "<b>" not in tables_formats.markdown([nasty()])
-    tex = tables_formats.latex([nasty()])
+    assert "<b>" not in formats.markdown([nasty()])
+    tex = formats.latex([nasty()])
     assert r"\_\%\&\#\$\textbackslash{}" in tex.replace(" ", "")
 
 
 def test_latex_holds_what_pdflatex_knows_and_fits_the_page():
-    tex = tables_formats.latex([table("model_card", summary(**CARD)), nasty()])
+    tex = formats.latex([table("model_card", summary(**CARD)), nasty()])
     assert r"Zephyr-\ensuremath{\beta}" in tex and r"\shortstack[r]{within\\interval}" in tex
-    assert {c for c in tex if not c.isascii()} <= {tables_formats.MARK, tables_formats.DASH, "…"}
+    assert {c for c in tex if not c.isascii()} <= {formats.MARK, formats.DASH, "…"}
     assert tex.count(r"\resizebox{\ifdim") == tex.count(r"\begin{table}") == 2
     if shutil.which("pdflatex"):
         with tempfile.TemporaryDirectory() as folder:
@@ -234,13 +234,13 @@ def test_latex_holds_what_pdflatex_knows_and_fits_the_page():
 @pytest.mark.parametrize("text", ["=1", "+1", "-1", "@x", " =1", "\t=1", "\r@x"])
 def test_a_spreadsheet_takes_no_name_for_a_formula(text):
     made = table("grok", summary(None, text, gsm8k=task(50.0)))
-    lines = list(csv.DictReader(io.StringIO(tables_formats.csv_text([made]))))
+    lines = list(csv.DictReader(io.StringIO(formats.csv_text([made]))))
     assert lines[0]["run"].lstrip()[0] in "'�" and lines[0]["run"].endswith(text[1:])
 
 
 def test_csv_and_json_hold_the_very_numbers():
     made = table("model_card", summary(**CARD))
-    rows = list(csv.DictReader(io.StringIO(tables_formats.csv_text([made]))))
+    rows = list(csv.DictReader(io.StringIO(formats.csv_text([made]))))
     assert len(rows) == 9 * (2 + 10)
     [gsm8k] = (
         r for r in rows if r["run"] == "r" and r["rule"] == "published" and r["column"] == "gsm8k"
@@ -252,7 +252,7 @@ def test_csv_and_json_hold_the_very_numbers():
     )
     [there] = (r for r in rows if r["model"] == "Mistral" and r["column"] == "average")
     assert there["score"] == ""
-    read = json.loads(tables_formats.json_text([made]))["model_card"]
+    read = json.loads(formats.json_text([made]))["model_card"]
     assert read["runs"][0]["cells"][7]["score"] == 77.4
     assert [row["model"] for row in read["published"]] == [row.model for row in made.published]
 
@@ -264,7 +264,7 @@ def test_a_run_writes_its_tables_and_several_stand_in_one(cli, tmp_path):
     write(tmp_path / "a.jsonl", *sample_answers(i0="no"))
     done = cli(*REPLAY, "model=openchat_3.5_0106")
     assert done.returncode == 0, done.stderr
-    assert "in part, in tables.md: OpenChat-3.5 model card, Comparison with Grok" in done.stdout
+    assert "in part, in build.md: OpenChat-3.5 model card, Comparison with Grok" in done.stdout
     stored = json.loads((tmp_path / RUN / "summary.json").read_text())
     assert stored["tables"].keys() == {"model_card", "grok"}
     cell = stored["tables"]["grok"]["runs"][0]["cells"][4]

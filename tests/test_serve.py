@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
-from ochat_eval.models import Model
+from ochat_eval.model.model import Model
 from ochat_eval.records import Message, UserError
 from ochat_eval.serve.__main__ import main
 from ochat_eval.serve.clean import StreamCleaner, condition_of, to_messages

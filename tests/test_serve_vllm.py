@@ -19,7 +19,7 @@ import httpx
 import openai
 import pytest
 
-from ochat_eval.chat import load_format
+from ochat_eval.model.chat import load_format
 from ochat_eval.records import Message
 from ochat_eval.serve.options import load
 from tests.conftest import CHECKOUT, lines
@@ -368,7 +368,7 @@ def test_a_model_without_conditions_refuses_one(small):
 
 
 def test_its_prompts_are_the_offline_engines_too(small):
-    from ochat_eval.models import prepare
+    from ochat_eval.model.weights import prepare
 
     model = load([]).model
     expected = load_format(model, prepare(model)).encode([Message(**m) for m in TALK], None)

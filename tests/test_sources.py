@@ -21,18 +21,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from ochat_eval import pull as pull_module
+from ochat_eval.data.files import EvalPlusSource, FileSource, files_of
+from ochat_eval.data.hub import HubSource
+from ochat_eval.data.rows import rows_digest
+from ochat_eval.data.shipped import PackageSource, SampleSource
+from ochat_eval.data.source import data_root
 from ochat_eval.pull import pull
 from ochat_eval.records import UserError
-from ochat_eval.rows import rows_digest
-from ochat_eval.sources import (
-    EvalPlusSource,
-    FileSource,
-    HubSource,
-    PackageSource,
-    SampleSource,
-    data_root,
-    files_of,
-)
 from tests.conftest import environment
 
 ROWS: list[dict[str, Any]] = [

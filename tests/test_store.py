@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ochat_eval import store
 from ochat_eval.records import Item, Response, Score, UserError, from_json, to_json
+from ochat_eval.run import store
+from ochat_eval.run.folder import RunDir
+from ochat_eval.run.journal import Journal
 
 ANY_TEXT = st.text(st.characters(codec=None))  # lone surrogates too
 
@@ -44,12 +46,12 @@ def test_fields_are_the_fixed_format():
 @pytest.mark.parametrize("torn", [b'{"id": "gsm8k/main/2", "te', b"{", "\u00e9".encode()[:1]])
 def test_a_torn_last_line_is_cut_off(tmp_path, torn):
     path = tmp_path / "responses.jsonl"
-    journal = store.Journal(path)
+    journal = Journal(path)
     journal.append([response(0), response(1)])
     journal.close()
     whole = path.read_bytes()
     path.write_bytes(whole + torn)
-    journal = store.Journal(path)
+    journal = Journal(path)
     assert journal.torn == len(torn)
     assert path.read_bytes() == whole
     journal.append([response(2)])
@@ -59,7 +61,7 @@ def test_a_torn_last_line_is_cut_off(tmp_path, torn):
 def test_a_journal_without_any_line_end_is_all_torn(tmp_path):
     path = tmp_path / "responses.jsonl"
     path.write_bytes(b"x" * 200_000)
-    assert store.Journal(path).torn == 200_000
+    assert Journal(path).torn == 200_000
     assert path.read_bytes() == b""
 
 
@@ -71,7 +73,7 @@ from pathlib import Path
 from ochat_eval import store
 from ochat_eval.records import Response, UserError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-journal = store.Journal(Path({str(tmp_path / "r.jsonl")!r}))
+journal = Journal(Path({str(tmp_path / "r.jsonl")!r}))
 journal.append([Response("a/b/0", "x" * 500)])
 resource.setrlimit(resource.RLIMIT_FSIZE, (900, 900))
 try:
@@ -129,7 +131,7 @@ def test_a_file_that_is_no_text_is_named(tmp_path):
 
 
 def test_another_identity_is_refused_with_the_difference(tmp_path):
-    run = store.RunDir(tmp_path / "run")
+    run = RunDir(tmp_path / "run")
     store.write_json(run.file(store.MANIFEST), {"identity": {"seed": 0, "tasks": {"a": {"n": 1}}}})
     run.check_identity({"seed": 0, "tasks": {"a": {"n": 1}}})
     with pytest.raises(UserError, match=r"tasks\.a\.n: 1 there, 2 now"):
@@ -137,13 +139,13 @@ def test_another_identity_is_refused_with_the_difference(tmp_path):
 
 
 def test_one_process_at_a_time(tmp_path):
-    held = store.RunDir(tmp_path)
+    held = RunDir(tmp_path)
     with pytest.raises(UserError, match="another process"):
-        store.RunDir(tmp_path)
+        RunDir(tmp_path)
     del held
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="results=DIR"):
-        store.RunDir(tmp_path / "file" / "run")
+        RunDir(tmp_path / "file" / "run")

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import pytest
 
+from ochat_eval.benchmark.selection import Selection
+from ochat_eval.benchmark.task import Task, make_item
 from ochat_eval.records import Item, UserError
-from ochat_eval.task import Selection, Task, make_item
 
 
 @dataclass(frozen=True, kw_only=True)

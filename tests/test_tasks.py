@@ -6,6 +6,14 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+
+from ochat_eval.benchmark.selection import Selection
+from ochat_eval.benchmark.task import Answered, ScoringOptions, Task, make_item
+from ochat_eval.config.build import build_tasks
+from ochat_eval.config.compose import load
+from ochat_eval.config.groups import options
+from ochat_eval.data.source import data_root
+from ochat_eval.records import RULES, Item, Response, Score, UserError
 from ochat_eval.tasks import mt_bench
 from ochat_eval.tasks.agieval import AgiEval
 from ochat_eval.tasks.bbh_cot import BbhCot
@@ -17,12 +25,6 @@ from ochat_eval.tasks.math import Math
 from ochat_eval.tasks.mmlu import Mmlu
 from ochat_eval.tasks.mt_bench import MtBench
 from ochat_eval.tasks.truthfulqa import TruthfulQa
-
-from ochat_eval.config import build_tasks, load
-from ochat_eval.config_groups import options
-from ochat_eval.records import RULES, Item, Response, Score, UserError
-from ochat_eval.sources import data_root
-from ochat_eval.task import Answered, ScoringOptions, Selection, Task, make_item
 from tests.conftest import CHECKOUT, table
 
 TASKS: dict[str, type[Task]] = {

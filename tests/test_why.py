@@ -7,11 +7,12 @@ import random
 
 import pytest
 
-from ochat_eval.config import build_tasks, load
+from ochat_eval.benchmark.task import Answered, ScoringOptions, Task, make_item
+from ochat_eval.config.build import build_tasks
+from ochat_eval.config.compose import load
 from ochat_eval.records import Item, Response, Score
+from ochat_eval.report.summary import summarise_task
 from ochat_eval.report.why import OTHER_COUNT, Differences, markdown
-from ochat_eval.summary import summarise_task
-from ochat_eval.task import Answered, ScoringOptions, Task, make_item
 from tests.conftest import CHECKOUT, lines
 from tests.test_pipeline import REPLAY, RUN, sample_answers, write
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from ochat_eval.workers import Killed, Raised, run_jobs
+from ochat_eval.sandbox.workers import Killed, Raised, run_jobs
 
 ROOT = str(Path(__file__).parent.parent)
 

@@ -9,8 +9,8 @@ import json
 import sys
 from pathlib import Path
 
-from ochat_eval import store
-from ochat_eval.generate import drive
+from ochat_eval.run.journal import Journal
+from ochat_eval.stages.generate import drive
 from tests.fake_model import FakeRay, work
 from tests.test_ray import Requests
 
@@ -42,7 +42,7 @@ def main(folder: Path, count: int) -> None:
         submit(request)
 
     session.submit = submit_and_lose_a_machine  # type: ignore[method-assign]
-    journal = store.Journal(folder / "responses.jsonl")
+    journal = Journal(folder / "responses.jsonl")
     failures = drive(session, Requests(count), journal, count)
     session.close()
     journal.close()

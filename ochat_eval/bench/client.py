@@ -14,14 +14,16 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 from statistics import median
-
-import aiohttp
+from typing import TYPE_CHECKING
 
 from ochat_eval.bench.costs import Table, in_turn, ratio, spread
 from ochat_eval.bench.server import WORDS, serving
 from ochat_eval.bench.work import Timed, data_title, options, planned, timed
-from ochat_eval.config import build_engine, load
+from ochat_eval.config.load import job
 from ochat_eval.records import UserError
+
+if TYPE_CHECKING:
+    import aiohttp
 
 IN_FLIGHT = 256
 REQUESTS = 4000
@@ -31,12 +33,12 @@ RATE = 500.0
 
 def bodies(folder: Path, arguments: list[str]) -> list[bytes]:
     """The bodies of the requests that the engine makes of these options."""
-    config = load([*arguments, "engine.base_url=http://127.0.0.1:9/v1"])
-    plan = planned(config, build_engine(config), folder, "bodies")
+    asked = job([*arguments, "engine.base_url=http://127.0.0.1:9/v1"])
+    plan = planned(asked, folder, "bodies")
     made = []
     for item in plan.items():
         messages = [{"role": "user", "content": item.turns[0]}]
-        body = {"model": config.model.name, "messages": messages, "n": 1, "temperature": 0.0}
+        body = {"model": asked.model.name, "messages": messages, "n": 1, "temperature": 0.0}
         made += [json.dumps({**body, "top_p": 1.0}).encode()] * plan.tasks[item.task].n
     return made
 
@@ -52,6 +54,8 @@ async def _post(address: str, queue: Iterable[bytes], http: aiohttp.ClientSessio
 
 async def _bare(base: str, requests: list[bytes]) -> None:
     """So many requests in flight until all are answered; nothing is read or kept."""
+    import aiohttp
+
     queue = iter(requests)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
         address = f"{base}/chat/completions"
@@ -100,11 +104,10 @@ def _both(
 ) -> dict[str, list[float]]:
     """The seconds of both sides against a server of this pace."""
     with serving(pace) as base:
-        config = load([*arguments, f"engine.base_url={base}"])
-        engine = build_engine(config)
+        run = job([*arguments, f"engine.base_url={base}"])
 
         def ours(pair: int) -> Timed:
-            return timed(config, engine, planned(config, engine, folder, f"pair{pair}"))
+            return timed(run, planned(run, folder, f"pair{pair}"))
 
         found = in_turn(
             {"engine=openai": ours, "bare aiohttp": lambda pair: bare(base, asked)}, pairs

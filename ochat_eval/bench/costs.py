@@ -18,10 +18,9 @@ from statistics import median
 from textwrap import shorten
 from typing import Any, TypeVar
 
-from tabulate import tabulate
-
-from ochat_eval.progress import say
 from ochat_eval.records import UserError
+from ochat_eval.terminal.grid import grid
+from ochat_eval.terminal.say import say
 
 PAIRS = 3
 """How often each side of a comparison runs, in turn."""
@@ -48,7 +47,7 @@ class Table:
 
     def text(self) -> str:
         """The table for a terminal."""
-        body = tabulate(self.rows, self.headers, "simple", disable_numparse=True)
+        body = grid(self.rows, self.headers, "simple")
         return f"{self.title}\n{body}\n"
 
 

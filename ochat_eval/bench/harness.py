@@ -14,12 +14,13 @@ from itertools import cycle, islice
 from pathlib import Path
 
 from ochat_eval.bench.costs import Table, measure
-from ochat_eval.config import build_tasks, load
-from ochat_eval.progress import say
+from ochat_eval.benchmark.selection import Selection
+from ochat_eval.benchmark.task import Task
+from ochat_eval.config.load import job
+from ochat_eval.data.source import data_root
 from ochat_eval.records import Item, Response
-from ochat_eval.sources import data_root
-from ochat_eval.store import write_records
-from ochat_eval.task import Selection, Task
+from ochat_eval.run.store import write_records
+from ochat_eval.terminal.say import say
 
 CODE = ("humaneval",)
 """Benchmarks whose answers are code: they are asked, but nothing is recorded to be executed."""
@@ -69,7 +70,7 @@ def workload(names: Sequence[str], folder: Path) -> Workload:
     """The named benchmarks with made-up answers, which are written into the folder."""
     data = "full" if data_root() else "sample"
     options = [f"task=[{','.join(names)}]", f"data={data}", "model=openchat_3.5_0106"]
-    tasks = build_tasks(load(options))
+    tasks = list(job(options).tasks.values())
     items = {task.name: list(Selection(task, 0)) for task in tasks}
     answers = folder / "answers.jsonl"
     asked = [every for name, every in items.items() if name not in CODE]

@@ -15,23 +15,16 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from ochat_eval.bench.costs import (
-    Table,
-    in_new_process,
-    in_turn,
-    last_line,
-    measure,
-    ratio,
-    spread,
-)
+from ochat_eval.bench.costs import Table, in_new_process, in_turn, last_line, measure, ratio, spread
 from ochat_eval.bench.harness import workload
 from ochat_eval.bench.work import data_title, options
-from ochat_eval.config import build_engine, build_tasks, load
+from ochat_eval.benchmark.selection import Selection
+from ochat_eval.benchmark.task import Task
+from ochat_eval.config.load import job
 from ochat_eval.engines.vllm import Vllm
-from ochat_eval.models import prepare
-from ochat_eval.progress import say
+from ochat_eval.model.weights import prepare
 from ochat_eval.records import Item, Response, UserError
-from ochat_eval.store import (
+from ochat_eval.run.store import (
     RESPONSES,
     read_json,
     read_lines,
@@ -39,7 +32,7 @@ from ochat_eval.store import (
     write_lines,
     write_text,
 )
-from ochat_eval.task import Selection, Task
+from ochat_eval.terminal.say import say
 
 LM_EVAL = "0.4.13"
 """The version of lm-eval that ours is compared with."""
@@ -178,13 +171,13 @@ def with_model(
         UserError: one of them failed, or they did not make the same number of requests.
     """
     options_ = options(["gsm8k"], requests, f"max_tokens={max_tokens}", *more)
-    config = load(options_)
-    if type(engine := build_engine(config)) is not Vllm:
+    asked = job(options_)
+    if type(asked.engine) is not Vllm:
         raise UserError("lm-eval is compared on engine=vllm")
-    engine.check()
+    asked.engine.check_model(asked.model)
     python = lm_eval_python()
-    [task] = build_tasks(config)
-    items = list(Selection(task, config.seed))
+    [task] = asked.tasks.values()
+    items = list(Selection(task, asked.seed))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         arguments, environment = in_new_process(_vllm_arguments, options_)
@@ -216,7 +209,7 @@ def with_model(
     made = len(items) * task.n
     same = _same(texts["ours"], texts["theirs"], made)
     title = (
-        f"{config.model.name}, gsm8k ({data_title()}): {made} requests, at most "
+        f"{asked.model.name}, gsm8k ({data_title()}): {made} requests, at most "
         f"{task.max_tokens} tokens; {same} of the texts are the same; {pairs} runs of each in "
         "turn, median"
     )
@@ -277,13 +270,13 @@ def _vllm_arguments(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
     Raises:
         UserError: vLLM is not installed or does not know an argument.
     """
-    config = load(arguments)
-    engine = build_engine(config)
+    asked = job(arguments)
+    engine = asked.engine
     assert isinstance(engine, Vllm)
     before = dict(os.environ)
     engine.import_llm()
     made = {k: v for k, v in os.environ.items() if before.get(k) != v}
-    given = {"pretrained": prepare(config.model), **engine.llm_arguments(config.model, config.seed)}
+    given = {"pretrained": prepare(asked.model), **engine.llm_arguments(asked.model, asked.seed)}
     command = ["--model", "vllm", "--model_args", json.dumps(given, default=str)]
     command += ["--batch_size", "auto", "--apply_chat_template", "--log_samples"]
     return command, made

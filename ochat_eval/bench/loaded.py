@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ochat_eval.config import Config, build_engine
-from ochat_eval.engines import Engine, Failure, Session, Work
-from ochat_eval.models import Model
-from ochat_eval.progress import say
+from ochat_eval.config.job import Job
+from ochat_eval.engines.engine import Engine, Failure, Session, Work
+from ochat_eval.model.model import Model
 from ochat_eval.records import Request, Response
+from ochat_eval.terminal.say import say
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,12 +66,12 @@ class _Kept(Session):
 
 
 @contextlib.contextmanager
-def loaded(config: Config) -> Iterator[Loaded]:
+def loaded(asked: Job) -> Iterator[Loaded]:
     """The configured engine, started once; start and first requests are in no measurement."""
     work = Work(
-        model=config.model, items=lambda: (), seed=config.seed, truncate_overlong=False, say=say
+        model=asked.model, items=lambda: (), seed=asked.seed, truncate_overlong=False, say=say
     )
-    session = build_engine(config).start(work)
+    session = asked.engine.start(work)
     try:
         yield Loaded(session=session)
     finally:

@@ -11,13 +11,14 @@ import math
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
 from ochat_eval.bench.costs import Table, in_new_process, in_turn, ratio, spread
 from ochat_eval.bench.loaded import loaded
 from ochat_eval.bench.work import Timed, data_title, options, planned, timed
-from ochat_eval.config import load
+from ochat_eval.config.load import job
 
 SHARED = ("bbh_cot", "gsm8k")
 """Benchmarks with worked examples: 28 prefixes."""
@@ -60,16 +61,16 @@ def prefix(pairs: int, requests: int = REQUESTS, more: Sequence[str] = ()) -> Ta
 
 def _orders(pairs: int, arguments: list[str]) -> tuple[int, int, Seconds]:
     """The tokens of a cache block, those of the cache, and the seconds of both orders."""
-    config = load(arguments)
-    with tempfile.TemporaryDirectory() as name, loaded(config) as engine:
-        folder = Path(name)
+    asked = job(arguments)
+    with tempfile.TemporaryDirectory() as name, loaded(asked) as engine:
+        folder, ours = Path(name), replace(asked, engine=engine)
 
         def run(pair: int, shuffled: bool) -> Timed:
-            made = planned(config, engine, folder, f"pair{pair}{shuffled}", shuffled)
-            return timed(config, engine, made)
+            return timed(ours, planned(ours, folder, f"pair{pair}{shuffled}", shuffled))
 
         # A few requests warm up what the first run of a process must.
-        timed(config, engine, planned(load([*arguments, "limit=2"]), engine, folder, "warm"))
+        few = replace(job([*arguments, "limit=2"]), engine=engine)
+        timed(few, planned(few, folder, "warm"))
         found = in_turn(
             {"grouped": lambda pair: run(pair, False), "shuffled": lambda pair: run(pair, True)},
             pairs,
@@ -90,21 +91,22 @@ def suite(pairs: int, requests: int = SUITE_REQUESTS, more: Sequence[str] = ()) 
 
 
 def _suite(pairs: int, requests: int, more: list[str]) -> Table:
-    together = load(options(SUITE, requests, "max_tokens=64", *more))
-    apart = [load(options([name], requests, "max_tokens=64", *more)) for name in SUITE]
+    together = job(options(SUITE, requests, "max_tokens=64", *more))
+    apart = [job(options([name], requests, "max_tokens=64", *more)) for name in SUITE]
     begun = time.monotonic()
     with tempfile.TemporaryDirectory() as name, loaded(together) as engine:
         start, folder = time.monotonic() - begun, Path(name)
+        whole = replace(together, engine=engine)
 
         def one_queue(pair: int) -> Timed:
-            return timed(together, engine, planned(together, engine, folder, f"all{pair}"))
+            return timed(whole, planned(whole, folder, f"all{pair}"))
 
         def each(pair: int) -> Timed:
             plans = [
-                planned(config, engine, folder, f"{task}{pair}")
-                for task, config in zip(SUITE, apart, strict=True)
+                planned(replace(one, engine=engine), folder, f"{task}{pair}")
+                for task, one in zip(SUITE, apart, strict=True)
             ]
-            return timed(together, engine, *plans)
+            return timed(whole, *plans)
 
         one_queue(0)
         found = in_turn({"one queue": one_queue, "task after task": each}, pairs)

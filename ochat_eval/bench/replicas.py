@@ -10,11 +10,11 @@ from statistics import median
 
 from ochat_eval.bench.costs import Table, in_turn, measure, ratio, spread
 from ochat_eval.bench.work import Timed, data_title, options, stage_seconds
-from ochat_eval.config import load
+from ochat_eval.config.load import job
 from ochat_eval.engines.vllm import cpu_build
-from ochat_eval.hardware import cores
 from ochat_eval.records import Response, UserError
-from ochat_eval.store import RESPONSES, read_records
+from ochat_eval.run.hardware import cores
+from ochat_eval.run.store import RESPONSES, read_records
 
 REQUESTS = 64
 MAX_TOKENS = 64
@@ -35,7 +35,7 @@ def replicas(pairs: int, requests: int = REQUESTS, more: Sequence[str] = ()) -> 
     arguments = options(
         ["gsm8k"], requests, f"max_tokens={MAX_TOKENS}", "engine=ray", *share, *more
     )
-    name = load(arguments).model.name
+    name = job(arguments).model.name
     command = [sys.executable, "-m", "ochat_eval", *arguments, "stage=generate"]
     starts: dict[int, list[float]] = {1: [], 2: []}
     with tempfile.TemporaryDirectory() as folder:

@@ -12,6 +12,7 @@ import contextlib
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -19,7 +20,7 @@ from typing import Any
 from ochat_eval.bench.costs import Table, in_new_process, in_turn, ratio, spread
 from ochat_eval.bench.loaded import Loaded, loaded
 from ochat_eval.bench.work import Timed, data_title, options, planned, timed
-from ochat_eval.config import load
+from ochat_eval.config.load import job
 
 REQUESTS = 192
 MAX_TOKENS = 64
@@ -46,12 +47,12 @@ def vllm(
 
 def _measure(pairs: int, requests: int, max_tokens: int, more: list[str]) -> Table:
     arguments = options(["gsm8k"], requests, f"max_tokens={max_tokens}", *more)
-    config = load(arguments)
-    with tempfile.TemporaryDirectory() as name, loaded(config) as engine:
-        folder = Path(name)
+    asked = job(arguments)
+    with tempfile.TemporaryDirectory() as name, loaded(asked) as engine:
+        folder, run = Path(name), replace(asked, engine=engine)
 
         def ours(pair: int) -> Timed:
-            return timed(config, engine, planned(config, engine, folder, f"pair{pair}"))
+            return timed(run, planned(run, folder, f"pair{pair}"))
 
         calls: Calls = []
         with noted(engine.llm, calls):
@@ -60,15 +61,15 @@ def _measure(pairs: int, requests: int, max_tokens: int, more: list[str]) -> Tab
         found = in_turn(
             {"engine=vllm": ours, "vllm.LLM.generate": lambda pair: bare(engine, calls)}, pairs
         )
-    seconds = {side: [run.seconds for run in every] for side, every in found.items()}
+    seconds = {side: [one.seconds for one in every] for side, every in found.items()}
     rows = []
     for side, every in found.items():
-        rate = median(run.tokens / run.seconds for run in every)
-        tokens = median(run.tokens for run in every)
+        rate = median(one.tokens / one.seconds for one in every)
+        tokens = median(one.tokens for one in every)
         rows.append([side, *spread(seconds[side]), f"{tokens:,.0f}", f"{rate:,.0f}"])
     rows.append(["ratio", f"{ratio(*seconds.values()):.3f}", "", "", ""])
     title = (
-        f"{config.model.name}, gsm8k ({data_title()}): {len(calls):,} requests, at most "
+        f"{asked.model.name}, gsm8k ({data_title()}): {len(calls):,} requests, at most "
         f"{max_tokens} tokens; {pairs} runs of each in turn, median"
     )
     return Table(title, ["side", "seconds", "from, to", "tokens", "tokens/s"], rows, seconds)

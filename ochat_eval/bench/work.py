@@ -6,23 +6,16 @@ import math
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ochat_eval.config import Config, build_tasks, load
-from ochat_eval.engines import Engine
-from ochat_eval.generate import generate
-from ochat_eval.plan import Plan, plan
+from ochat_eval.config.job import Job
+from ochat_eval.config.load import job
+from ochat_eval.data.source import data_root
 from ochat_eval.records import Item, Response, UserError
-from ochat_eval.sources import data_root
-from ochat_eval.store import (
-    ITEMS,
-    MANIFEST,
-    RESPONSES,
-    read_json,
-    read_records,
-    write_records,
-)
+from ochat_eval.run.store import ITEMS, MANIFEST, RESPONSES, read_json, read_records, write_records
+from ochat_eval.stages.generate import generate
+from ochat_eval.stages.plan import Plan, plan
 
 
 @dataclass(frozen=True)
@@ -53,18 +46,15 @@ def options(names: Sequence[str], requests: int, *more: str) -> list[str]:
         more: further options.
     """
     data = f"data={'full' if data_root() else 'sample'}"
-    tasks = build_tasks(load([f"task=[{','.join(names)}]", data]))
+    tasks = job([f"task=[{','.join(names)}]", data]).tasks.values()
     counts = {task.name: len(list(task.items())) for task in tasks}
     several = [f"tasks.{k}.n={math.ceil(requests / n)}" for k, n in counts.items() if n < requests]
     return [f"task=[{','.join(names)}]", data, f"limit={requests}", *several, *more]
 
 
-def planned(
-    config: Config, engine: Engine, folder: Path, name: str, shuffled: bool = False
-) -> Plan:
+def planned(asked: Job, folder: Path, name: str, shuffled: bool = False) -> Plan:
     """The plan of a new run under a folder, its items in their order or shuffled."""
-    config.results, config.run = str(folder), name
-    made = plan(config, engine, [])
+    made = plan(replace(asked, results=folder, run=name))
     if shuffled:
         items = list(read_records(made.run.file(ITEMS), Item))
         random.Random(0).shuffle(items)
@@ -72,7 +62,7 @@ def planned(
     return made
 
 
-def timed(config: Config, engine: Engine, *plans: Plan) -> Timed:
+def timed(asked: Job, *plans: Plan) -> Timed:
     """Generates one plan after another; journal and all that the harness does is in the time.
 
     Raises:
@@ -80,7 +70,7 @@ def timed(config: Config, engine: Engine, *plans: Plan) -> Timed:
     """
     begun = time.monotonic()
     for one in plans:
-        generate(config, engine, one)
+        generate(asked, one)
     seconds = time.monotonic() - begun
     found = [r for one in plans for r in read_records(one.run.file(RESPONSES), Response)]
     if len(found) != sum(one.requests for one in plans):

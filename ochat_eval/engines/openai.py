@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any, ClassVar, TypeVar
 
-from ochat_eval.client import Client, ClientOptions, Completion
-from ochat_eval.engines import Engine, Failure, Session, Work
-from ochat_eval.models import Model
+from ochat_eval.engines.address import ClientOptions
+from ochat_eval.engines.client import Client, Completion
+from ochat_eval.engines.engine import Engine, Failure, Session, Work
+from ochat_eval.model.model import Model
 from ochat_eval.records import Request, Response, UserError
 
 T = TypeVar("T")
@@ -44,6 +45,10 @@ class OpenAi(ClientOptions, Engine):
             "chat": "server",
             "condition": model.condition,
         }
+
+    def check_options(self) -> None:
+        """The address, and the numbers."""
+        self.check(self.where)
 
     def start(self, work: Work) -> Session:
         """Connects to the server.

@@ -13,43 +13,25 @@ happened to a replica: `ready` (with `host` and `pid`) or `died` (with `reason`)
 from __future__ import annotations
 
 import contextlib
-import os
-import secrets
-import shutil
-import signal
-import socket
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
-from ochat_eval.engines import Failure, Session, Work
+from ochat_eval.engines.cluster import Cluster, Machine, Placing, cores_each, silent
 from ochat_eval.engines.dispatch import STRIKES, Dispatch
+from ochat_eval.engines.engine import Failure, Session, Work
+from ochat_eval.engines.replica import Loader, Report
 from ochat_eval.engines.vllm import Vllm, cpu_build
 from ochat_eval.records import Request, Response, UserError
 
-Report = tuple[list[Response | Failure], int]
-"""What a replica has finished, and the tokens it has written for what it has not."""
-
 _CALLS = 2
 """Calls under way to a replica that has something to do."""
-_GATHER_SECONDS = 0.05
-"""How long a replica gathers answers once it has one: fewer messages, and no one sees it."""
 _WAIT_SECONDS = 1.0
 _LATECOMER_SECONDS = 60
 """How long the first replica waits for the others before the work begins without them."""
 _IN_VAIN = 10
 """Deaths in a row, without an answer between, at which the run is given up."""
-_ENVIRONMENT = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # as it will be; else it warns
-}
-_ALONE = {
-    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # the loopback address, as on those systems
-    "RAY_AUTH_MODE": "token",  # its ports run whatever code they are sent
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,8 +83,8 @@ class Ray(Vllm):
     def loader(self, work: Work) -> Callable[[], Session]:
         """What an actor calls to load the model; the prompts have been looked at before."""
         vllm = Vllm(window=self.window, in_process=self.in_process, arguments=self.arguments)
-        there = replace(work, items=tuple, truncate_overlong=True, say=_silent, note=_silent)
-        return _Loader(vllm, there)
+        there = replace(work, items=tuple, truncate_overlong=True, say=silent, note=silent)
+        return Loader(vllm, there)
 
     def _placing(self, machines: list[Machine]) -> Placing:
         """How many replicas of what size; refused where they have no room."""
@@ -114,7 +96,7 @@ class Ray(Vllm):
             raise UserError(
                 f"engine.gpus_per_replica={gpus:g}: {self._parallel()} needs {self.world} GPUs"
             )
-        cpus = self.cpus_per_replica or (1 if gpus else _cores_each(machines, self.replicas))
+        cpus = self.cpus_per_replica or (1 if gpus else cores_each(machines, self.replicas))
         if not gpus and self.world > cpus:
             there = f"{max((m.cpus for m in machines), default=0):g} on the largest machine"
             raise UserError(
@@ -131,179 +113,6 @@ class Ray(Vllm):
                 f"engine.gpus_per_replica, engine.cpus_per_replica); there are {there}"
             )
         return placing
-
-
-@dataclass(frozen=True)
-class Machine:
-    """A living machine of the cluster and what Ray may use of it."""
-
-    address: str
-    cpus: float
-    gpus: float
-
-
-@dataclass(frozen=True)
-class Placing:
-    """How many replicas there are to be, and what each takes of its machine."""
-
-    replicas: int
-    cpus: int
-    gpus: float
-
-    def room(self, machines: list[Machine]) -> int:
-        """How many such replicas the machines hold; one lies on one machine."""
-        per_machine = [
-            min(m.cpus // self.cpus, m.gpus // self.gpus if self.gpus else m.cpus) for m in machines
-        ]
-        return int(sum(per_machine))
-
-
-def _cores_each(machines: list[Machine], replicas: int | None) -> int:
-    """The most cores that each of so many replicas can have; None: one a machine."""
-    sizes = [int(m.cpus) for m in machines if m.cpus >= 1]
-    if replicas is None:
-        return min(sizes, default=1)
-    fits = (
-        c for c in range(max(sizes, default=1), 0, -1) if sum(s // c for s in sizes) >= replicas
-    )
-    return next(fits, 1)
-
-
-@dataclass(frozen=True)
-class _Loader:
-    """Loads the model in an actor; a class, so that it can be sent there."""
-
-    vllm: Vllm
-    work: Work
-
-    def __call__(self) -> Session:
-        # Replicas of one machine must not all be bound to the same cores; Ray has set
-        # OMP_NUM_THREADS to the replica's share of them.
-        os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
-        session = self.vllm.start(self.work)
-        if self.vllm.window is None:
-            session.window = session.window * 5 // 8
-        return session
-
-
-def _silent(*_: Any) -> None:
-    """Says nothing: an actor has nobody to talk to."""
-
-
-class _Replica:
-    """The actor: a session, loaded once for the whole run."""
-
-    def __init__(self, load: Callable[[], Session]):
-        self._load = load
-        self._open = 0
-
-    def load(self) -> tuple[int, str, int]:
-        """Loads the model: requests it wants in flight, host, process id."""
-        self._session = self._load()
-        return self._session.window, socket.gethostname(), os.getpid()
-
-    def exchange(self, requests: list[Request]) -> Report:
-        """Takes requests and returns what has finished, maybe of earlier ones."""
-        for request in requests:
-            self._session.submit(request)
-        self._open += len(requests)
-        done: list[Response | Failure] = []
-        until = time.monotonic() + _GATHER_SECONDS
-        while self._open and (not done or time.monotonic() < until):
-            new = self._session.collect()
-            self._open -= len(new)
-            done += new
-            if not done:  # nothing for a while: the driver wants to show that there is progress
-                break
-        return done, self._session.unfinished_tokens()
-
-    def close(self) -> None:
-        """Frees what the engine holds."""
-        self._session.close()
-
-
-class Cluster:
-    """Ray, started on this machine for this run or joined where it runs already."""
-
-    def __init__(self, address: str | None):
-        """Starts or joins.
-
-        Raises:
-            UserError: Ray is missing, or no cluster answers.
-        """
-        if address and ":" in address and "//" not in address:
-            _must_answer(address)
-        alone = {} if address else {**_ALONE, "RAY_AUTH_TOKEN": secrets.token_hex()}
-        for name, value in {**_ENVIRONMENT, **alone}.items():
-            os.environ.setdefault(name, value)
-        try:
-            import ray  # reads them as it is imported
-        except ModuleNotFoundError as e:
-            raise UserError(f"engine=ray needs Ray ({e}): pip install ray, or make setup") from e
-        # What it prints of a death, past every setting, is said here in one line.
-        ray._private.worker.listen_error_messages = _silent
-        self.ray = ray
-        self._folder: Path | None = None
-        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-        if address is None:
-            # Short, for the paths of sockets; its own, so that it can be removed.
-            self._folder = Path(tempfile.mkdtemp(prefix="ochat-ray-", dir="/tmp"))
-            quiet |= {
-                "include_dashboard": False,
-                "object_store_memory": 256 * 2**20,
-                "_temp_dir": str(self._folder),
-            }
-        self._on_sigterm = signal.getsignal(signal.SIGTERM)
-        try:
-            ray.init(address=address or "local", **quiet)
-        except (OSError, RuntimeError, ValueError) as e:
-            self._remove()
-            reason = str(e).strip().partition("\n")[0][:300]
-            raise UserError(
-                f"engine.address={address or 'null'}: Ray cannot "
-                f"{'join that cluster' if address else 'start here'}: {reason}"
-            ) from e
-        # As Ctrl-C: the run ends in order. Ray's own prints a trace of its C++ and aborts.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-
-    def machines(self) -> list[Machine]:
-        """The living machines."""
-        return [
-            Machine(
-                n["NodeManagerAddress"], n["Resources"].get("CPU", 0), n["Resources"].get("GPU", 0)
-            )
-            for n in self.ray.nodes()
-            if n["Alive"]
-        ]
-
-    def launch(self, load: Callable[[], Session], placing: Placing) -> Any:
-        """A new actor; it is placed when there is room."""
-        actor = self.ray.remote(_Replica).options(
-            num_cpus=placing.cpus, num_gpus=placing.gpus, scheduling_strategy="SPREAD"
-        )
-        return actor.remote(load)
-
-    def leave(self) -> None:
-        """Ends what this run started and removes what it left."""
-        self.ray.shutdown()
-        signal.signal(signal.SIGTERM, self._on_sigterm or signal.SIG_DFL)
-        self._remove()
-
-    def _remove(self) -> None:
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-
-
-def _must_answer(address: str) -> None:
-    """Raises UserError if nothing listens there: Ray itself would try for minutes."""
-    host, _, port = address.rpartition(":")
-    try:
-        socket.create_connection((host, int(port)), timeout=10).close()
-    except (OSError, ValueError) as e:
-        raise UserError(
-            f"engine.address={address}: Ray cannot join that cluster: {e}; start one there with "
-            "ray start --head, or leave engine.address out"
-        ) from e
 
 
 @dataclass

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ochat_eval.engines import Engine, Failure, Session, Work
-from ochat_eval.index import Index
-from ochat_eval.models import Model
+from ochat_eval.engines.engine import Engine, Failure, Session, Work
+from ochat_eval.model.model import Model
 from ochat_eval.records import Request, Response, UserError
+from ochat_eval.run.index import Index
 
 
 @dataclass(frozen=True, kw_only=True)

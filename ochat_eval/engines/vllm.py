@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
+import ast
+import functools
 import importlib.metadata
-import inspect
+import importlib.util
 import logging
 import os
 import sys
@@ -14,14 +15,18 @@ import warnings
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from ochat_eval import hardware
-from ochat_eval.chat import ChatFormat, load_format
-from ochat_eval.engines import Engine, Failure, Session, Work
+from ochat_eval.engines.engine import Engine, Failure, Session, Work
 from ochat_eval.engines.guard import Guard
-from ochat_eval.models import Model, digest_of, prepare
+from ochat_eval.model.chat import load_format
+from ochat_eval.model.chat.format import ChatFormat
+from ochat_eval.model.model import Model
+from ochat_eval.model.weights import check_there, digest_of, prepare
 from ochat_eval.records import Message, Request, Response, UserError
+from ochat_eval.run import hardware
+from ochat_eval.terminal.words import nearest
 
 TRANSPORT = {
     "tensor_parallel_size",
@@ -43,6 +48,18 @@ TRANSPORT = {
     "use_tqdm_on_load",
 }
 """vLLM arguments that move bytes and batches but do not choose the answer."""
+
+_OURS = {
+    "model": "the model is chosen with model=NAME, ORG/NAME or a folder",
+    "tokenizer": "the tokenizer is the model's own",
+    "revision": "write model.revision=…",
+    "seed": "write seed=…",
+    "chat_template": "prompts are token ids that the harness makes (model.chat)",
+    "generation_config": "sampling is the benchmark's own (tasks.NAME.temperature, …)",
+    "override_generation_config": "sampling is the benchmark's own (tasks.NAME.temperature, …)",
+    "skip_tokenizer_init": "answers are text",
+}
+"""Arguments that the harness sets itself or that would change nothing; what to write instead."""
 
 _WATCH_SECONDS = 0.2
 _COLLECT_SECONDS = 1.0
@@ -89,7 +106,7 @@ class Vllm(Engine):
             UserError: vLLM is missing, refuses an argument or the model, or a prompt is longer
                 than the context.
         """
-        self.check()
+        self.check_machine()
         llm_class = self.import_llm()
         path, chat = self.check_prompts(work)
         work.say(f"loading {work.model.name} in vLLM …")
@@ -129,11 +146,16 @@ class Vllm(Engine):
             raise UserError(f"engine.{name} is {value}; it must be a whole number of at least 1")
         return value
 
-    def check(self) -> None:
-        """Refuses options that cannot work, before anything heavy is imported.
+    def check_model(self, model: Model) -> None:
+        """As `Engine.check_model`; a finished run needs neither machine nor model."""
+        self.check_machine()
+        check_there(model)
+
+    def check_machine(self) -> None:
+        """Refuses what this machine has too little for.
 
         Raises:
-            UserError: one of them; where this machine has too little, with what it has.
+            UserError: as `check_options`, or what is lacking, with what there is.
         """
         self.check_options()
         needed, found = f"{self._parallel()} needs {self.world}", hardware.gpus()
@@ -145,7 +167,7 @@ class Vllm(Engine):
             raise UserError(f"{needed} GPUs on this machine; there are {there}")
 
     def check_options(self) -> None:
-        """The part of `check` that does not ask the machine."""
+        """As `Engine.check_options`."""
         if self.window is not None and self.window < 1:
             raise UserError(f"engine.window is {self.window}; it must be at least 1")
         if (copies := self._degree("data_parallel_size")) > 1:
@@ -154,6 +176,15 @@ class Vllm(Engine):
                 f"parallelism; replicas do the same: engine=ray engine.replicas={copies}"
             )
         _ = self.world  # refuses a degree that is none
+        for name, instead in _OURS.items():
+            if name in self.arguments:
+                raise UserError(f"engine.{name} changes nothing here: {instead}")
+        known = vllm_arguments()
+        for name in self.arguments if known else ():
+            if name not in known:
+                raise UserError(
+                    f"engine.{name}: vllm.LLM has no such argument{nearest(name, sorted(known))}"
+                )
 
     def _parallel(self) -> str:
         names = ("tensor_parallel_size", "pipeline_parallel_size")
@@ -180,18 +211,31 @@ class Vllm(Engine):
         os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0" if in_process else "1"
         cpu_environment(self.world)
         from vllm import LLM
-        from vllm.engine.arg_utils import EngineArgs
 
-        from ochat_eval.config import nearest
-
-        known = {f.name for f in dataclasses.fields(EngineArgs)}
-        known |= set(inspect.signature(LLM.__init__).parameters) - {"self", "kwargs", "model"}
-        for name in self.arguments:
-            if name not in known:
-                raise UserError(
-                    f"engine.{name}: vllm.LLM has no such argument{nearest(name, sorted(known))}"
-                )
         return LLM
+
+
+@functools.cache
+def vllm_arguments() -> frozenset[str]:
+    """The arguments of `vllm.LLM`, read from its source, for importing it takes many seconds.
+
+    Returns:
+        The fields of its `EngineArgs` and the parameters of `LLM`; empty where vLLM is missing.
+    """
+    spec = importlib.util.find_spec("vllm")
+    places = spec.submodule_search_locations if spec else None
+    if not places:
+        return frozenset()
+    found: set[str] = set()
+    for file, name in (("engine/arg_utils.py", "EngineArgs"), ("entrypoints/llm.py", "LLM")):
+        tree = ast.parse((Path(places[0]) / file).read_text(encoding="utf-8"))
+        for cls in (n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == name):
+            for part in cls.body:
+                if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name):
+                    found.add(part.target.id)
+                if isinstance(part, ast.FunctionDef) and part.name == "__init__":
+                    found |= {a.arg for a in (*part.args.args, *part.args.kwonlyargs)}
+    return frozenset(found - {"self", "model"})
 
 
 def cpu_build() -> bool:

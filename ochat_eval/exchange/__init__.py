@@ -1,7 +1,7 @@
 """Other tools' file formats: recorded answers in, a run's results out.
 
-`python -m ochat_eval.exchange --help`. One module per format, loaded when it is used, with one or
-both of
+`ochat-eval import --help`, `ochat-eval export --help`. One module per format, loaded when it is
+used, with one or both of
 
 - `read(path: Path, asked: Asked) -> Iterator[Response | Note]`: the responses that a file holds to
   the items that are asked. What it cannot use it says in a `Note`; nothing is dropped in silence.
@@ -20,10 +20,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ochat_eval import store
-from ochat_eval.index import Index
+from ochat_eval.benchmark.task import Task
+from ochat_eval.config.again import tasks_of
+from ochat_eval.config.build import published_task
 from ochat_eval.records import Item, Response, Score, UserError
-from ochat_eval.task import Task
+from ochat_eval.run import store
+from ochat_eval.run.index import Index
+from ochat_eval.run.manifest import read_facts
 
 
 @dataclass(frozen=True)
@@ -89,19 +92,21 @@ class Asked:
 
     Attributes:
         items: the items, in the order of their sources.
-        overrides: the options that make their tasks; None for each task's defaults.
+        chosen: their benchmarks, where options were named; None: each as published.
         run: the run that they belong to, where one was named.
     """
 
     items: Sequence[Item]
-    overrides: Sequence[str] | None = None
+    chosen: Mapping[str, Task] | None = None
     run: Recorded | None = None
 
     @cached_property
-    def tasks(self) -> dict[str, Task]:
+    def tasks(self) -> Mapping[str, Task]:
         """The items' benchmarks by name, made when they are first asked for."""
         names = dict.fromkeys(item.task for item in self.items)
-        return tasks([f"task=[{','.join(names)}]"] if self.overrides is None else self.overrides)
+        return (
+            {name: published_task(name) for name in names} if self.chosen is None else self.chosen
+        )
 
 
 @dataclass(frozen=True)
@@ -118,7 +123,7 @@ class Recorded:
     @property
     def tasks(self) -> dict[str, Task]:
         """Its benchmarks by name, under its own options."""
-        return tasks(self.manifest["overrides"])
+        return tasks_of(read_facts(self.path / store.MANIFEST))
 
     def items(self) -> Iterator[Item]:
         """Its items, read from disk one by one."""
@@ -149,13 +154,6 @@ class Recorded:
         with contextlib.closing(Index(path, Score)) as scores:
             for item, responses in self.answered():
                 yield item, responses, scores.of(item.id)
-
-
-def tasks(overrides: Sequence[str]) -> dict[str, Task]:
-    """The benchmarks that command-line options choose, by name."""
-    from ochat_eval.config import build_tasks, load
-
-    return {task.name: task for task in build_tasks(load(overrides))}
 
 
 def text_of(fields: Mapping[str, Any], name: str, where: str) -> str:

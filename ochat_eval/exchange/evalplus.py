@@ -10,9 +10,9 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from ochat_eval import store
 from ochat_eval.exchange import Asked, Note, Recorded, text_of
 from ochat_eval.records import Response, Rule, UserError
+from ochat_eval.run import store
 
 
 def read(path: Path, asked: Asked) -> Iterator[Response | Note]:

@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
-from ochat_eval import store
+from ochat_eval.benchmark.task import Task
 from ochat_eval.exchange import Asked, Note, Recorded
 from ochat_eval.records import Item, Response, Rule, UserError
-from ochat_eval.task import Task
+from ochat_eval.run import store
 
 FAILED = "$ERROR$"
 """What FastChat writes in place of an answer or a verdict where the request failed."""
 
 
-def judged_items(tasks: dict[str, Task], items: Iterator[Item]) -> Iterator[Item]:
+def judged_items(tasks: Mapping[str, Task], items: Iterator[Item]) -> Iterator[Item]:
     """Those of the items that a judge rates; a question's id is its `index`."""
     return (item for item in items if tasks[item.task].judged)
 

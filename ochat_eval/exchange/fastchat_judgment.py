@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
-from ochat_eval import store
+from ochat_eval.benchmark.task import Answered
 from ochat_eval.exchange import Asked, Note, Recorded, text_of
 from ochat_eval.exchange.fastchat_answer import FAILED, judged_items
-from ochat_eval.index import Index
 from ochat_eval.records import Response, Rule, UserError, Verdict
-from ochat_eval.task import Answered
+from ochat_eval.run import store
+from ochat_eval.run.index import Index
 
 STYLE = "graded"
 

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ochat_eval import store
 from ochat_eval.exchange import Asked, Note
 from ochat_eval.records import Item, Response, UserError
+from ochat_eval.run import store
 
 QUESTION_FIELDS = ("question", "problem", "input", "prompt", "query", "goal")
 """Where a row has its question, in the order of trial."""

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ochat_eval import store
 from ochat_eval.exchange import Note, Recorded
 from ochat_eval.records import RULES, Item, Response, Rule, Score
+from ochat_eval.run import store
 
 _ROWS = 2000  # in a row group; these are in memory at a time
 

@@ -12,12 +12,11 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from tabulate import tabulate
-
+from ochat_eval.benchmark.task import Task
 from ochat_eval.records import Item, Response, Rule, Score
-from ochat_eval.report.tables_formats import plain
-from ochat_eval.summary import Judged
-from ochat_eval.task import Task
+from ochat_eval.report.summary import Judged
+from ochat_eval.report.tables.formats import plain
+from ochat_eval.terminal.grid import grid
 
 OTHER_COUNT = "the rules count different numbers of verdicts"
 """The cause of what is left where one rule could not read a verdict that the other could."""
@@ -157,9 +156,7 @@ def markdown(why: Mapping[str, Mapping[str, Any]]) -> str:
     headers = ["task", "cause", "answers", "gained", "lost", "points", "for example"]
     cells = [[plain(str(cell)).replace("|", "\\|") for cell in row] for row in rows]
     align = ("left", "left", "right", "right", "right", "right", "left")
-    body = tabulate(
-        cells, headers, "github", disable_numparse=True, colalign=align if cells else None
-    )
+    body = grid(cells, headers, "github", align=align)
     return (
         "# Why the robust score differs from the published one\n\n"
         "The same answers, read by both rules. Points: what the robust rule gains or loses by each "

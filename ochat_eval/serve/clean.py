@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ochat_eval.config import nearest
 from ochat_eval.records import Message
+from ochat_eval.terminal.words import nearest
 
 _ALREADY = "x"
 

@@ -10,9 +10,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from hydra.core.config_store import ConfigStore
-
-from ochat_eval.config import compose_file
+from ochat_eval.config.compose import compose_file
 from ochat_eval.records import UserError
 
 KEYS_VARIABLE = "OCHAT_EVAL_API_KEYS"
@@ -34,9 +32,6 @@ class Serve:
     log_backups: int = 5
     engine: dict[str, Any] = field(default_factory=dict)
     model: Any = None
-
-
-ConfigStore.instance().store("serve_schema", Serve)
 
 
 def load(overrides: Sequence[str]) -> Serve:

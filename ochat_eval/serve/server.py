@@ -14,22 +14,18 @@ from typing import Any
 
 from starlette.middleware.cors import CORSMiddleware
 
-from ochat_eval.chat import ChatFormat, load_format
-from ochat_eval.config import nearest
 from ochat_eval.engines.guard import Guard
-from ochat_eval.engines.vllm import (
-    Vllm,
-    cpu_arguments,
-    cpu_environment,
-    import_vllm,
-    one_line,
-)
-from ochat_eval.models import Model, prepare
+from ochat_eval.engines.vllm import Vllm, cpu_arguments, cpu_environment, import_vllm, one_line
+from ochat_eval.model.chat import load_format
+from ochat_eval.model.chat.format import ChatFormat
+from ochat_eval.model.model import Model
+from ochat_eval.model.weights import prepare
 from ochat_eval.records import UserError
-from ochat_eval.serve.gate import Gate
+from ochat_eval.serve.access import Gate
+from ochat_eval.serve.chat_page import PAGE_PATHS, page_routes
 from ochat_eval.serve.log import RequestLog
 from ochat_eval.serve.options import Serve, is_local, keys
-from ochat_eval.serve.page import PAGE_PATHS, page_routes
+from ochat_eval.terminal.words import nearest
 
 KEPT = {
     "/health",
@@ -92,7 +88,7 @@ def _stop(*_: object) -> None:
     raise _Stopped
 
 
-def serve(options: Serve) -> None:
+def run_server(options: Serve) -> None:
     """Serves until SIGTERM or SIGINT.
 
     Raises:
@@ -134,7 +130,7 @@ def _arguments(options: Serve, model: Model) -> Namespace:
     cli_env_setup()
     degrees = ("tensor_parallel_size", "pipeline_parallel_size")
     parallel = Vllm(arguments={n: options.engine[n] for n in degrees if n in options.engine})
-    parallel.check()
+    parallel.check_machine()
     cpu_environment(parallel.world)
     known = {f.name for c in (AsyncEngineArgs, FrontendArgs) for f in dataclasses.fields(c)}
     for name in options.engine:
@@ -250,7 +246,7 @@ async def _application(
     from vllm.entrypoints.launchers.api_server.app_state import init_app_state
     from vllm.entrypoints.launchers.app import build_app
 
-    from ochat_eval.serve.chat import install
+    from ochat_eval.serve.completions import install  # noqa: PLC0415 (derives from vLLM's)
 
     tasks = await engine.get_supported_tasks()
     if "generate" not in tasks:

@@ -1,0 +1,1 @@
+"""Runs side by side: recorded, compared, gated, and put beside published figures."""

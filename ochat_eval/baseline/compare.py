@@ -1,0 +1,189 @@
+"""Two runs side by side: the items they share, how the scores differ, which answers flipped.
+
+Pure functions over `RunResults`, which `runs` and `recorded` read.
+Items are paired only where both runs asked the very same question (`prompt`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from ochat_eval import stats
+from ochat_eval.baseline.results import RunResults, TaskResults, clusters, strata, values
+from ochat_eval.records import Rule
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """Which items of one benchmark two runs share, under one rule.
+
+    Attributes:
+        ids: asked alike in both and judged in both, in the first run's order.
+        unlike: ids in both whose question, target or choices differ: not paired.
+        unjudged: asked alike, but not judged in one of the runs.
+        only_a, only_b: how many items only one of the runs has.
+    """
+
+    ids: tuple[str, ...]
+    unlike: tuple[str, ...]
+    unjudged: tuple[str, ...]
+    only_a: int
+    only_b: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskComparison:
+    """How one benchmark's score differs between two runs, under one rule.
+
+    Scores, difference and effect are in the benchmark's unit (points 0…100, or a rating).
+
+    Attributes:
+        pairing: what was compared; None against a published figure, whose items nobody has.
+        a, b: the scores over the paired items; None where there are none.
+        difference: b − a with its error and 95 % interval.
+        flips: the ids whose value rose or fell.
+        test: `McNemar` (0/1 verdicts of independent items), `normal` (ratings, several samples,
+            clusters) or None (nothing to test).
+        p, p_holm: its p-value, and that adjusted for all benchmarks of the comparison.
+        detectable: the least true difference that such a comparison finds with 80 % chance.
+        note: what a reader must know.
+    """
+
+    task: str
+    rule: Rule
+    a: float | None
+    b: float | None
+    difference: stats.Estimate | None = None
+    pairing: Pairing | None = None
+    flips: stats.Flips = field(default_factory=lambda: stats.Flips((), ()))
+    test: str | None = None
+    p: float | None = None
+    p_holm: float | None = None
+    detectable: float | None = None
+    note: str = ""
+
+
+def pair(a: TaskResults, b: TaskResults, rule: Rule) -> Pairing:
+    """The items that two runs of one benchmark can be compared on."""
+    both = [id_ for id_ in a.outcomes if id_ in b.outcomes]
+    alike = [id_ for id_ in both if a.outcomes[id_].prompt == b.outcomes[id_].prompt]
+    judged = [
+        id_
+        for id_ in alike
+        if a.outcomes[id_].rules[rule].values and b.outcomes[id_].rules[rule].values
+    ]
+    return Pairing(
+        ids=tuple(judged),
+        unlike=tuple(sorted(set(both) - set(alike))),
+        unjudged=tuple(sorted(set(alike) - set(judged))),
+        only_a=len(a.outcomes) - len(both),
+        only_b=len(b.outcomes) - len(both),
+    )
+
+
+def compare_task(a: TaskResults, b: TaskResults, rule: Rule) -> TaskComparison:
+    """The paired comparison of one benchmark (`p_holm` is left to `compare`)."""
+    pairing = pair(a, b, rule)
+    note = "; ".join(_pairing_notes(a, b, pairing))
+    if not pairing.ids:
+        return TaskComparison(a.name, rule, None, None, pairing=pairing, note=note)
+    items = [a.outcomes[id_] for id_ in pairing.ids]
+    shared = clusters(items)
+    x, y = values(a, pairing.ids, rule), values(b, pairing.ids, rule)
+    difference = stats.paired(x, y, shared, strata=strata(items), bounds=a.bounds, scale=a.scale)
+    flips = stats.flips(
+        dict(zip(pairing.ids, x, strict=True)), dict(zip(pairing.ids, y, strict=True))
+    )
+    test, p = None, None
+    if shared is None and set(x) | set(y) <= {0.0, 1.0}:
+        test, p = "McNemar", stats.mcnemar_exact(len(flips.gained), len(flips.lost))
+    elif difference.stderr or (difference.score == 0 and difference.stderr is not None):
+        test, p = "normal", stats.normal_test(difference.score, difference.stderr)
+    detectable = stats.minimum_detectable_effect(difference.stderr) if difference.stderr else None
+    return TaskComparison(
+        task=a.name,
+        rule=rule,
+        a=stats.mean(x) * a.scale,
+        b=stats.mean(y) * a.scale,
+        difference=difference,
+        pairing=pairing,
+        flips=flips,
+        test=test,
+        p=p,
+        detectable=detectable,
+        note=note,
+    )
+
+
+def _pairing_notes(a: TaskResults, b: TaskResults, pairing: Pairing) -> list[str]:
+    """Why this does not compare the benchmark's figures, or fewer items than were asked."""
+    notes = []
+    if not pairing.ids:
+        notes.append("nothing in common to compare")
+    if "sample" in (a.options.get("data"), b.options.get("data")):
+        notes.append("sample items, not the benchmark")
+    elif pairing.ids and min(a.asked, b.asked) < a.of:
+        notes.append(f"limited to {len(pairing.ids):,} of {a.of:,}")
+    if pairing.unlike:
+        notes.append(f"{len(pairing.unlike):,} asked differently ({pairing.unlike[0]})")
+    if pairing.unjudged:
+        notes.append(f"{len(pairing.unjudged):,} not judged")
+    for which, task, only in ("A", a, pairing.only_a), ("B", b, pairing.only_b):
+        if only:
+            notes.append(f"{only:,} only in {which}")
+        if task.missing:
+            notes.append(f"{task.missing:,} missing in {which}")
+    return notes
+
+
+def compare_figure(
+    figure: float, b: TaskResults, rule: Rule, *, figure_is_b: bool = False
+) -> TaskComparison:
+    """A run against a published figure, in the benchmark's unit, without that run's items.
+
+    The difference is unpaired, and its interval too wide for two runs on the same items: the
+    errors of both are added, the figure's taken to be the run's own (the run's interval, √2 times
+    as wide). No test is made: whether the
+    figure can be a rerun is the gate's question.
+
+    Args:
+        figure_is_b: the figure is the second, and `b` the first.
+    """
+    judged = [one for one in b.outcomes.values() if one.rules[rule].values]
+    if not judged:
+        return TaskComparison(b.name, rule, None, None, note="not judged")
+    found = stats.estimate(
+        [one.rules[rule].values[0] for one in judged],
+        clusters=clusters(judged),
+        strata=strata(judged),
+        bounds=b.bounds,
+        scale=b.scale,
+    )
+    sign = -1 if figure_is_b else 1
+    center = sign * (found.score - figure)
+    notes = ["unpaired: the published run's items are not at hand"]
+    if len(judged) < b.of:
+        notes.append(f"{len(judged):,} of {b.of:,} items")
+    below, above = ((2**0.5) * (found.score - found.lo), (2**0.5) * (found.hi - found.score))
+    if figure_is_b:
+        below, above = above, below
+    both = None if found.stderr is None else found.stderr * 2**0.5
+    difference = stats.Estimate(center, len(judged), both, center - below, center + above)
+    detectable = stats.minimum_detectable_effect(both) if both else None
+    scores = (found.score, figure) if figure_is_b else (figure, found.score)
+    return TaskComparison(
+        b.name, rule, *scores, difference, detectable=detectable, note="; ".join(notes)
+    )
+
+
+def compare(a: RunResults, b: RunResults, rule: Rule) -> list[TaskComparison]:
+    """Every benchmark that both runs have, Holm's correction over those that were tested."""
+    return corrected([compare_task(a.tasks[t], b.tasks[t], rule) for t in a.tasks if t in b.tasks])
+
+
+def corrected(rows: Sequence[TaskComparison]) -> list[TaskComparison]:
+    """The comparisons with `p_holm`."""
+    tested = [row.p for row in rows if row.p is not None]
+    adjusted = iter(stats.holm(tested) if tested else [])
+    return [row if row.p is None else replace(row, p_holm=next(adjusted)) for row in rows]

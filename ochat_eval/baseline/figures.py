@@ -1,0 +1,62 @@
+"""Published rows: the figures of results/recorded/published.yaml, by benchmark."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+import yaml
+
+from ochat_eval.records import UserError
+from ochat_eval.terminal.words import nearest
+
+PREFIX = "published:"
+"""What a user writes before a row's name: published:OpenChat-3.5-0106."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A model's published figures.
+
+    Attributes:
+        name: the row's, as the tables have it.
+        tasks: benchmark → figure, in the benchmark's unit.
+    """
+
+    name: str
+    tasks: Mapping[str, float]
+
+
+def row(name: str) -> Row:
+    """The figures of a row, of all tables that have it.
+
+    Raises:
+        UserError: no table has it, or no figures are there.
+    """
+    found: dict[str, dict[str, float]] = {}
+    for columns, model, scores in _rows(tables()):
+        figures = found.setdefault(model, {})
+        figures.update((c, s) for c, s in zip(columns, scores, strict=True) if s is not None)
+    if name not in found:
+        raise UserError(f"{PREFIX}{name}: no published table has this row{nearest(name, found)}")
+    return Row(name, {k: v for k, v in found[name].items() if k != "average"})
+
+
+def tables() -> Mapping[str, Any]:
+    """The published tables by name: `source`, `columns`, and `rows` by model."""
+    file = resources.files("ochat_eval.results.recorded").joinpath("published.yaml")
+    if not file.is_file():
+        raise UserError("results/recorded/published.yaml is not there: no published figures")
+    found: Mapping[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    return found
+
+
+def _rows(tables: Mapping[str, Any]) -> list[tuple[list[str], str, list[float | None]]]:
+    return [
+        (table["columns"], model, row["scores"])
+        for table in tables.values()
+        if isinstance(table, dict) and "rows" in table
+        for model, row in table["rows"].items()
+    ]

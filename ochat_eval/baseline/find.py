@@ -1,0 +1,42 @@
+"""Where a run or a recorded run is."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+from ochat_eval.records import UserError
+from ochat_eval.run import store
+from ochat_eval.terminal.words import nearest
+
+RECORDED = "recorded.json"
+
+
+def shipped(name: str = "") -> Path:
+    """A file of results/recorded as it ships with this package; the folder itself without one."""
+    return Path(str(resources.files("ochat_eval.results.recorded"))) / name
+
+
+def recorded_folders() -> list[Path]:
+    """Where recorded runs are looked for: ./results/recorded, then those that ship with us."""
+    return [Path("results/recorded"), shipped()]
+
+
+def find(name: str, runs: Path = Path("results/runs")) -> Path:
+    """The folder of a run or a recorded run, given as a path or by its name.
+
+    Raises:
+        UserError: there is none; names those that there are.
+    """
+    places = [Path(name).expanduser(), runs / name, *(f / name for f in recorded_folders())]
+    for place in places:
+        if (place / store.MANIFEST).exists() or (place / RECORDED).exists():
+            return place
+    known = {
+        path.parent.name
+        for folder in (runs, *recorded_folders())
+        for pattern in (store.MANIFEST, RECORDED)
+        for path in folder.glob(f"*/{pattern}")
+    }
+    there = nearest(name, sorted(known)) if known else f"; there are no runs in {runs}"
+    raise UserError(f"{name}: there is no such run or recorded run{there}")

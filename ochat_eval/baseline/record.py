@@ -1,0 +1,37 @@
+"""Recording a run, with its reruns."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from ochat_eval.baseline.find import find
+from ochat_eval.baseline.recorded import combined, write_recorded
+from ochat_eval.baseline.results import RunResults
+from ochat_eval.baseline.runs import read_run
+from ochat_eval.records import UserError
+from ochat_eval.terminal.say import say
+
+
+def record(names: Sequence[str], name: str, into: Path, runs: Path) -> tuple[Path, RunResults]:
+    """Records the first of the named runs, with the others as its reruns.
+
+    Returns:
+        The folder written, and what was recorded.
+
+    Raises:
+        UserError: a run is no run's folder, not whole, or did other work.
+    """
+    if not re.fullmatch(r"[\w+-][\w.+-]*", name):
+        raise UserError(f"--as {name}: a name has letters, digits, '.', '_', '+', '-' only")
+    folders = [find(run, runs).resolve() for run in names]
+    if len(set(folders)) < len(folders):
+        raise UserError("the same run is named twice: a rerun must have been run again")
+    every = []
+    for folder in folders:
+        say(f"reading {folder}")
+        every.append(read_run(folder))
+    made = combined(every)
+    write_recorded(into / name, made)
+    return into / name, made

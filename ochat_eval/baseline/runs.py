@@ -1,0 +1,176 @@
+"""Runs read from their folders."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ochat_eval import stats
+from ochat_eval.baseline.find import RECORDED, find
+from ochat_eval.baseline.recorded import read_recorded
+from ochat_eval.baseline.results import Outcome, RunResults, TaskResults, Verdicts, flip_rates
+from ochat_eval.benchmark.task import Task
+from ochat_eval.config.again import tasks_of
+from ochat_eval.records import RULES, Item, Response, Score, UserError
+from ochat_eval.run import store
+from ochat_eval.run.index import Index
+from ochat_eval.run.manifest import read_facts
+
+_LONGEST_ANSWER = 24
+
+
+def read(name: str, runs: Path = Path("results/runs")) -> RunResults:
+    """A run, or a recorded run.
+
+    Raises:
+        UserError: there is none, or it is damaged or not scored.
+    """
+    folder = find(name, runs)
+    return read_recorded(folder) if (folder / RECORDED).exists() else read_run(folder)
+
+
+def flip_rates_of(psi: str, tasks: Sequence[str], runs: Path) -> dict[str, float]:
+    """ψ by benchmark as --psi gives it: one number for all, or what a recorded run measured.
+
+    Raises:
+        UserError: neither a number from 0 to 1 nor a recorded run with reruns.
+    """
+    try:
+        rate = float(psi)
+    except ValueError:
+        measured = read(psi, runs)
+        rates = {k: flip_rates(v, "published", measured.runs) for k, v in measured.tasks.items()}
+        found = {name: rate[0] for name, rate in rates.items() if rate is not None}
+        if not found:
+            raise UserError(f"--psi {psi}: it has no flip rates; record it with reruns") from None
+        return found
+    if not 0 <= rate <= 1:
+        raise UserError(f"--psi is {psi}; a flip rate lies from 0 to 1")
+    return dict.fromkeys(tasks, rate)
+
+
+def read_run(folder: Path) -> RunResults:
+    """The results of a run's folder; no text is kept.
+
+    Raises:
+        UserError: the run is damaged, or has no scores yet.
+    """
+    if not (folder / store.MANIFEST).exists():
+        raise UserError(f"{folder} is no run's folder: it has no {store.MANIFEST}")
+    facts = read_facts(folder / store.MANIFEST)
+    for name, stage in (store.RESPONSES, "generate"), (store.SCORES, "score"):
+        if not (folder / name).exists():
+            raise UserError(f"{folder} has no {name} yet: run its command with stage={stage} first")
+    tasks = tasks_of(facts)
+    outcomes: dict[str, dict[str, Outcome]] = {name: {} for name in tasks}
+    with indexes(folder) as (responses, scores):
+        for item in store.read_records(folder / store.ITEMS, Item):
+            if item.task not in tasks:
+                raise UserError(f"{folder / store.ITEMS} has {item.id!r}, of no task of the run")
+            task, given = tasks[item.task], responses.of(item.id)
+            if len(given) == task.n * len(item.turns):
+                outcome = _outcome(task, item, given, scores.of(item.id))
+                outcomes[item.task][item.id] = outcome
+    return RunResults(
+        name=folder.name,
+        model=facts.model,
+        identity=facts.identity,
+        tasks={
+            name: TaskResults(
+                name=name,
+                metric=task.metric,
+                bounds=task.bounds,
+                scale=task.scale,
+                options=facts.tasks[name],
+                asked=facts.items[name].asked,
+                of=facts.items[name].of,
+                outcomes=_cluster_names(outcomes[name]),
+            )
+            for name, task in tasks.items()
+        },
+        about=facts.about,
+    )
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """A run's summary.json.
+
+    Raises:
+        UserError: there is none, or it is damaged.
+    """
+    path = folder / store.SUMMARY
+    if not path.exists():
+        raise UserError(f"{folder} has no {path.name}: run stage=report run={folder.name}")
+    summary = store.read_json(path)
+    if not isinstance(summary.get("tasks"), dict) or not {"model", "run"} <= summary.keys():
+        raise UserError(f"{path} is no summary of a run: run stage=report again")
+    return summary
+
+
+def digest(text: str) -> str:
+    """The first 16 hexadecimal digits of the text's SHA-256; lone surrogates are no error."""
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:16]
+
+
+def prompt_digest(item: Item) -> str:
+    """Digest of what an item asks and accepts; see `comparison.Outcome`."""
+    return digest(json.dumps([item.id, item.turns, item.target, item.choices]))
+
+
+@contextlib.contextmanager
+def indexes(folder: Path) -> Iterator[tuple[Index[Response], Index[Score]]]:
+    """The responses and scores of a run by item."""
+    responses = Index(folder / store.RESPONSES, Response)
+    scores = Index(folder / store.SCORES, Score)
+    try:
+        yield responses, scores
+    finally:
+        responses.close()
+        scores.close()
+
+
+def _without_text(answer: str | None) -> str | None:
+    """A short answer as it is, a long one as its digest."""
+    if answer is None or (len(answer) <= _LONGEST_ANSWER and answer.isprintable()):
+        return answer
+    return f"sha256:{digest(answer)}"
+
+
+def _outcome(task: Task, item: Item, given: Sequence[Response], scores: Sequence[Score]) -> Outcome:
+    rules = {}
+    keys = {(r.sample, r.turn) for r in given}
+    for rule in RULES:
+        ours = [s for s in scores if s.rule == rule]
+        judged = [s.value for s in ours if s.value is not None]
+        whole = len(judged) == len(ours) and keys == {(s.sample, s.turn) for s in ours}
+        rules[rule] = Verdicts(
+            answers=tuple(_without_text(s.answer) for s in ours),
+            matched=tuple(s.matched for s in ours),
+            values=(stats.mean(judged),) if whole else (),
+            unmatched=(stats.mean([not s.matched for s in ours]),) if whole else (),
+        )
+    return Outcome(
+        id=item.id,
+        prompt=prompt_digest(item),
+        cluster=digest(task.cluster(item)),
+        stratum=task.stratum(item),
+        responses=tuple(digest(r.text) for r in given),
+        ends=tuple((r.finish_reason, r.prompt_tokens, r.completion_tokens) for r in given),
+        rules=rules,
+    )
+
+
+def _cluster_names(outcomes: Mapping[str, Outcome]) -> dict[str, Outcome]:
+    """An item that is alone in its cluster is the cluster, whatever the benchmark calls it."""
+    sizes: dict[str, int] = {}
+    for one in outcomes.values():
+        sizes[one.cluster] = sizes.get(one.cluster, 0) + 1
+    return {
+        id_: one if sizes[one.cluster] > 1 else dataclasses.replace(one, cluster=id_)
+        for id_, one in outcomes.items()
+    }

@@ -1,0 +1,105 @@
+"""Whether a run did the recorded work: the same items, prompts, sampling and answer rule."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from ochat_eval import stats
+from ochat_eval.baseline.results import Outcome, TaskResults, Verdicts, clusters, strata
+from ochat_eval.records import Rule
+from ochat_eval.run.identity import differences
+
+_CHOICE_OF_ITEMS = ("limit", "subsets", "data")
+"""Options that say which items are asked; the items themselves are compared."""
+
+
+def recorded_items(here: TaskResults, there: TaskResults) -> list[Outcome]:
+    """The recorded outcomes of a run's items, in the run's order."""
+    return [there.outcomes[id_] for id_ in here.outcomes]
+
+
+def difference(
+    here: TaskResults,
+    there: TaskResults,
+    rule: Rule,
+    measure: Callable[[Verdicts], Sequence[float]],
+    psi: float,
+    runs: int,
+) -> tuple[float, float | None]:
+    """Score less recorded mean, in points, and its error: the items' own, or the rerun noise.
+
+    The larger of the two: among few items too few may have flipped to show the noise.
+    """
+    items = recorded_items(here, there)
+    recorded = [stats.mean(measure(one.rules[rule])) for one in items]
+    new = [measure(one.rules[rule])[0] for one in here.outcomes.values()]
+    found = stats.paired(recorded, new, clusters(items), strata=strata(items), scale=100)
+    if found.stderr is None:
+        return found.score, None
+    return found.score, max(found.stderr, stats.rerun_error(psi, len(items), runs))
+
+
+def unlike_unmatched(
+    here: TaskResults, there: TaskResults, rule: Rule, psi: float, runs: int
+) -> str:
+    """Says so where the unmatched rate moved by more than reruns do; empty where it did not."""
+    moved, stderr = difference(here, there, rule, lambda v: v.unmatched, psi, runs)
+    margin = stats.delta(psi, len(here.outcomes))
+    if stats.equivalence(moved, stderr, margin) != "FAIL":
+        return ""
+    rate = 100 * stats.mean([o.rules[rule].unmatched[0] for o in here.outcomes.values()])
+    return (
+        f"the unmatched rate is {rate:.1f} %, recorded {rate - moved:.1f} %: more than reruns "
+        "differ, so these are not the same kind of answers"
+    )
+
+
+def unlike_work(here: TaskResults, there: TaskResults, rule: Rule, part: bool) -> Iterator[str]:
+    """Why the two are not the same work, the first reason first; nothing where they are."""
+    if here.missing:
+        yield f"{here.missing:,} of {here.asked:,} items have no answer: run its command again"
+    if not here.outcomes:
+        yield "the run asked no item of it"
+    if extra := [id_ for id_ in here.outcomes if id_ not in there.outcomes]:
+        yield f"{len(extra):,} items are not in the recorded run, {extra[0]} the first"
+    if len(here.outcomes) < len(there.outcomes) and not part:
+        yield (
+            f"{len(here.outcomes):,} of the {len(there.outcomes):,} recorded items; "
+            "say --part if a part is meant"
+        )
+    pairs = [(one, there.outcomes[id_]) for id_, one in here.outcomes.items()]
+    if other := [new.id for new, old in pairs if new.prompt != old.prompt]:
+        yield (
+            f"{len(other):,} of {len(pairs):,} prompts or targets differ from the recorded ones, "
+            f"{other[0]} the first"
+        )
+    if unjudged := [new.id for new, _ in pairs if not new.rules[rule].values]:
+        yield f"{len(unjudged):,} items are not judged, {unjudged[0]} the first"
+    yield from _changed_options(here.options, there.options)
+    if reread := [new.id for new, old in pairs if _read_otherwise(new, old, rule)]:
+        yield (
+            f"the rule {rule} reads {len(reread):,} unchanged responses otherwise than recorded, "
+            f"{reread[0]} the first: it is another rule"
+        )
+
+
+def _changed_options(here: Mapping[str, Any], there: Mapping[str, Any]) -> list[str]:
+    """The differences in what both know of sampling, prompts and scoring."""
+    shared = [name for name in there if name in here and name not in _CHOICE_OF_ITEMS]
+    return differences({k: there[k] for k in shared}, {k: here[k] for k in shared})
+
+
+def _read_otherwise(new: Outcome, old: Outcome, rule: Rule) -> bool:
+    """Whether the same response was read as another answer."""
+    if new.responses != old.responses:
+        return False
+    a, b = new.rules[rule], old.rules[rule]
+    return (a.answers, a.matched) != (b.answers, b.matched)
+
+
+def prompts_digest(prompts: Mapping[str, str]) -> str:
+    """One digest over a benchmark's prompts (id → `Outcome.prompt`), whatever their order."""
+    lines = (f"{id_} {prompt}\n" for id_, prompt in sorted(prompts.items()))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()

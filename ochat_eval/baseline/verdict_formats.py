@@ -1,0 +1,97 @@
+"""The gate's verdicts for people and for CI: terminal, Markdown, JUnit XML."""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree as ET
+
+from ochat_eval.baseline.gate import GateResult, TaskGate
+from ochat_eval.terminal.grid import grid
+
+_HEADERS = (
+    "task", "verdict", "n", "recorded", "run", "difference", "90 % interval", "± margin",
+    "rerun passes", "fails at", "why",
+)  # fmt: skip
+_ALIGN = ("left", "left", *["right"] * 4, "left", *["right"] * 3, "left")
+_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What XML 1.0 cannot hold, not even escaped."""
+_LEGEND = (
+    "Points. rerun passes: the chance that a faultless rerun passes; fails at: the true "
+    "difference that fails with 80 % chance; both – where no recorded rerun flipped."
+)
+
+
+def _cells(row: TaskGate) -> list[str]:
+    interval = "–" if row.lo is None or row.hi is None else f"{row.lo:+.2f} … {row.hi:+.2f}"
+    n = f"{row.n:,}" if row.n == row.of else f"{row.n:,} of {row.of:,}"
+    return [
+        row.task,
+        row.verdict,
+        n,
+        _number(row.recorded),
+        _number(row.score),
+        _number(row.difference, "+.2f"),
+        interval,
+        _number(row.margin),
+        "–" if row.passes is None else f"{100 * row.passes:.0f} %",
+        _number(row.detects),
+        row.reason,
+    ]
+
+
+def _number(value: float | None, form: str = ".2f") -> str:
+    return "–" if value is None else format(value, form)
+
+
+def terminal(outcome: GateResult) -> str:
+    """The table, the notes and the verdict, for a terminal."""
+    table = grid(
+        [_cells(row) for row in outcome.rows], _HEADERS, "simple",
+        align=_ALIGN,
+    )  # fmt: skip
+    return "\n".join([table, "", _LEGEND, *outcome.notes, "", outcome.title])
+
+
+def markdown(outcome: GateResult) -> str:
+    """The same in GitHub's Markdown, for a job's summary."""
+    cells = [[_escaped(cell) for cell in _cells(row)] for row in outcome.rows]
+    table = grid(cells, _HEADERS, "github", align=_ALIGN)
+    notes = [f"- {_escaped(note)}" for note in outcome.notes]
+    parts = [f"### {_escaped(outcome.title)}", table, _LEGEND, "\n".join(notes)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _escaped(text: str) -> str:
+    """Names in Markdown: what it would take for its own, or for HTML, is escaped."""
+    return re.sub(r"([\\`*_\[\]<>|&])", r"\\\1", text).replace("\n", " ")
+
+
+def junit(outcome: GateResult) -> str:
+    """JUnit XML: a test case a benchmark; FAIL is a failure, all but PASS else an error.
+
+    A benchmark that could not be decided must not look green, so INCONCLUSIVE is an error, too.
+    """
+    failures = sum(row.verdict == "FAIL" for row in outcome.rows)
+    errors = sum(row.verdict in ("INCONCLUSIVE", "REFUSED") for row in outcome.rows)
+    counts = {"tests": str(len(outcome.rows)), "failures": str(failures), "errors": str(errors)}
+    root = ET.Element("testsuites", counts)
+    name = _xml(f"gate {outcome.run} against {outcome.against}")
+    suite = ET.SubElement(root, "testsuite", {"name": name, **counts, "skipped": "0", "time": "0"})
+    for row in outcome.rows:
+        attributes = {"classname": f"gate.{outcome.rule}", "name": _xml(row.task), "time": "0"}
+        case = ET.SubElement(suite, "testcase", attributes)
+        if row.verdict != "PASS":
+            kind = "failure" if row.verdict == "FAIL" else "error"
+            message = {"type": row.verdict, "message": _xml(row.reason)}
+            ET.SubElement(case, kind, message).text = _xml(_line(row))
+    ET.SubElement(suite, "system-out").text = _xml(terminal(outcome))
+    ET.indent(root)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
+
+
+def _line(row: TaskGate) -> str:
+    return "\n".join(f"{h}: {c}" for h, c in zip(_HEADERS, _cells(row), strict=True))
+
+
+def _xml(text: str) -> str:
+    return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -1,0 +1,131 @@
+"""The command line of bench."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ochat_eval.bench.client import client
+from ochat_eval.bench.costs import PAIRS, Table
+from ochat_eval.bench.harness import harness
+from ochat_eval.bench.lm_eval import LM_EVAL, comparison, with_model
+from ochat_eval.bench.prefix import prefix, suite
+from ochat_eval.bench.replicas import replicas
+from ochat_eval.bench.vllm import vllm
+from ochat_eval.records import UserError
+from ochat_eval.run.manifest import surroundings
+from ochat_eval.run.store import write_json
+from ochat_eval.terminal.command import MISTAKE, Parser, ending
+
+WHAT = {
+    "harness": "each stage, over GSM8K and over all benchmarks, or over the tasks named; no model",
+    "lm-eval": f"GSM8K compared with lm-eval {LM_EVAL}, which goes into .venv-lm-eval; no model",
+    "lm-eval-vllm": f"GSM8K on the same model, compared with lm-eval {LM_EVAL} with vLLM; loads "
+    "the model twice a pair",
+    "client": "engine=openai against a bare load generator, on the same local server",
+    "vllm": "engine=vllm against a bare vllm.LLM.generate; loads the model",
+    "prefix": "requests grouped by prefix against shuffled, one queue against task after task; "
+    "loads the model",
+    "replicas": "engine=ray with one replica against two; loads the model three times a pair",
+}
+WITH_MODEL = ("lm-eval-vllm", "vllm", "prefix", "replicas")
+"""What takes options of a run."""
+MEASURED = ("client", *WITH_MODEL)
+"""What takes `--requests`."""
+
+
+def _tables(given: argparse.Namespace) -> Iterator[Callable[[], Table]]:
+    """The chosen measurements."""
+    chosen = list(WHAT) if given.what == "all" else [given.what]
+    sized = {} if given.requests is None else {"requests": given.requests}
+    if "harness" in chosen:
+        for names in [given.more] if given.more else [["gsm8k"], ["all"]]:
+            yield functools.partial(harness, names)
+    if "lm-eval" in chosen:
+        yield lambda: comparison(given.pairs)
+    if "lm-eval-vllm" in chosen:
+        yield lambda: with_model(given.pairs, more=given.more, **sized)
+    if "client" in chosen:
+        yield lambda: client(given.pairs, **sized)
+    if "vllm" in chosen:
+        yield lambda: vllm(given.pairs, more=given.more, **sized)
+    if "prefix" in chosen:
+        yield lambda: prefix(given.pairs, more=given.more, **sized)
+        yield lambda: suite(given.pairs, more=given.more, **sized)
+    if "replicas" in chosen:
+        yield lambda: replicas(given.pairs, more=given.more, **sized)
+
+
+_BENCH = """\
+Measures what the harness costs, as ratios of sides that run in turn.
+
+example:
+  OCHAT_EVAL_DATA=DIR ochat-eval bench harness gsm8k
+"""
+
+
+def _parser() -> Parser:
+    listed = "\n".join(f"  {name:13} {text}" for name, text in WHAT.items())
+    parser = Parser(
+        "bench",
+        _BENCH,
+        f"what there is to measure:\n{listed}\n\n"
+        "OCHAT_EVAL_DATA=DIR names the data; without it sample items are measured.",
+    )
+    parser.add_argument(
+        "what", metavar="WHAT", nargs="?", default="all", choices=["all", *WHAT],
+        help="one of those below; all of them by default",
+    )  # fmt: skip
+    parser.add_argument(
+        "more", metavar="TASK|NAME=VALUE", nargs="*",
+        help="for harness: the tasks, as in task=; for what loads the model: options of the run, "
+        "as in model=NAME or engine.NAME=VALUE",
+    )  # fmt: skip
+    parser.add_argument("--pairs", type=_count, default=PAIRS, metavar="N", help="runs of a side")
+    parser.add_argument(
+        "--requests", type=_count, metavar="N", help=f"requests of a run: {', '.join(MEASURED)}"
+    )
+    parser.add_argument(
+        "--record", type=Path, metavar="FILE", help="keep the tables and the hardware as JSON"
+    )
+    return parser
+
+
+def _count(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError("it must be at least 1")
+    return number
+
+
+def bench(argv: Sequence[str]) -> int:
+    """`ochat-eval bench`: runs the chosen measurements; 2 if one of them failed."""
+    parser = _parser()
+    given = parser.parse_intermixed_args(argv)
+    if given.more and given.what not in ("harness", *WITH_MODEL):
+        parser.error(f"{given.more[0]!r} can be given only for harness, {', '.join(WITH_MODEL)}")
+    if given.requests and given.what not in MEASURED:
+        parser.error(f"--requests can be given only for {', '.join(MEASURED)}")
+    if given.record and not given.record.absolute().parent.is_dir():
+        parser.error(f"--record {given.record}: there is no folder {given.record.parent}")
+    return ending(parser.prog, lambda: _measure(given))
+
+
+def _measure(given: argparse.Namespace) -> int:
+    record = {"made": datetime.now(UTC).isoformat(timespec="seconds"), **surroundings()}
+    done: list[Table] = []
+    failed = 0
+    for table in _tables(given):
+        try:
+            done.append(table())
+            print(done[-1].text(), flush=True)
+            if given.record:  # after each, so that a stop costs one table
+                write_json(given.record, {**record, "tables": [asdict(one) for one in done]})
+        except UserError as e:  # costs the others nothing
+            print(f"ochat-eval bench: {e}", file=sys.stderr)
+            failed = MISTAKE
+    return failed

@@ -1,0 +1,1 @@
+"""What a benchmark must provide, and what benchmarks share."""

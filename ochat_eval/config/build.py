@@ -1,0 +1,140 @@
+"""The objects that a configuration names: which classes it may name, and their typed options."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import importlib
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from ochat_eval.benchmark.task import Task
+from ochat_eval.config import groups
+from ochat_eval.records import UserError
+from ochat_eval.terminal.words import nearest
+
+TARGET_PREFIXES = ("ochat_eval.tasks.", "ochat_eval.engines.")
+"""A configuration file can name classes of these packages only."""
+
+T = TypeVar("T")
+
+
+def build(node: Any, base: type[T], where: str, **given: Any) -> T:
+    """An object of the class that a configuration node names in `_target_`.
+
+    Args:
+        node: the mapping: `_target_` and the options.
+        base: what the class must be derived from.
+        where: the node's place, for messages: `engine`, `tasks.gsm8k`.
+        given: options that the harness sets.
+
+    Raises:
+        UserError: no `_target_`, one outside `TARGET_PREFIXES`, or an option that the class
+            does not have or cannot take.
+    """
+    values = {str(k): v for k, v in dict(node or {}).items()}
+    target = values.pop("_target_", None)
+    if target is None:
+        raise UserError(
+            f"{where} is set but not chosen: choose it with {where.partition('.')[0]}=…"
+        )
+    return typed(class_of(str(target), base, where), values, where, **given)
+
+
+def typed(cls: type[T], values: Mapping[str, Any], where: str, **given: Any) -> T:
+    """An object of a dataclass; unknown options and values of the wrong type are refused."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+    known = [f.name for f in dataclasses.fields(cls)]  # type: ignore[arg-type]
+    extra = {name: value for name, value in values.items() if name not in known}
+    if extra and "arguments" in known:
+        own = [name for name in known if name != "arguments"]
+        for name in extra:  # others are refused by what the arguments are for
+            if near := difflib.get_close_matches(name, own, n=1, cutoff=0.85):
+                raise UserError(f"{where}.{name}: there is no such option; did you mean {near[0]}?")
+        given["arguments"] = {**values.get("arguments", {}), **extra}
+    elif extra:
+        visible = [name for name in known if name not in given]
+        name = next(iter(extra))
+        raise UserError(f"{where}.{name}: there is no such option{nearest(name, visible)}")
+    named = {name: value for name, value in values.items() if name in known}
+    try:
+        filled = OmegaConf.create({**named, **given})
+        made: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(cls), filled))
+    except OmegaConfBaseException as e:
+        if isinstance(e, MissingMandatoryValue):
+            raise UserError(f"{where}.{e.key} is not set: write {where}.{e.key}=VALUE") from e
+        raise UserError(f"{where}.{e.full_key or e.key}: {str(e).splitlines()[0]}") from e
+    return made  # type: ignore[no-any-return]
+
+
+def class_of(target: str, base: type[T], where: str) -> type[T]:
+    """The class that a `_target_` names.
+
+    Raises:
+        UserError: it is outside `TARGET_PREFIXES`, or no dataclass derived from `base`.
+    """
+    module, _, name = target.rpartition(".")
+    if not target.startswith(TARGET_PREFIXES):
+        raise UserError(
+            f"{where}._target_ is {target}: a configuration may name only classes under "
+            f"{' or '.join(p.rstrip('.') for p in TARGET_PREFIXES)}"
+        )
+    try:
+        cls = getattr(importlib.import_module(module), name, None)
+    except ModuleNotFoundError as e:
+        if e.name is None or not module.startswith(e.name):
+            raise
+        cls = None
+    if not (isinstance(cls, type) and issubclass(cls, base) and dataclasses.is_dataclass(cls)):
+        raise UserError(f"{where}._target_ is {target}: there is no such {base.__name__.lower()}")
+    return cls  # type: ignore[return-value]
+
+
+def task_class(name: str, where: str) -> type[Task]:
+    """The class of a benchmark that conf/task/ has a file for.
+
+    Args:
+        where: what names the benchmark, for the message.
+
+    Raises:
+        UserError: there is no such benchmark.
+    """
+    target = groups.node("task", name).get("_target_")
+    if target is None:
+        raise UserError(
+            f"{where}: there is no benchmark {name!r} here{nearest(name, groups.options('task'))}"
+        )
+    return class_of(str(target), Task, f"tasks.{name}")
+
+
+def published_task(name: str) -> Task:
+    """A benchmark in its published setting: as its file of conf/task/ has it, all items.
+
+    Raises:
+        UserError: there is no such benchmark.
+    """
+    cls = task_class(name, "task")
+    values = {k: v for k, v in groups.node("task", name).items() if k != "_target_"}
+    return typed(cls, values, f"tasks.{name}", name=name, data="full")
+
+
+def changed_options(task: Task) -> list[str]:
+    """The options of a benchmark that can change its score and are not as published.
+
+    Which items are asked (`data`, `limit`, `subsets`) is not among them, nor the chat format's
+    condition, which is the model's.
+
+    Returns:
+        `option=value` for each; nothing for a benchmark that conf/task/ has no file for.
+    """
+    if "_target_" not in groups.node("task", task.name):
+        return []
+    apart = ("name", "data", "limit", "subsets", "condition")
+    chosen, usual = task.options(), published_task(task.name).options()
+    return [
+        f"{key}={chosen[key]}"
+        for key, value in usual.items()
+        if key not in apart and chosen[key] != value
+    ]

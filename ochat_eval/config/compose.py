@@ -1,0 +1,164 @@
+"""The configuration: Hydra composes it, dataclasses check it, and mistakes get one clear line.
+
+`engine.X=…` and `tasks.NAME.X=…` may name any option of the engine or the task, whether or not
+its YAML file lists it; the classes named in the YAML files say which there are.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ochat_eval.config.build import typed
+from ochat_eval.config.groups import GROUPS, options, own_folder
+from ochat_eval.config.schema import Config
+from ochat_eval.model.model import Model
+from ochat_eval.records import UserError
+from ochat_eval.terminal.words import nearest
+
+_OPEN = ("engine.", "model.", "tasks.", "judge.")
+"""What may name options that the YAML files do not list."""
+
+
+def load(overrides: Sequence[str]) -> Config:
+    """Composes and checks the configuration of a run.
+
+    Args:
+        overrides: Hydra overrides as on the command line: `task=gsm8k`, `limit=40`.
+
+    Raises:
+        UserError: an unknown option, value or file, with the nearest right name.
+    """
+    config: Config = compose_file("config", Config, overrides)
+    if not config.tasks:
+        raise UserError("no task is chosen; write task=gsm8k, or task=gsm8k,humaneval")
+    if config.tokens_per_second is not None and not config.tokens_per_second > 0:
+        raise UserError(f"tokens_per_second={config.tokens_per_second:g}; it must be above 0")
+    if config.run is not None and not re.fullmatch(r"[\w.+-]*[\w+-]", config.run):
+        raise UserError(
+            f"run={config.run}: a run's name has letters, digits, '.', '_', '+', '-' only"
+        )
+    return config
+
+
+def compose_file(file: str, schema: type, overrides: Sequence[str]) -> Any:
+    """An object of `schema` made of a file of conf/ and overrides; its `model` is a `Model`.
+
+    Raises:
+        UserError: an unknown option, value or file, with the nearest right name.
+    """
+    from hydra import compose, initialize_config_module
+    from hydra.core.config_store import ConfigStore
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    known = [*(f.name for f in dataclasses.fields(schema) if f.name != "tasks"), "task"]
+    written = [part for override in overrides for part in _written(override, schema, known)]
+    own = own_folder()
+    if own is not None:
+        written.append(f"hydra.searchpath=[{own.resolve().as_uri()}]")
+    GlobalHydra.instance().clear()
+    ConfigStore.instance().store(f"{file}_schema", schema)
+    try:
+        with initialize_config_module("ochat_eval.conf", version_base="1.3"):
+            composed = compose(file, written)
+        config: Any = OmegaConf.to_object(composed)
+    except (HydraException, OmegaConfBaseException) as e:
+        raise UserError(_explain(e, written, known)) from e
+    config.model = typed(Model, config.model or {}, "model")
+    return config
+
+
+def _written(override: str, schema: type, known: Sequence[str]) -> list[str]:
+    """An override as Hydra takes it; refused where nothing knows its name.
+
+    A list needs no brackets; a model can be named by its folder or hub id.
+    """
+    key, equals, value = override.partition("=")
+    name = key.lstrip("+~")
+    if not equals:
+        raise UserError(f"{override!r} is no option: write NAME=VALUE, as in model=hf")
+    if name in ("_target_", "hydra") or "._target_" in key or "hydra" in key or "@" in key:
+        raise UserError(f"{key}: this cannot be set from the command line")
+    if name != key:
+        raise UserError(f"{override}: write {name}={value}, without {key[: len(key) - len(name)]}")
+    first = name.partition(".")[0]
+    if first not in known and first != "tasks":
+        raise UserError(f"{name}: there is no such option{nearest(first, known)}")
+    if name.startswith(_OPEN):
+        return [f"++{name}={_list(value)}"]
+    if name == "model" and _is_place(value):
+        return ["model=hf", f"++model.path={_quoted(value)}"]
+    if name in GROUPS:
+        value = _list(value) if name == "task" else value
+        _check_choice(name, value)
+    elif "," in value and _is_scalar(schema, name) and value[:1] not in ("'", '"', "["):
+        raise UserError(f"{override}: {name} is one value, not several")
+    return [f"{name}={value}"]
+
+
+def _list(value: str) -> str:
+    """Values with commas between them as a list, whose brackets a shell may want in quotes."""
+    return value if re.search(r"[\[\]{}()'\"\\]", value) or "," not in value else f"[{value}]"
+
+
+def _quoted(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def _is_place(value: str) -> bool:
+    """Whether a model is named by its folder or hub id, not by a file of conf/model/."""
+    return "/" in value or (value not in options("model") and Path(value).expanduser().is_dir())
+
+
+def _is_scalar(schema: type, name: str) -> bool:
+    """Whether an option of the schema takes one value only."""
+    hint = typing.get_type_hints(schema).get(name)
+    return hint is not None and typing.get_origin(hint) not in (list, dict) and hint is not Any
+
+
+def _check_choice(key: str, value: str) -> None:
+    """Refuses a file of a group that is not there."""
+    known = options(key)
+    for name in (one.strip() for one in value.strip("[]").split(",")):
+        if name not in known and value != "[]":
+            raise UserError(f"{key}={name}: there is no such {key}{nearest(name, known)}")
+
+
+def _explain(error: Exception, overrides: Sequence[str], known: Sequence[str]) -> str:
+    """One line for what Hydra refused, naming the option and the nearest right one."""
+    from hydra.errors import OverrideParseException
+    from omegaconf.errors import MissingMandatoryValue
+
+    lower: BaseException = error
+    while lower.__cause__ is not None:
+        lower = lower.__cause__
+    if isinstance(lower, MissingMandatoryValue):
+        return f"{lower.full_key} is not set: write {lower.full_key}=VALUE"
+    if isinstance(error, OverrideParseException):
+        given = str(error.override)
+        if given.startswith("++"):  # ours; an address may hold a key
+            given = given.removeprefix("++").partition("=")[0]
+        return f"{given}: this cannot be read as NAME=VALUE (quotes or brackets?)"
+    reason = (str(lower).splitlines() or [type(lower).__name__])[0]
+    for override in overrides:
+        key, _, value = override.partition("=")
+        if f"'{key}'" in str(error) or f"full_key: {key}" in str(lower) or override in str(error):
+            if "not in" in reason or "Could not override" in reason:
+                return f"{key}: there is no such option{nearest(key, known)}"
+            return f"{key}={value}: {reason}"
+    return reason
+
+
+def to_yaml(config: Config) -> str:
+    """The resolved configuration as YAML."""
+    from omegaconf import DictConfig, OmegaConf
+
+    return OmegaConf.to_yaml(DictConfig(OmegaConf.structured(config)), resolve=True)

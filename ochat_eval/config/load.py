@@ -1,0 +1,156 @@
+"""From a command line to a `Job`: composed once, here."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ochat_eval.benchmark.task import Task
+from ochat_eval.config.again import published_row, tasks_of
+from ochat_eval.config.build import build, changed_options
+from ochat_eval.config.compose import load, to_yaml
+from ochat_eval.config.job import Job
+from ochat_eval.config.schema import Config, Overlong, Stage
+from ochat_eval.data.source import Source
+from ochat_eval.engines.engine import Engine
+from ochat_eval.engines.judge import Judge
+from ochat_eval.model.model import Model
+from ochat_eval.run import store
+from ochat_eval.run.manifest import Facts, read_facts
+
+
+def job(arguments: Sequence[str]) -> Job:
+    """What a command line asks for.
+
+    `stage=score` and `stage=report` of a run that is there take from its folder what the run is
+    (`again`), and everything else from the command line.
+
+    Raises:
+        UserError: an unknown option, value or file, with the nearest right name.
+    """
+    config = load(arguments)
+    named = {argument.partition("=")[0] for argument in arguments}
+    results = Path(config.results).expanduser()
+    known = _known(config, results)
+    ids = store.read_ids(Path(config.ids).expanduser()) if config.ids else None
+    if known is None:
+        tasks, model = build_tasks(config), config.model
+    else:
+        tasks, model = _tasks_again(config, known, named), _model_again(config, known, named)
+        if ids is None and known.only_ids:
+            ids = store.read_ids(results / str(config.run) / store.ITEMS)
+    return Job(
+        stage=config.stage,
+        results=results,
+        run=config.run,
+        tasks=tasks,
+        changed={name: changed_options(task) for name, task in tasks.items()},
+        model=model,
+        engine=build(config.engine, Engine, "engine"),
+        judge=_judge(config),
+        seed=known.seed if known and "seed" not in named else config.seed,
+        ids=ids,
+        shuffle=config.shuffle,
+        truncate_overlong=(
+            known.overlong if known and "overlong" not in named else config.overlong.value
+        )
+        == Overlong.truncate,
+        tokens_per_second=config.tokens_per_second,
+        sandbox=config.sandbox.value,
+        workers=config.workers or os.cpu_count() or 1,
+        known=known,
+        arguments=tuple(arguments),
+        resolved=to_yaml(config),
+    )
+
+
+def build_tasks(config: Config) -> dict[str, Task]:
+    """The chosen benchmarks by name, in the order chosen, the run's options filled in."""
+    return {
+        name: _filled(build(node, Task, f"tasks.{name}", name=name), config)
+        for name, node in config.tasks.items()
+    }
+
+
+def _filled(task: Task, config: Config) -> Task:
+    return dataclasses.replace(
+        task,
+        limit=config.limit if task.limit is None else task.limit,
+        max_tokens=_least(config.max_tokens, task.max_tokens),
+        data=config.data.value if task.data is None else task.data,
+        condition=task.condition if config.model.conditions else None,
+    )
+
+
+def _least(one: int | None, other: int | None) -> int | None:
+    return other if one is None else one if other is None else min(one, other)
+
+
+def _judge(config: Config) -> Judge | None:
+    """The chosen judge; None where none is chosen. Raises UserError if it cannot work."""
+    if not config.judge:
+        return None
+    judge = build(config.judge, Judge, "judge")
+    judge.check(judge.where)
+    return judge
+
+
+def _known(config: Config, results: Path) -> Facts | None:
+    """What the folder of a run that is scored or reported again says; None for any other."""
+    again = config.stage in (Stage.score, Stage.report) and config.run
+    path = results / str(config.run) / store.MANIFEST
+    return read_facts(path) if again and path.exists() else None
+
+
+def _tasks_again(config: Config, known: Facts, named: set[str]) -> dict[str, Task]:
+    """The run's benchmarks, or those that `task=` names, with the options given now on top."""
+    if "task" in named and set(config.tasks) != set(known.tasks):
+        return build_tasks(config)  # other work, and refused as such
+    given: dict[str, dict[str, Any]] = {name: {} for name in known.tasks}
+    for name in named:
+        group, _, rest = name.partition(".")
+        task, _, option = rest.partition(".")
+        if group == "tasks":
+            if task not in known.tasks:
+                build(config.tasks.get(task), Task, f"tasks.{task}")  # refused as not chosen
+            key = option.partition(".")[0]
+            given.setdefault(task, {})[key] = config.tasks[task][key]
+    for key in named & {"limit", "max_tokens", "data"}:
+        for options in given.values():
+            options.setdefault(key, _plain(getattr(config, key)))
+    return tasks_of(known, given, paths=True)
+
+
+def _plain(value: Any) -> Any:
+    return getattr(value, "value", value)
+
+
+def _model_again(config: Config, known: Facts, named: set[str]) -> Model:
+    """The run's model so far as scoring and reporting know one; what is named now wins."""
+    if "model" in named:
+        return config.model  # type: ignore[no-any-return]
+    changes: Mapping[str, Any] = {
+        name.removeprefix("model."): getattr(config.model, name.removeprefix("model."))
+        for name in named
+        if name.startswith("model.")
+    }
+    model = Model(path="", name=known.model, published=published_row(known))
+    return dataclasses.replace(model, **changes)
+
+
+def sources_of(chosen: Sequence[str]) -> list[Source[Any]]:
+    """The pinned data of benchmarks, for `pull`.
+
+    Args:
+        chosen: names of benchmarks (none: all), and `NAME=VALUE` options of them.
+
+    Raises:
+        UserError: an unknown benchmark or option.
+    """
+    names = [name for name in chosen if "=" not in name] or ["all"]
+    overrides = [option for option in chosen if "=" in option]
+    tasks = build_tasks(load([f"task=[{','.join(names)}]", *overrides, "data=full"]))
+    return list(dict.fromkeys(source for task in tasks.values() for source in task.sources()))

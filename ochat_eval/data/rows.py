@@ -1,0 +1,66 @@
+"""Rows of data as JSON: their digest, the check against a pin, and JSON lines. Pure functions."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import zlib
+from collections.abc import Iterable
+from typing import Any
+
+Row = dict[str, Any]
+_CANONICAL = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+def rows_digest(rows: Iterable[Row]) -> str:
+    """SHA-256 (hex) over the rows in order: each as canonical JSON (keys sorted, no blanks,
+    UTF-8) and a line feed. It does not depend on the file format that the rows came in.
+
+    Raises:
+        ValueError: a row holds what JSON or UTF-8 cannot say.
+    """
+    digest = hashlib.sha256()
+    try:
+        for row in rows:
+            digest.update(f"{_CANONICAL.encode(row)}\n".encode())
+    except TypeError as error:
+        raise ValueError(f"a row is not plain JSON: {error}") from error
+    return digest.hexdigest()
+
+
+def check_digest(what: str, got: str, *expected: str) -> None:
+    """Raise ValueError unless the digest is one of those expected."""
+    if got not in expected:
+        raise ValueError(f"{what} is {got[:12]}, expected {' or '.join(e[:12] for e in expected)}")
+
+
+def check_rows(rows: list[Row], count: int, *digests: str) -> None:
+    """Raise ValueError unless these are the pinned rows."""
+    if len(rows) != count:
+        raise ValueError(f"{len(rows)} rows, expected {count}")
+    check_digest("row digest", rows_digest(rows), *digests)
+
+
+def parse_jsonl(content: bytes) -> list[Row]:
+    """One JSON object a line; blank lines are passed over. Raises ValueError with the line."""
+    rows = []
+    for number, line in enumerate(content.split(b"\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"line {number} is not JSON: {error}") from error
+        if not isinstance(row, dict):
+            raise ValueError(f"line {number} is not a JSON object but {type(row).__name__}")
+        rows.append(row)
+    return rows
+
+
+def gunzip(content: bytes) -> bytes:
+    """The unpacked bytes. Raises ValueError where it is no whole gzip file."""
+    try:
+        return gzip.decompress(content)
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"not a whole gzip file: {error}") from error

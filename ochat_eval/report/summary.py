@@ -1,0 +1,250 @@
+"""summary.json: scores with their errors, and what was unmatched, truncated, empty or missing."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import count
+from typing import Any
+
+from ochat_eval import stats
+from ochat_eval.benchmark.task import Answered, Task
+from ochat_eval.records import RULES, Rule, Score
+
+_KS = (1, 2, 4, 5, 8, 10, 16, 32, 64, 100)
+Judged = tuple[Answered, Sequence[Score]]
+"""An item with its responses, and the scores of both rules."""
+
+
+def summarise_task(task: Task, judged: Iterable[Judged], asked: int, of: int) -> dict[str, Any]:
+    """One task's part of the summary, from one pass over its items.
+
+    Scores, errors and intervals are in the task's unit (points 0…100; a judge's rating for
+    judged tasks); `unmatched`, `truncated` and `empty` are fractions of the responses,
+    `truncated` None where no response says how it ended.
+
+    Args:
+        judged: the items that have responses, with these and with their scores.
+        asked: items that the run asked; what is not in `judged` is missing, never wrong.
+        of: items that the whole benchmark has.
+
+    Returns:
+        `published` and `robust` (`score`, `n`, `stderr`, `ci95`, `unmatched`, `truncated`,
+        `empty`, `subsets`, `pass@k` or `maj@k` for several samples, and what the task's
+        `figures` adds), and beside them `metric`, `asked`, `of`, `missing`, `data`, `notes`,
+        `tokens` (of the answers that tell them).
+    """
+    codes = _Codes()
+    subsets: dict[str, dict[Rule, _Part]] = {}
+    # Only for a task that has figures of its own: they take all its items and scores.
+    kept: list[Judged] | None = [] if type(task).figures is not Task.figures else None
+    answered = unjudged = unasked = 0
+    tokens = Counter(answers=0, prompt=0, completion=0)
+    for one, scores in judged:
+        answered += 1
+        for response in one.responses:
+            if response.completion_tokens is not None:
+                tokens["answers"] += 1
+                tokens["prompt"] += response.prompt_tokens or 0
+                tokens["completion"] += response.completion_tokens
+        if kept is not None and scores:
+            kept.append((one, scores))
+        unasked += task.n * len(one.item.turns) - len(one.responses)
+        if len(scores) < len(RULES) * len(one.responses):
+            judged_ones = {(s.sample, s.turn) for s in scores}
+            unjudged += sum((r.sample, r.turn) not in judged_ones for r in one.responses)
+        if one.item.subset not in subsets:
+            subsets[one.item.subset] = {rule: _Part(task, codes) for rule in RULES}
+        for rule, part in subsets[one.item.subset].items():
+            part.add(one, [s for s in scores if s.rule == rule])
+    whole: dict[str, Any] = {}
+    for rule in RULES:
+        parts = {name: part[rule] for name, part in subsets.items()}
+        total = _Part(task, codes)
+        for part in parts.values():
+            total.merge(part)
+        more = _own_figures(task, kept, rule) if kept else {}
+        whole[rule] = {
+            **total.figures(),
+            **more,
+            "subsets": {name: part.figures() for name, part in parts.items()},
+        }
+    whole.update(
+        metric=task.metric,
+        asked=asked,
+        of=of,
+        missing=asked - answered,
+        data=task.data,
+        bounds=list(task.bounds),
+        scale=task.scale,
+        also=list(task.also),
+        tokens=dict(tokens),
+    )
+    whole["notes"] = _notes(task, whole, unjudged, unasked)
+    return whole
+
+
+def _own_figures(task: Task, judged: Sequence[Judged], rule: Rule) -> dict[str, Any]:
+    scores = {one.item.id: [s for s in every if s.rule == rule] for one, every in judged}
+    return task.figures([one.item for one, _ in judged], scores, rule)
+
+
+def _notes(task: Task, whole: Mapping[str, Any], unjudged: int, unasked: int) -> list[str]:
+    """Why this is not the benchmark's own figure; empty where it is."""
+    notes = []
+    if task.data == "sample":
+        notes.append("sample items, not the benchmark")
+    elif whole["asked"] < whole["of"]:
+        notes.append(f"limited to {whole['asked']:,} of {whole['of']:,}")
+    if task.subsets is not None:
+        notes.append(f"only {', '.join(task.subsets)}")
+    if whole["missing"]:
+        notes.append(f"{whole['missing']:,} missing")
+    rule = whole["published"]
+    if note := rule.get("note"):
+        notes.append(note)
+    if unasked:
+        notes.append(f"{unasked:,} later turns or samples missing")
+    if unjudged:
+        notes.append(f"{unjudged:,} not judged")
+    if unread := rule.get("unread"):
+        notes.append(f"{unread:,} unread")
+    for name in ("truncated", "empty"):
+        if (rule[name] or 0) > 0.01:
+            notes.append(f"{rule[name]:.1%} {name}")
+    return notes
+
+
+class _Codes:
+    """Numbers for the names of clusters and strata."""
+
+    def __init__(self) -> None:
+        self._lone = count(-1, -1)
+        self._shared: dict[str, int] = {}
+        self._strata: dict[str, int] = {}
+
+    def cluster(self, name: str, lone: bool) -> int:
+        """One number for each name, without a record of the lone ones; below 0 for these."""
+        return next(self._lone) if lone else self._shared.setdefault(name, len(self._shared))
+
+    def stratum(self, name: str) -> int:
+        """One number for each name."""
+        return self._strata.setdefault(name, len(self._strata))
+
+
+class _Part:
+    """One rule's figures over some of a task's items: numbers only, 24 bytes an item."""
+
+    def __init__(self, task: Task, codes: _Codes):
+        self._task, self._codes = task, codes
+        self._values = array("d")  # a number for each item, or for each judged turn of it
+        self._clusters, self._strata = array("q"), array("q")
+        self._also = {name: array("d") for name in task.also}
+        # By the name of the figure ("" for the score) and k.
+        self._several: dict[tuple[str, int], array[float]] = {}
+        self._counts = Counter[str]()
+
+    def merge(self, other: _Part) -> None:
+        """Takes in another part's items."""
+        self._values += other._values
+        self._clusters += other._clusters
+        self._strata += other._strata
+        for name, column in self._also.items():
+            column.extend(other._also[name])
+        for key, rates in other._several.items():
+            self._several[key] = self._several.get(key, array("d")) + rates
+        self._counts += other._counts
+
+    def add(self, one: Answered, scores: Sequence[Score]) -> None:
+        """Counts an item in; `scores` are one rule's."""
+        counts = self._counts
+        for response in one.responses:
+            counts["responses"] += 1
+            counts["empty"] += not response.text or response.text.isspace()
+            counts["ended"] += response.finish_reason is not None
+            counts["cut"] += response.finish_reason == "length"
+        for score in scores:
+            counts["scores"] += 1
+            counts["matched"] += score.matched
+            counts["unread"] += score.value is None
+        if len(scores) == 1:
+            self._add_values(one, scores, lone=True)
+            return
+        turns = sorted({s.turn for s in scores})
+        for turn in turns:
+            self._add_values(one, [s for s in scores if s.turn == turn], lone=len(turns) == 1)
+
+    def _add_values(self, one: Answered, scores: Sequence[Score], lone: bool) -> None:
+        values = [s.value for s in scores if s.value is not None]
+        if not values:
+            return
+        cluster = self._task.cluster(one.item)
+        self._clusters.append(self._codes.cluster(cluster, lone and cluster == one.item.id))
+        self._strata.append(self._codes.stratum(self._task.stratum(one.item)))
+        self._values.append(values[0] if len(values) == 1 else stats.mean(values))
+        named = {"": values}
+        for name, column in self._also.items():
+            if all(name in (s.detail or {}) for s in scores):
+                named[name] = [float((s.detail or {})[name]) for s in scores]
+                column.append(stats.mean(named[name]))
+        if 1 < len(values) == len(scores):
+            answers = [s.answer for s in scores]
+            for name, found in named.items():
+                for k, rate in _at_k(self._task, found, answers).items():
+                    self._several.setdefault((name, k), array("d")).append(rate)
+
+    def figures(self) -> dict[str, Any]:
+        """The figures; a score of None where nothing has been judged."""
+        counts, n = self._counts, len(self._values)
+        ends = {
+            "truncated": counts["cut"] / counts["ended"] if counts["ended"] else None,
+            "empty": counts["empty"] / counts["responses"] if counts["responses"] else None,
+        }
+        missed = counts["scores"] - counts["matched"]
+        unmatched = missed / counts["scores"] if counts["scores"] else None
+        if not n:
+            nothing = dict.fromkeys(("score", "stderr", "ci95"))
+            unread = {"unread": counts["unread"]} if counts["unread"] else {}
+            return {**nothing, "n": 0, "unmatched": unmatched, **ends, **unread}
+        result = {**self._estimate(self._values), "unmatched": unmatched, **ends}
+        if counts["unread"]:
+            result["unread"] = counts["unread"]
+        result.update(self._at_ks(""))
+        for name, column in self._also.items():
+            if len(column) == n:
+                result[name] = {**self._estimate(column), **self._at_ks(name)}
+        return result
+
+    def _at_ks(self, name: str) -> dict[str, dict[str, float]]:
+        """A figure's pass@k or maj@k in percent, by k; empty unless every item has samples."""
+        n = len(self._values)
+        every = sorted((k, v) for (of, k), v in self._several.items() if of == name)
+        rates = {str(k): 100 * stats.mean(v) for k, v in every if len(v) == n}
+        kind = "pass@k" if self._task.metric == "pass@1" else "maj@k"
+        return {kind: rates} if rates else {}
+
+    def _estimate(self, values: Sequence[float]) -> dict[str, Any]:
+        """The mean with the task's clusters and strata."""
+        found = stats.estimate(
+            values,
+            clusters=self._clusters if max(self._clusters) >= 0 else None,
+            strata=self._strata if len(set(self._strata)) > 1 else None,
+            bounds=self._task.bounds,
+            scale=self._task.scale,
+        )
+        return {
+            "score": found.score,
+            "n": found.n,
+            "stderr": found.stderr,
+            "ci95": [found.lo, found.hi],
+        }
+
+
+def _at_k(task: Task, values: Sequence[float], answers: Sequence[str | None]) -> dict[int, float]:
+    """An item's pass@k for executed code, maj@k for answers, from its samples."""
+    n = len(values)
+    ks = {k for k in _KS if k <= n} | {n}
+    if task.metric == "pass@1":
+        return {k: stats.pass_at_k(n, sum(v > 0 for v in values), k) for k in ks}
+    return {k: stats.maj_at_k(answers, values, k) for k in ks}

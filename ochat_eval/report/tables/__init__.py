@@ -1,0 +1,1 @@
+"""The published tables with a run's row."""

@@ -1,0 +1,273 @@
+"""The published tables with a run's row: cells, intervals, differences and verdicts, as pure data.
+
+A table is defined in conf/table/, its published rows stand in results/recorded/figures.yaml; a
+run brings its summary.json. `formats` writes a table as text.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any, Literal
+
+import yaml
+
+from ochat_eval import stats
+from ochat_eval.baseline import figures
+from ochat_eval.records import RULES, Rule
+
+Verdict = Literal["agrees", "differs", "within interval", "outside interval", "unknown"]
+"""`agrees`, `differs`: by the noise between reruns (`equivalence.matches_published`). `within` and
+`outside interval`: that noise is not known, so it is only said whether the published figure lies
+in the run's 95 % interval, its rounding allowed for. `unknown`: the cell is marked, so that it is
+no rerun of the published figure, or there is nothing to compare."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table.
+
+    Attributes:
+        name: in the published rows.
+        header: what is shown.
+        task: the benchmark; None for the mean of the other columns.
+        figure: the entry of the benchmark's summary that is shown; None for its score.
+        weight: what the score is multiplied by in the mean, which makes it points.
+    """
+
+    name: str
+    header: str
+    task: str | None = None
+    figure: str | None = None
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A table: its name (of its file, and of its published rows), title and columns."""
+
+    name: str
+    title: str
+    columns: tuple[Column, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One figure of a run; all numbers in the column's unit (points, or a judge's rating).
+
+    Attributes:
+        score: None where there is none: a dash.
+        ci95: ends of its 95 % interval.
+        published: the figure published for the same model, to be met by the rule `published`.
+        difference: score less published.
+        verdict: None where nothing is published for the model.
+        marks: why this is not the benchmark's own figure; empty where it is.
+    """
+
+    score: float | None
+    ci95: tuple[float, float] | None = None
+    stderr: float | None = None
+    published: float | None = None
+    difference: float | None = None
+    verdict: Verdict | None = None
+    marks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """A run's row under one rule: `published` is the one that counts."""
+
+    model: str
+    run: str
+    rule: Rule
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedRow:
+    """A published row; None where a figure was not published."""
+
+    model: str
+    about: str
+    scores: tuple[float | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table with the rows of one or more runs, and the published rows in their order."""
+
+    name: str
+    title: str
+    source: str
+    columns: tuple[Column, ...]
+    runs: tuple[RunRow, ...]
+    published: tuple[PublishedRow, ...]
+
+
+def definitions() -> dict[str, Definition]:
+    """The tables of conf/table/, by name."""
+    found = {}
+    for file in resources.files("ochat_eval.conf.table").iterdir():
+        if file.name.endswith(".yaml"):
+            name = file.name.removesuffix(".yaml")
+            values = yaml.safe_load(file.read_text(encoding="utf-8"))
+            columns = tuple(Column(**column) for column in values["columns"])
+            found[name] = Definition(name, values["title"], columns)
+    return {name: found[name] for name in figures.tables()}
+
+
+def build(
+    definition: Definition,
+    figures: Mapping[str, Any],
+    summaries: Sequence[Mapping[str, Any]],
+    psi: Mapping[str, float] | None = None,
+) -> Table | None:
+    """A table with the rows of the runs that have at least one of its columns; None if none has.
+
+    Args:
+        figures: the published table: `source`, `columns`, `rows`.
+        summaries: the runs' summary.json.
+        psi: by benchmark, the rate at which verdicts flip between reruns, a fraction.
+    """
+    columns = definition.columns
+    places = [figures["columns"].index(column.name) for column in columns]
+    rows = tuple(
+        PublishedRow(
+            model,
+            ", ".join(str(v) for k, v in row.items() if k != "scores"),
+            tuple(row["scores"][place] for place in places),
+        )
+        for model, row in figures["rows"].items()
+    )
+    runs = []
+    for summary in summaries:
+        same = {row.model: row.scores for row in rows}.get(summary.get("published_row") or "")
+        if any(column.task in summary["tasks"] for column in columns):
+            runs += [_run_row(columns, summary, rule, same, psi or {}) for rule in RULES]
+    if not runs:
+        return None
+    name, title = definition.name, definition.title
+    return Table(name, title, figures["source"], columns, tuple(runs), rows)
+
+
+def build_all(
+    summaries: Sequence[Mapping[str, Any]], psi: Mapping[str, float] | None = None
+) -> list[Table]:
+    """Every table that one of the runs has a column of."""
+    known = figures.tables()
+    made = (build(one, known[name], summaries, psi) for name, one in definitions().items())
+    return [table for table in made if table is not None]
+
+
+def is_whole(table: Table, summary: Mapping[str, Any]) -> bool:
+    """Whether the run asked every benchmark of the table, whatever became of it."""
+    return all(c.task is None or c.task in summary["tasks"] for c in table.columns)
+
+
+def as_json(table: Table) -> dict[str, Any]:
+    """The table as JSON."""
+    return dataclasses.asdict(table)
+
+
+def _run_row(
+    columns: Sequence[Column],
+    summary: Mapping[str, Any],
+    rule: Rule,
+    same: Sequence[float | None] | None,
+    psi: Mapping[str, float],
+) -> RunRow:
+    """One rule's row. The robust one is not compared: nothing was published under that rule."""
+    wanted: Sequence[float | None] = (None,) * len(columns)
+    if same is not None and rule == "published":
+        wanted = same
+    cells: dict[str, Cell] = {}
+    noises: dict[str, float | None] = {}
+    for column, figure in zip(columns, wanted, strict=True):
+        task = summary["tasks"].get(column.task)
+        if task is None:
+            cells[column.name], noises[column.name] = Cell(None, published=figure), None
+            continue
+        entry = task[rule].get(column.figure) if column.figure else task[rule]
+        rate, n = psi.get(column.task or ""), (entry or {}).get("n")
+        noises[column.name] = stats.flip_sd(rate, n) if rate is not None and n else None
+        cell = _cell(task, task[rule], entry, column.figure)
+        cells[column.name] = _compared(cell, figure, noises[column.name], column.weight)
+    others = [column for column in columns if column.task is not None]
+    for column, figure in zip(columns, wanted, strict=True):
+        if column.task is None:
+            noise = stats.average_stderr([noises[c.name] for c in others])
+            cells[column.name] = _compared(_average(others, cells), figure, noise, 1.0)
+    row = tuple(cells[column.name] for column in columns)
+    return RunRow(summary["model"], summary["run"], rule, row)
+
+
+def _cell(
+    task: Mapping[str, Any],
+    one: Mapping[str, Any],
+    entry: Mapping[str, Any] | None,
+    figure: str | None,
+) -> Cell:
+    """A figure as the summary has it, with its marks."""
+    marks = [*task["notes"], *(f"not the published setting: {c}" for c in task.get("changed", ()))]
+    if unlike := one.get("incomparable"):
+        return Cell(None, marks=(unlike, *marks))
+    if entry is None and one["n"]:
+        marks.append(f"{figure} was not judged")
+    if entry is None or entry["score"] is None:
+        return Cell(None, marks=tuple(marks))
+    low, high = entry["ci95"]
+    return Cell(entry["score"], (low, high), entry["stderr"], marks=tuple(marks))
+
+
+def _average(columns: Sequence[Column], cells: Mapping[str, Cell]) -> Cell:
+    """The mean of the columns in points, their errors in quadrature; none where one is missing."""
+    marked = [c.header for c in columns if cells[c.name].marks]
+    marks = (f"has marked figures: {', '.join(marked)}",) if marked else ()
+    scores, errors = [], []
+    for column in columns:
+        cell = cells[column.name]
+        if cell.score is None:
+            return Cell(None, marks=marks)
+        scores.append(cell.score * column.weight)
+        errors.append(None if cell.stderr is None else cell.stderr * column.weight)
+    mean, stderr = stats.mean(scores), stats.average_stderr(errors)
+    if stderr is None:
+        return Cell(mean, marks=marks)
+    half = stats.z_value(0.95) * stderr
+    return Cell(mean, (max(0.0, mean - half), min(100.0, mean + half)), stderr, marks=marks)
+
+
+def _compared(cell: Cell, figure: float | None, noise: float | None, weight: float) -> Cell:
+    """The cell beside the figure published for the same model.
+
+    Args:
+        noise: standard deviation of the difference of two reruns, a fraction; None: not known.
+        weight: what turns the column's unit into points.
+    """
+    if figure is None:
+        return cell
+    if cell.score is None:
+        return dataclasses.replace(cell, published=figure, verdict="unknown")
+    rounding = _half_digit(figure)
+    verdict: Verdict
+    if cell.marks or (noise is None and cell.ci95 is None):
+        verdict = "unknown"
+    elif noise is not None:
+        same = stats.matches_published(
+            cell.score * weight, figure * weight, noise**2, 1, rounding=rounding * weight
+        )
+        verdict = "agrees" if same else "differs"
+    else:
+        low, high = cell.ci95 or (-math.inf, math.inf)
+        inside = low - rounding <= figure <= high + rounding
+        verdict = "within interval" if inside else "outside interval"
+    difference = cell.score - figure
+    return dataclasses.replace(cell, published=figure, difference=difference, verdict=verdict)
+
+
+def _half_digit(figure: float) -> float:
+    """Half a unit of a published figure's last digit: 0.05 for 65.8 or 7.8, 0.005 for 7.76."""
+    return 0.5 * 10.0 ** -len(repr(float(figure)).partition(".")[2])

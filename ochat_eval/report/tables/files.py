@@ -1,0 +1,37 @@
+"""The published tables of one run: its files, its part of summary.json, and what is printed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ochat_eval.report.tables import build, formats
+from ochat_eval.run import store
+from ochat_eval.run.folder import RunDir
+
+_FILES = {"md": "markdown", "csv": "csv", "tex": "latex"}
+
+
+def write(run_dir: RunDir, summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Writes build.md, build.csv and build.tex; returns the tables as JSON, by name.
+
+    A run without any of the tables' benchmarks has no such files.
+    """
+    made = build.build_all([summary])
+    for ending, name in _FILES.items():
+        path = run_dir.file(f"{store.TABLES}.{ending}")
+        if made:
+            store.write_text(path, formats.FORMATS[name](made))
+        else:
+            path.unlink(missing_ok=True)
+    return {table.name: build.as_json(table) for table in made}
+
+
+def show(summary: Mapping[str, Any]) -> None:
+    """Prints the tables whose benchmarks were all asked; the files have the others too."""
+    made = build.build_all([summary])
+    whole = [table for table in made if build.is_whole(table, summary)]
+    if whole:
+        print(f"\n{formats.terminal(whole)}")
+    if left := [table.title for table in made if table not in whole]:
+        print(f"\nin part, in {store.TABLES}.md: {', '.join(left)}")

@@ -1,0 +1,62 @@
+"""A run's folder, held by one process at a time."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ochat_eval.records import UserError
+from ochat_eval.run.identity import differences
+from ochat_eval.run.store import MANIFEST, read_json, writing
+
+
+class RunDir:
+    """One run's directory, held by one process at a time."""
+
+    def __init__(self, path: Path):
+        """Creates the directory if need be and takes its lock.
+
+        Raises:
+            UserError: it cannot be created, or another process works in it.
+        """
+        self.path = path
+        with writing(path):
+            path.mkdir(parents=True, exist_ok=True)
+            self._lock = (path / ".lock").open("w")
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UserError(
+                    f"another process is working in {path}; wait for it or choose run=NAME"
+                ) from None
+
+    def file(self, name: str) -> Path:
+        """The path of one of the run's files."""
+        return self.path / name
+
+    def manifest(self) -> dict[str, Any]:
+        """What manifest.json holds; empty for a new run."""
+        path = self.file(MANIFEST)
+        return read_json(path) if path.exists() else {}
+
+    def check_identity(self, identity: Mapping[str, Any]) -> None:
+        """Refuses to mix two kinds of work in one directory.
+
+        Args:
+            identity: nested mappings of plain values: data, prompts, sampling, model.
+
+        Raises:
+            UserError: the run on disk was made with another identity; the first differences
+                are shown.
+        """
+        known = self.manifest().get("identity")
+        if known is None:
+            return
+        if changed := differences(known, identity):
+            more = f" (and {len(changed) - 4} more)" if len(changed) > 4 else ""
+            raise UserError(
+                f"the run in {self.path} did other work: {'; '.join(changed[:4])}{more}. "
+                "Choose another run=NAME, or the options that it was made with"
+            )

@@ -1,0 +1,204 @@
+"""The run directory: atomic files, the append-only journal of responses, the identity check.
+
+Nothing here is lost to a kill at any moment: a whole file is written beside its name and then
+renamed, a journal line is on disk before the next is asked for, and a torn last line is cut off
+when the journal is opened again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+from ochat_eval.records import Item, R, Response, Score, UserError, from_json, to_json
+
+ITEMS = "items.jsonl"
+RESPONSES = "responses.jsonl"
+FAILURES = "failures.jsonl"
+REPLICAS = "replicas.jsonl"
+SCORES = "scores.jsonl"
+JUDGE_ITEMS = "judge_items.jsonl"
+JUDGMENTS = "judgments.jsonl"
+JUDGE_FAILURES = "judge_failures.jsonl"
+SUMMARY = "summary.json"
+MANIFEST = "manifest.json"
+CONFIG = "config.yaml"
+TABLE = "table.md"
+REPORT = "report.html"
+TABLES = "tables"
+"""`tables.md`, `tables.csv`, `tables.tex`: the published tables with the run's row."""
+WHY = "why"
+"""`why.json`, `why.md`: why the two rules' scores differ."""
+Span = tuple[int, int]
+"""`[start, end)` in a file, in bytes."""
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turns what the file system refuses (no space, read-only) into one clear line.
+
+    Args:
+        path: what is being written, for the message.
+
+    Raises:
+        UserError: in place of an OSError.
+    """
+    try:
+        yield
+    except OSError as e:
+        hint = {
+            errno.ENOSPC: "free some space and run the same command again: it goes on from here",
+            errno.EDQUOT: "free some quota and run the same command again: it goes on from here",
+            errno.EROFS: "choose a writable folder with results=DIR",
+            errno.EACCES: "choose a writable folder with results=DIR",
+            errno.EPERM: "choose a writable folder with results=DIR",
+        }.get(e.errno or 0, "choose another folder with results=DIR")
+        raise UserError(f"cannot write {path}: {e.strerror}; {hint}") from e
+
+
+@contextlib.contextmanager
+def atomic(path: Path) -> Iterator[TextIO]:
+    """A text file that appears under its name only when whole and on disk.
+
+    Raises:
+        UserError: it cannot be written; what stood at `path` stays as it was.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with writing(path):
+        try:
+            with temporary.open("w", encoding="utf-8", newline="\n") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+def write_records(path: Path, records: Iterable[Item | Response | Score]) -> None:
+    """Writes records as JSON lines, atomically."""
+    with atomic(path) as file:
+        for record in records:
+            file.buffer.write(to_json(record) + b"\n")
+
+
+def write_lines(path: Path, values: Iterable[Mapping[str, Any]]) -> None:
+    """Writes mappings as JSON lines, atomically."""
+    with atomic(path) as file:
+        for value in values:
+            file.write(json.dumps(value) + "\n")
+
+
+def append_line(path: Path, value: Mapping[str, Any]) -> None:
+    """Adds a mapping as one JSON line, in one write; for notes, not for what must last."""
+    with writing(path), path.open("ab", buffering=0) as file:
+        file.write((json.dumps(value) + "\n").encode())
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file, atomically; lone surrogates of model text become `?`."""
+    with atomic(path) as file:
+        file.write(text.encode(errors="replace").decode())
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Writes a JSON document, atomically."""
+    with atomic(path) as file:
+        json.dump(value, file, indent=1, ensure_ascii=False)
+        file.write("\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON document that holds an object.
+
+    Raises:
+        UserError: it is missing, unreadable, or no JSON object.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as e:
+        raise UserError(
+            f"cannot read {path}: {e}; if it is damaged, choose another run=NAME"
+        ) from e
+    if not isinstance(value, dict):
+        raise UserError(f"{path} holds no JSON object; choose another run=NAME")
+    return value
+
+
+def read_records(path: Path, cls: type[R], span: Span | None = None) -> Iterator[R]:
+    """The records of a JSON lines file, one by one; blank lines are passed over.
+
+    Args:
+        span: read only these bytes, from the first of a line to the end of one.
+
+    Raises:
+        UserError: the file cannot be read, or a line is no such record; names the line.
+    """
+    for _, record in placed_records(path, cls, span):
+        yield record
+
+
+def placed_records(path: Path, cls: type[R], span: Span | None = None) -> Iterator[tuple[Span, R]]:
+    """As `read_records`, each with the bytes that it takes in the file."""
+    number, (start, stop) = 0, span or (0, sys.maxsize)
+    try:
+        with path.open("rb") as file:
+            file.seek(start)
+            for number, line in enumerate(file, 1):  # noqa: B007 (the message needs it)
+                if start >= stop:
+                    return
+                end = start + len(line)
+                if not line.isspace():
+                    yield (start, end), from_json(cls, line)
+                start = end
+    except OSError as e:
+        raise UserError(f"cannot read {path}: {e.strerror}") from e
+    except UnicodeDecodeError as e:
+        raise UserError(f"{path} line {number} is not UTF-8 text: {e.reason}") from e
+    except (ValueError, RecursionError) as e:
+        kind = cls.__name__.lower()
+        raise UserError(f"{path} line {number} is no {kind} record: {e}; mend or remove it") from e
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The objects of a JSON lines file, each with its line number; blank lines are passed over.
+
+    Raises:
+        UserError: the file cannot be read, or a line is no JSON object; names the line.
+    """
+    number = 0
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if not line.isspace():
+                    value = json.loads(line.decode())
+                    if not isinstance(value, dict):
+                        raise ValueError(f"it holds {type(value).__name__}")
+                    yield number, value
+    except OSError as e:
+        raise UserError(f"cannot read {path}: {e.strerror}") from e
+    except UnicodeDecodeError as e:
+        raise UserError(f"{path} line {number} is not UTF-8 text: {e.reason}") from e
+    except (ValueError, RecursionError) as e:
+        raise UserError(f"{path} line {number} is no JSON object: {e}") from e
+
+
+def read_ids(path: Path) -> frozenset[str]:
+    """The `id` of every line of a JSON lines file.
+
+    Raises:
+        UserError: the file cannot be read, or a line has none; names the line.
+    """
+    found = set()
+    for number, value in read_lines(path):
+        if not isinstance(value.get("id"), str):
+            raise UserError(f'{path} line {number} names no item: it needs an "id"')
+        found.add(value["id"])
+    return frozenset(found)

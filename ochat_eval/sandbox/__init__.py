@@ -1,0 +1,1 @@
+"""Untrusted work in processes of its own: model-written code, and grading that can hang."""

@@ -1,0 +1,101 @@
+"""The command that starts the sandboxed Python under bubblewrap."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from ochat_eval.records import UserError
+
+# Solutions may import these; the rest of site-packages holds, among others, the answers.
+_PACKAGES = ("numpy",)
+PACKAGE_FOLDER = "/packages"  # in the sandbox
+
+
+def is_root() -> bool:
+    """Whether this is root itself, not a user that a user namespace calls root."""
+    ids = Path("/proc/self/uid_map").read_text().split()
+    return os.geteuid() == 0 and ids == ["0", "0", "4294967295"]
+
+
+def python() -> list[str]:
+    """The command of the sandboxed Python: the interpreter behind any virtual environment."""
+    binary = Path(
+        sys.base_prefix, "bin", f"python{sys.version_info.major}.{sys.version_info.minor}"
+    )
+    child = Path(__file__).with_name("child.py").read_text()
+    # -s -P -S: no site-packages of any kind, no current folder. Not -I, which would ignore
+    # PYTHONHASHSEED; the environment is ours.
+    return [str(binary), "-s", "-P", "-S", "-c", child]
+
+
+def package_folders() -> list[str]:
+    """The folders in which those of `_PACKAGES` lie that are installed."""
+    specs = [importlib.util.find_spec(name) for name in _PACKAGES]
+    places = [place for spec in specs if spec for place in spec.submodule_search_locations or ()]
+    return sorted({str(Path(place).parent) for place in places})
+
+
+@functools.cache
+def _bwrap_files() -> list[str]:
+    """bwrap's options for the files: shared libraries, Python's own, `_PACKAGES`, devices."""
+    libraries = {f"{root}/{lib}" for root in ("/usr", sys.base_prefix) for lib in ("lib", "lib64")}
+    places = {place: place for place in (*sorted(libraries), "/etc/ld.so.cache", python()[0])}
+    for folder in package_folders():
+        for name in _PACKAGES:
+            for part in (name, f"{name}.libs"):  # where wheels keep their shared libraries
+                places[f"{PACKAGE_FOLDER}/{part}"] = f"{folder}/{part}"
+    options: list[str] = []
+    for folder in ("/lib", "/lib64"):
+        if os.path.islink(folder):
+            options += ["--symlink", os.readlink(folder), folder]
+        else:
+            places[folder] = folder
+    for inside, outside in places.items():
+        # --dir: the folders above, which bwrap otherwise makes for their owner only.
+        if os.path.exists(outside):
+            options += ["--dir", os.path.dirname(inside), "--ro-bind", outside, inside]
+    for library in sorted(libraries):
+        for packages in Path(library).glob("python*/*-packages"):
+            options += ["--tmpfs", str(packages), "--remount-ro", str(packages)]
+    options += ["--dir", "/dev"]
+    for device in ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom"):
+        options += ["--dev-bind", device, device]
+    return options
+
+
+def bwrap(info_fd: int, tmp_bytes: int) -> list[str]:
+    """The bwrap command, to stand before Python's."""
+    bwrap = shutil.which("bwrap")
+    if bwrap is None:
+        raise UserError(
+            "sandbox=bwrap: bubblewrap is not installed: apt-get install bubblewrap, or accept the "
+            "risk of sandbox=none"
+        )
+    known = _bwrap_help(bwrap)
+    command = [bwrap, "--info-fd", str(info_fd), "--die-with-parent", "--new-session"]
+    command += ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts"]
+    command += ["--unshare-cgroup-try", "--cap-drop", "ALL"]
+    if is_root():
+        # The kernel limits nobody's processes who is root outside, whatever the namespace.
+        # So no user namespace, and the child becomes an ordinary user (`_confine`).
+        command += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
+    else:
+        command += [
+            "--unshare-user",
+            *(["--disable-userns"] if "--disable-userns" in known else []),
+        ]
+    command += _bwrap_files()
+    if "--size" in known:  # bubblewrap 0.7; before, /tmp cannot be limited and is read-only
+        command += ["--perms", "1777", "--size", str(tmp_bytes), "--tmpfs", "/tmp"]
+    return [*command, "--dir", "/tmp", "--remount-ro", "/", "--chdir", "/tmp", "--"]
+
+
+@functools.cache
+def _bwrap_help(bwrap: str) -> str:
+    return subprocess.run([bwrap, "--help"], check=True, capture_output=True, text=True).stdout

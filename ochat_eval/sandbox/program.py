@@ -1,0 +1,297 @@
+"""An untrusted program in a process of its own, whose functions can be called.
+
+The process runs under bubblewrap: no network, no files but Python's own and a small /tmp,
+limits on time, memory and processes. Only plain data comes out of it (`child`).
+"""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, NoReturn
+
+from ochat_eval.sandbox.bwrap import PACKAGE_FOLDER, bwrap, is_root, package_folders, python
+from ochat_eval.sandbox.child import decode, encode, frame
+from ochat_eval.sandbox.limits import Limits
+from ochat_eval.sandbox.workers import signal_name
+
+_START_SECONDS = 30.0
+# The base of the user ids that programs run as when we are root; systemd's list of id ranges
+# ("Users, Groups, UIDs and GIDs on systemd systems") has nobody there.
+_FIRST_USER = 2_000_000_000
+_ENVIRONMENT = {
+    "LANG": "C.UTF-8",
+    "OPENBLAS_NUM_THREADS": "1",
+    "PYTHONHASHSEED": "0",  # the order of a set is the same in every run
+}
+
+
+class ProgramFailed(Exception):
+    """The program did not load, died or broke a limit: there are no further answers."""
+
+
+class Program:
+    """A running untrusted program, whose functions can be called.
+
+    A context manager. Entering loads the program; leaving kills all of its processes.
+
+    Args:
+        source: the program.
+        sandbox: one of `SANDBOXES`.
+        limits: what it may use.
+
+    Attributes:
+        failure: why there are no further answers, None while there are.
+        raised: the last exception that `call` passed on from the program, and its reason.
+        seconds: processor time of the last call, as the program's process says.
+
+    Raises:
+        ProgramFailed: on entering, the program does not compile, or raises as it is executed.
+        UserError: on entering, bubblewrap is not installed.
+        RuntimeError: on entering, the sandbox does not start; not the program's fault.
+    """
+
+    def __init__(self, source: str, sandbox: str, limits: Limits) -> None:
+        self.failure: str | None = None
+        self.raised: tuple[Exception, str] | None = None
+        self.seconds = 0.0
+        self._source = source
+        self._sandbox = sandbox
+        self._limits = limits
+        self._first: int | None = None
+        self._cleanup = contextlib.ExitStack()
+
+    def __enter__(self) -> Program:
+        try:
+            self._start()
+            self._deadline = time.monotonic() + self._limits.wall_seconds
+            self._send(self._source)
+            match self._receive():
+                case ["loaded"]:
+                    pass
+                case ["uncompiled", str(name), str(text)]:
+                    self._fail(f"does not compile: {name}: {text}")
+                case ["raised", str(name), str(text)]:
+                    self._fail(exception_reason(name, text))
+                case _:
+                    self._fail("garbled answer")
+        except BaseException:
+            self._cleanup.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._cleanup.close()
+
+    def call(
+        self,
+        name: str,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        seconds: float = 0.0,
+        digested: bool = False,
+    ) -> Any:
+        """Call a function of the program.
+
+        Args:
+            name: the function's.
+            args, kwargs: plain data (`child.encode`); what the function does to them
+                is not seen here.
+            seconds: processor time that the call may take, 0 for what is left of the limits.
+            digested: whether only the `child.digest` of what it returns is wanted.
+
+        Returns:
+            What it returned, as plain data; `Opaque` for what is none. Or its digest.
+
+        Raises:
+            Exception: what the function raised, as the built-in exception of that name, or
+                RuntimeError for any other.
+            ProgramFailed: the program died or broke a limit, now or in an earlier call.
+            TypeError: an argument is not plain data.
+        """
+        if self.failure is not None:
+            raise ProgramFailed(self.failure)
+        packed = [encode(part, strict=True) for part in (list(args), dict(kwargs or {}))]
+        self._send([name, *packed, seconds, digested])
+        match self._receive():
+            case ["value", value, float(taken)]:
+                self.seconds = taken
+                try:
+                    return decode(value)
+                except (ValueError, TypeError, OverflowError, RecursionError):
+                    self._fail("garbled answer")
+            case ["raised", str(kind), str(text)]:
+                error = _exception(kind, text)
+                self.raised = error, exception_reason(kind, text)
+                raise error
+            case _:
+                self._fail("garbled answer")
+
+    def _start(self) -> None:
+        """Start the process and wait until it is confined."""
+        isolated = self._sandbox == "bwrap"
+        self._socket, theirs = map(self._cleanup.enter_context, socket.socketpair())
+        folder = "/"
+        if not isolated:
+            temporary = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+            folder = self._cleanup.enter_context(temporary)
+        read_end, write_end = os.pipe()
+        with open(read_end, "rb") as info:
+            with theirs, open(write_end, "wb"):
+                self._process = subprocess.Popen(
+                    [*(bwrap(write_end, self._limits.tmp_bytes) if isolated else []), *python()],
+                    stdin=theirs.fileno(),
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,  # the child leaves it before it runs the program
+                    env=_ENVIRONMENT,
+                    cwd=folder,
+                    pass_fds=[write_end] if isolated else [],
+                    start_new_session=not isolated,
+                )
+            self._cleanup.callback(self._stop)
+            self._deadline = time.monotonic() + _START_SECONDS
+            try:
+                self._send(self._instructions())
+                ready = self._receive()
+            except ProgramFailed as error:
+                raise RuntimeError(f"the sandbox did not start: {self._complaint()}") from error
+            assert ready == ["ready"], ready  # nothing untrusted has run yet
+            if isolated:
+                # The first process of the sandbox: all others in there die with it.
+                self._first = os.pidfd_open(json.load(info)["child-pid"])
+            assert self._process.stderr is not None
+            self._process.stderr.close()
+
+    def _instructions(self) -> dict[str, Any]:
+        limits = self._limits
+        isolated = self._sandbox == "bwrap"
+        return {
+            "path": [PACKAGE_FOLDER] if isolated else package_folders(),
+            "die_with_parent": not isolated,
+            "user": _FIRST_USER + os.getpid() if isolated and is_root() else None,
+            "limits": {
+                "AS": limits.memory_bytes,
+                "CORE": 0,
+                "CPU": limits.cpu_seconds,
+                "FSIZE": limits.tmp_bytes,
+                "NOFILE": 64,
+                "NPROC": limits.processes,
+            },
+        }
+
+    def _complaint(self) -> str:
+        """What bwrap or Python wrote before it ended."""
+        self._stop()
+        assert self._process.stderr is not None
+        with self._process.stderr as pipe:
+            text = pipe.read().decode(errors="replace")
+        return one_line(text) or f"exit code {self._process.returncode}"
+
+    def _stop(self) -> None:
+        """Kill all of the program's processes and wait for their end."""
+        self._kill()
+        self._process.wait()
+        if self._first is not None:
+            os.close(self._first)
+            self._first = None
+
+    def _kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):  # it has ended
+            if self._first is not None:
+                signal.pidfd_send_signal(self._first, signal.SIGKILL)
+            elif self._process.returncode is None:
+                self._process.kill()
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    def _limit_time(self) -> None:
+        """Let the next use of the socket take no longer than there is time left."""
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            self._fail("time limit")
+        self._socket.settimeout(left)
+
+    def _send(self, message: Any) -> None:
+        self._limit_time()
+        try:
+            self._socket.sendall(frame(message))
+        except TimeoutError:
+            self._fail("time limit")
+        except OSError:
+            self._fail(self._death())
+
+    def _receive(self) -> Any:
+        size = int.from_bytes(self._read(4), "big")
+        if size > self._limits.message_bytes:
+            self._fail("answer too large")
+        try:
+            return json.loads(self._read(size))
+        except (ValueError, RecursionError):
+            self._fail("garbled answer")
+
+    def _read(self, size: int) -> bytes:
+        data = bytearray()
+        while len(data) < size:
+            self._limit_time()
+            try:
+                part = self._socket.recv(min(size - len(data), 1 << 20))
+            except TimeoutError:
+                self._fail("time limit")
+            except ConnectionResetError:
+                part = b""
+            if not part:
+                self._fail(self._death())
+            data += part
+        return bytes(data)
+
+    def _death(self) -> str:
+        """The reason for which the connection has ended."""
+        if self._first is None:
+            self._kill()  # the group; what is ending by itself keeps its own status
+        code = self._process.wait()  # bwrap itself holds the connection open until its end
+        number = code - 128 if code > 128 else -code  # bwrap's way, or subprocess's
+        if number in (signal.SIGXCPU, signal.SIGPROF):
+            return "time limit"
+        return f"died: {signal_name(number) if number > 0 else f'exit code {code}'}"
+
+    def _fail(self, reason: str) -> NoReturn:
+        self.failure = one_line(reason)
+        self._kill()
+        raise ProgramFailed(self.failure)
+
+
+def one_line(text: str) -> str:
+    """Untrusted text as one short line of printable characters."""
+    words = "".join(c if c.isprintable() else " " for c in text[:1000]).split()
+    line = " ".join(words)
+    return line if len(line) <= 200 else line[:199] + "…"
+
+
+def exception_reason(name: str, text: str) -> str:
+    """What an exception, of the program or over its answers, is called in a verdict."""
+    if name == "MemoryError":
+        return "memory limit"
+    return one_line(f"exception: {name}: {text}")
+
+
+def _exception(name: str, text: str) -> Exception:
+    """The built-in exception of that name, or RuntimeError for any other."""
+    kind = getattr(builtins, name, None)
+    if isinstance(kind, type) and issubclass(kind, Exception):
+        with contextlib.suppress(TypeError):  # UnicodeDecodeError wants five arguments
+            return kind(text)
+    return RuntimeError(f"{name}: {text}")

@@ -1,0 +1,54 @@
+"""The chat page: a few files that ship with the package, and what the page must know."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from ochat_eval.model.model import Model
+
+_FILES = {
+    "/": ("chat.html", "text/html"),
+    "/chat.js": ("chat.js", "text/javascript"),
+    "/chat.css": ("chat.css", "text/css"),
+}
+_FACTS = "/chat.json"
+PAGE_PATHS = (*_FILES, _FACTS)
+"""All paths of the page; none of them generates."""
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+        "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+
+
+def page_routes(model: Model, needs_key: bool) -> list[Route]:
+    """The page's files, and `/chat.json`: the model's name and conditions, and whether keys are
+    asked for."""
+    facts = {
+        "model": model.name,
+        "conditions": model.conditions,
+        "condition": model.condition if model.conditions else None,
+        "needs_key": needs_key,
+    }
+    folder = resources.files("ochat_eval.serve")
+    routes = [
+        _route(path, Response(folder.joinpath(file).read_bytes(), 200, _HEADERS, kind))
+        for path, (file, kind) in _FILES.items()
+    ]
+    return [*routes, _route(_FACTS, JSONResponse(facts, 200, _HEADERS))]
+
+
+def _route(path: str, response: Response) -> Route:
+    async def answer(_: Request) -> Response:
+        return response
+
+    return Route(path, answer)

@@ -1,0 +1,183 @@
+"""The seam in vLLM's server: chat requests get the harness's token ids, stop tokens and cleaning.
+
+vLLM's renderer writes a conversation as one text and tokenises that; here it takes the ids that
+the offline engine would be asked with. Everything else (routes, streaming, sampling) is vLLM's.
+Pinned to vLLM 0.32.0: the methods overridden here are no promised interface.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any
+
+from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
+from vllm.entrypoints.openai.chat_completion.serving import OpenAIServingChat
+from vllm.exceptions import VLLMValidationError
+from vllm.renderers.online_renderer import OnlineRenderer
+
+from ochat_eval.model.chat.format import ChatFormat
+from ochat_eval.model.model import Model
+from ochat_eval.records import UserError
+from ochat_eval.serve.clean import StreamCleaner, condition_of, to_messages
+from ochat_eval.serve.log import note
+
+REFUSED = (
+    "tools",
+    "documents",
+    "chat_template",
+    "chat_template_kwargs",
+    "echo",
+    "add_generation_prompt",
+    "continue_final_message",
+    "add_special_tokens",
+    "truncate_prompt_tokens",
+    "reasoning_effort",
+    "mm_processor_kwargs",
+    "media_io_kwargs",
+    "use_beam_search",
+    "kv_transfer_params",
+    "ec_transfer_params",
+)
+"""Fields that would change how a prompt is written or ended, which the chat format alone does."""
+
+
+def install(state: Any, model: Model, chat: ChatFormat, log_texts: bool) -> None:
+    """Puts our renderer and chat handler in the place of vLLM's.
+
+    Args:
+        state: the application's state, as vLLM's `init_app_state` left it.
+        log_texts: whether the request log is to have the texts of messages and answers.
+    """
+    renderer = HarnessRenderer.__new__(HarnessRenderer)
+    renderer.__dict__.update(vars(state.online_renderer), chat=chat)
+    handler = HarnessChat.__new__(HarnessChat)
+    handler.__dict__.update(
+        vars(state.openai_serving_chat),
+        online_renderer=renderer,
+        chat=chat,
+        default_condition=model.condition if model.conditions else None,
+        log_texts=log_texts,
+    )
+    for asks in (state.serving_tokenization, state.openai_serving_completion):
+        asks.online_renderer = renderer
+    state.online_renderer = renderer
+    state.openai_serving_chat = handler
+
+
+class HarnessRenderer(OnlineRenderer):  # type: ignore[misc]
+    """Makes the prompt of a chat request, and of `/tokenize` with messages."""
+
+    chat: ChatFormat
+
+    async def preprocess_chat(
+        self, request: Any, messages: Any, *_: Any, skip_mm_cache: bool = False, **__: Any
+    ) -> tuple[list[Any], list[Any]]:
+        """The conversation and the engine's input: the ids of the chat format."""
+        refuse(request)
+        condition = _condition(request)
+        try:
+            conversation = to_messages(messages)
+            ids = await asyncio.to_thread(self.chat.encode, conversation, condition)
+        except (UserError, ValueError) as e:
+            parameter = "condition" if "condition" in str(e) else "messages"
+            raise VLLMValidationError(str(e), parameter=parameter) from e
+        inputs = await self.preprocess_cmpl(request, [ids], skip_mm_cache=skip_mm_cache)
+        return [{"role": m.role, "content": m.content} for m in conversation], inputs
+
+    async def preprocess_completion(self, request: Any, *rest: Any, **named: Any) -> list[Any]:
+        """As vLLM's, for a prompt that is raw text; a condition with it would do nothing."""
+        if _condition(request) is not None:
+            raise VLLMValidationError(
+                "condition is for messages (/v1/chat/completions); this prompt is taken as it is",
+                parameter="condition",
+            )
+        return list(await super().preprocess_completion(request, *rest, **named))
+
+
+def _condition(request: Any) -> str | None:
+    """The request's condition; VLLMValidationError, answered as a 400, where it is none."""
+    try:
+        return condition_of(request.model_extra)
+    except ValueError as e:
+        raise VLLMValidationError(str(e), parameter="condition") from e
+
+
+def refuse(request: Any) -> None:
+    """Refuses what vLLM would do to a prompt, and what would be passed over in silence.
+
+    Raises:
+        VLLMValidationError: answered as a 400.
+    """
+    fields = type(request).model_fields
+    for name in REFUSED:
+        if name in fields and getattr(request, name) not in (fields[name].default, [], {}):
+            raise VLLMValidationError(
+                f"{name} is not supported: the prompt is written by the model's own chat format",
+                parameter=name,
+            )
+
+
+class HarnessChat(OpenAIServingChat):  # type: ignore[misc]
+    """`/v1/chat/completions`: ends turns and cleans answers as the offline engine does."""
+
+    chat: ChatFormat
+    default_condition: str | None
+    log_texts: bool
+
+    async def render_chat_request(self, request: ChatCompletionRequest) -> Any:
+        """As vLLM's; the chat format's end of turn, and nothing else, ends an answer."""
+        refuse(request)
+        if not request.ignore_eos:  # set by its sender, it means that nothing ends it
+            stop = [*(request.stop_token_ids or []), *self.chat.stop_token_ids]
+            request.stop_token_ids = list(dict.fromkeys(stop))
+            request.ignore_eos = True
+        rendered = await super().render_chat_request(request)
+        note(model=request.model, stream=bool(request.stream))
+        if isinstance(rendered, tuple):
+            condition = condition_of(request.model_extra) or self.default_condition
+            note(condition=condition, messages=len(rendered[0]))
+            if self.log_texts:
+                note(conversation=rendered[0])
+        return rendered
+
+    async def chat_completion_stream_generator(
+        self, request: Any, result_generator: AsyncIterator[Any], *rest: Any, **named: Any
+    ) -> AsyncGenerator[str, None]:
+        """As vLLM's, on cleaned outputs."""
+        outputs = self._cleaned(result_generator)
+        async for chunk in super().chat_completion_stream_generator(
+            request, outputs, *rest, **named
+        ):
+            yield chunk
+
+    async def chat_completion_full_generator(
+        self, request: Any, result_generator: AsyncIterator[Any], *rest: Any, **named: Any
+    ) -> Any:
+        """As vLLM's, on cleaned outputs."""
+        outputs = self._cleaned(result_generator)
+        return await super().chat_completion_full_generator(request, outputs, *rest, **named)
+
+    async def _cleaned(self, results: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        """The engine's results, their texts cleaned; what they were goes into the request log."""
+        cleaners: dict[int, StreamCleaner] = {}
+        tokens: dict[int, int] = {}
+        reasons: dict[int, str | None] = {}
+        texts: dict[int, str] = {}
+        async for result in results:
+            for output in result.outputs:
+                i = output.index
+                cleaner = cleaners.setdefault(i, StreamCleaner(self.chat.clean))
+                output.text = cleaner.feed(output.text)
+                tokens[i] = tokens.get(i, 0) + len(output.token_ids)
+                reasons[i] = output.finish_reason
+                if self.log_texts:
+                    texts[i] = texts.get(i, "") + output.text
+            note(
+                prompt_tokens=len(result.prompt_token_ids or []),
+                completion_tokens=[tokens[i] for i in sorted(tokens)],
+                finish_reason=[reasons[i] for i in sorted(reasons)],
+            )
+            if self.log_texts:
+                note(answers=[texts[i] for i in sorted(texts)])
+            yield result

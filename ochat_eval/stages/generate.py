@@ -1,0 +1,205 @@
+"""Stage generate: the queue of requests, the session that answers them, and the journal."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from tqdm import tqdm
+
+from ochat_eval.config.job import Job
+from ochat_eval.engines.engine import Failure, Session, Work
+from ochat_eval.records import Item, Message, Request, Response, UserError
+from ochat_eval.run import store
+from ochat_eval.run.index import Index
+from ochat_eval.run.journal import Journal
+from ochat_eval.stages.plan import Plan
+from ochat_eval.terminal.say import say
+
+Done = Callable[[str], Sequence[Response]]
+
+
+class Queue:
+    """The requests still to be made: follow-up turns first, then the plan, in its order."""
+
+    def __init__(self, planned: Plan, seed: int, done: Done, shuffle: int | None = None):
+        """`done` gives an item's recorded responses; `shuffle` seeds another order."""
+        self._seed = seed
+        self._tasks = planned.tasks
+        self._follow_ups: deque[Request] = deque()
+        self._fresh = self._from_plan(
+            planned.items() if shuffle is None else planned.shuffled(shuffle), done
+        )
+        self._open: dict[tuple[str, int], tuple[Item, tuple[Message, ...]]] = {}
+
+    def _from_plan(self, items: Iterable[Item], done: Done) -> Iterator[Request]:
+        for item in items:
+            texts = {(r.sample, r.turn): r.text for r in done(item.id)}
+            for sample in range(self._tasks[item.task].n):
+                messages: tuple[Message, ...] = ()
+                for turn, content in enumerate(item.turns):
+                    messages = (*messages, Message("user", content))
+                    if (sample, turn) not in texts:
+                        yield self._request(item, sample, turn, messages)
+                        break
+                    messages = (*messages, Message("assistant", texts[sample, turn]))
+
+    def _request(
+        self, item: Item, sample: int, turn: int, messages: tuple[Message, ...]
+    ) -> Request:
+        sampling = self._tasks[item.task].sampling(item)
+        if sampling.temperature > 0:
+            # From the request's own name, so that a resumed run draws what it would have drawn.
+            name = f"{self._seed}/{item.id}/{sample}/{turn}".encode()
+            seed = int.from_bytes(hashlib.sha256(name).digest()[:4]) >> 1
+            sampling = dataclasses.replace(sampling, seed=seed)
+        if turn + 1 < len(item.turns):
+            self._open[item.id, sample] = (item, messages)
+        return Request(item.id, sample, turn, messages, item.condition, sampling)
+
+    def next(self) -> Request | None:
+        """The next request; None when there is none now (an answer may bring another)."""
+        return self._follow_ups.popleft() if self._follow_ups else next(self._fresh, None)
+
+    def answered(self, response: Response) -> None:
+        """Queues the item's next turn, asked with the model's own answer."""
+        if (waiting := self._open.pop((response.id, response.sample), None)) is None:
+            return
+        item, messages = waiting
+        turn = response.turn + 1
+        messages = (*messages, Message("assistant", response.text))
+        messages = (*messages, Message("user", item.turns[turn]))
+        self._follow_ups.append(self._request(item, response.sample, turn, messages))
+
+
+def generate(job: Job, planned: Plan) -> None:
+    """Asks what has no response yet; each response is on disk the moment it exists."""
+    journal = Journal(planned.run.file(store.RESPONSES))
+    try:
+        if journal.torn:
+            say(f"cut {journal.torn} bytes of a half-written last line off {journal.path}")
+        known = _recorded(planned)
+        missing = planned.requests - len(known)
+        if not missing:
+            say(f"all {planned.requests:,} responses are there; nothing to generate")
+            return
+        if known:
+            say(f"going on: {len(known):,} of {planned.requests:,} responses are there")
+        work = Work(
+            model=job.model,
+            items=planned.items,
+            seed=job.seed,
+            truncate_overlong=job.truncate_overlong,
+            say=say,
+            note=functools.partial(store.append_line, planned.run.file(store.REPLICAS)),
+        )
+        with planned.manifest.timing("start"):
+            session = job.engine.start(work)
+        try:
+            with planned.manifest.timing("generate"):
+                done = known.of if known else _nothing
+                queue = Queue(planned, job.seed, done, job.shuffle)
+                failures = drive(session, queue, journal, missing)
+        finally:
+            session.close()
+    finally:
+        journal.close()
+    record_failures(planned.run.file(store.FAILURES), failures)
+
+
+def _recorded(planned: Plan) -> Index[Response]:
+    """The responses at hand, each to something that this run asks."""
+    path = planned.run.file(store.RESPONSES)
+    known = Index(path, Response)
+    expected = 0
+    for item in planned.items() if known else ():
+        for one in known.of(item.id):
+            if one.sample >= planned.tasks[item.task].n or one.turn >= len(item.turns):
+                raise UserError(
+                    f"{path} has sample {one.sample}, turn {one.turn} of {item.id!r}, which this "
+                    "run does not ask"
+                )
+            expected += 1
+    if expected < len(known):
+        stranger = known.unknown(item.id for item in planned.items())[0]
+        raise UserError(f"{path} answers {stranger!r}, which this run does not ask")
+    return known
+
+
+def _nothing(item_id: str) -> Sequence[Response]:
+    return ()
+
+
+class Requests(Protocol):
+    """Where `drive` gets its requests from."""
+
+    def next(self) -> Request | None:
+        """The next request; None when there is none now (an answer may bring another)."""
+
+    def answered(self, response: Response) -> None:
+        """Takes note of an answer."""
+
+
+def drive(
+    session: Session, queue: Requests, journal: Journal, missing: int, what: str = "generate"
+) -> list[Failure]:
+    """Keeps the session's window full until every request is answered or has failed.
+
+    Args:
+        missing: how many requests there are; `what` is done with them, for the progress bar.
+
+    Returns:
+        The requests that got no response.
+    """
+    failures: list[Failure] = []
+    in_flight = tokens = 0
+    shown = time.monotonic()
+    with tqdm(
+        total=missing,
+        unit=" answers",
+        desc=what,
+        dynamic_ncols=True,
+        smoothing=0.05,
+        mininterval=0.5 if sys.stderr.isatty() else 10,
+        file=sys.stderr,
+    ) as bar:
+        while True:
+            while in_flight < session.window and (request := queue.next()):
+                session.submit(request)
+                in_flight += 1
+            if not in_flight:
+                return failures
+            finished = session.collect()
+            responses = [r for r in finished if isinstance(r, Response)]
+            failures += [f for f in finished if isinstance(f, Failure)]
+            journal.append(responses)
+            for response in responses:
+                queue.answered(response)
+                tokens += response.completion_tokens or 0
+            in_flight -= len(finished)
+            written = tokens + session.unfinished_tokens()
+            if written and (elapsed := bar.format_dict["elapsed"]):
+                bar.set_postfix_str(f"{written / elapsed:,.0f} tokens/s", refresh=False)
+            bar.update(len(finished))
+            if time.monotonic() - shown > bar.mininterval:  # also while nothing finishes
+                bar.refresh()
+                shown = time.monotonic()
+
+
+def record_failures(path: Path, failures: list[Failure]) -> None:
+    """Writes the failures down and says so; removes an old list where there are none."""
+    if not failures:
+        path.unlink(missing_ok=True)
+        return
+    store.write_lines(path, (dataclasses.asdict(failure) for failure in failures))
+    say(
+        f"{len(failures):,} requests got no response, the first: {failures[0].id}: "
+        f"{failures[0].reason}; all are in {path}. Run the same command again to ask them again"
+    )

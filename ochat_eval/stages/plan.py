@@ -1,0 +1,180 @@
+"""Stage plan: every prompt, the run's directory and its identity, before a model is loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from tqdm import tqdm
+
+from ochat_eval.benchmark.selection import Selection
+from ochat_eval.benchmark.task import Answered, Task
+from ochat_eval.config.job import Job
+from ochat_eval.model.chat import load_format
+from ochat_eval.model.model import Model
+from ochat_eval.model.weights import prepare
+from ochat_eval.records import Item, Message, Response, UserError, to_json
+from ochat_eval.run import store
+from ochat_eval.run.folder import RunDir
+from ochat_eval.run.identity import engine_part, identity, short_digest
+from ochat_eval.run.index import Index
+from ochat_eval.run.manifest import Manifest
+from ochat_eval.stages.estimate import answer_tokens, earlier_runs, rate, recorded_runs, time_line
+from ochat_eval.stages.plan_table import Lengths, lengths, plan_table
+from ochat_eval.terminal.say import say
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run's work, written and verified.
+
+    Attributes:
+        run: its directory.
+        tasks: the benchmarks by name.
+        counts: items asked per task.
+        totals: items that the whole task has.
+        answers: generations per task, later turns and samples counted.
+        spans: where each task's items stand in items.jsonl.
+    """
+
+    run: RunDir
+    tasks: dict[str, Task]
+    counts: dict[str, int]
+    totals: dict[str, int]
+    answers: dict[str, int]
+    spans: dict[str, store.Span]
+    model: str
+    manifest: Manifest
+
+    @property
+    def requests(self) -> int:
+        """Generations in all."""
+        return sum(self.answers.values())
+
+    def items(self, task: str | None = None) -> Iterator[Item]:
+        """The planned items, of one task or of all, read anew from disk."""
+        span = None if task is None else self.spans[task]
+        return store.read_records(self.run.file(store.ITEMS), Item, span)
+
+    def shuffled(self, seed: int) -> Iterator[Item]:
+        """The planned items in a random order; only their places are kept in memory."""
+        path = self.run.file(store.ITEMS)
+        places = [place for place, _ in store.placed_records(path, Item)]
+        random.Random(seed).shuffle(places)
+        for place in places:
+            yield from store.read_records(path, Item, place)
+
+    def answered(self, task: str, responses: Index[Response]) -> Iterator[Answered]:
+        """A task's items that have responses, in the plan's order, with them."""
+        for item in self.items(task):
+            if found := responses.of(item.id):
+                yield Answered(item, tuple(found))
+
+    def responses_digest(self) -> str | None:
+        """SHA-256 of the journal; None where there is none."""
+        path = self.run.file(store.RESPONSES)
+        if not path.exists():
+            return None
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def plan(job: Job) -> Plan:
+    """Builds every prompt, finds or makes the run's folder, and writes items.jsonl."""
+    tasks = dict(job.tasks)
+    counts: dict[str, int] = {}
+    totals: dict[str, int] = {}
+    spans: dict[str, store.Span] = {}
+    answers: dict[str, int] = {}
+    place, digest = 0, hashlib.sha256()
+    root = job.results
+    with store.writing(root):
+        root.mkdir(parents=True, exist_ok=True)
+    draft = root / f".plan-{os.getpid()}.jsonl"
+    try:
+        with store.atomic(draft) as file:
+            for task in tasks.values():
+                counts[task.name], answers[task.name], start = 0, 0, place
+                selection = Selection(task, job.seed, job.ids)
+                for item in selection:
+                    counts[task.name] += 1
+                    answers[task.name] += task.n * len(item.turns)
+                    line = to_json(item) + b"\n"
+                    place += len(line)
+                    digest.update(line)
+                    file.buffer.write(line)
+                totals[task.name], spans[task.name] = selection.total, (start, place)
+        is_now = _identity(job, digest.hexdigest())
+        run_dir = RunDir(root / (job.run or _name(job, is_now)))
+        run_dir.check_identity(is_now)
+        with store.writing(run_dir.path):
+            draft.replace(run_dir.file(store.ITEMS))
+    finally:
+        draft.unlink(missing_ok=True)
+    manifest = Manifest(run_dir)
+    if manifest.is_new:
+        manifest.begin(
+            is_now,
+            list(tasks.values()),
+            counts,
+            totals,
+            overrides=list(job.arguments),
+            only_ids=job.ids is not None,
+            published_row=job.model.published,
+        )
+        store.write_text(run_dir.file(store.CONFIG), job.resolved)
+    return Plan(run_dir, tasks, counts, totals, answers, spans, job.model.name, manifest)
+
+
+def _identity(job: Job, prompts: str) -> dict[str, Any]:
+    """To score again neither engine nor model need be there, so the run's word is taken."""
+    known = engine_part(job.known.identity) if job.known is not None else {}
+    return identity(
+        known or job.engine.identity(job.model),
+        prompts=prompts,
+        seed=job.seed,
+        overlong="truncate" if job.truncate_overlong else "error",
+        tasks={name: task.options() for name, task in job.tasks.items()},
+    )
+
+
+def _name(job: Job, is_now: dict[str, Any]) -> str:
+    model = re.sub(r"[^\w.+-]+", "-", job.model.name).strip(".-") or "model"
+    return f"{model}-{job.engine.label}-{short_digest(is_now)}"
+
+
+def planned_work(job: Job, planned: Plan) -> str:
+    """What `stage=plan` prints: the table of prompts, and what the answers will take."""
+    earlier = [*earlier_runs(job.results), *recorded_runs()]
+    model = job.model.name
+    answers = {
+        name: answer_tokens(name, planned.answers[name], task.max_tokens, model, earlier)
+        for name, task in planned.tasks.items()
+    }
+    table = plan_table(
+        planned.tasks, planned.counts, planned.totals, token_counts(job.model, planned), answers
+    )
+    return f"{table}\n\n{time_line(answers.values(), *rate(model, job.tokens_per_second, earlier))}"
+
+
+def token_counts(model: Model, planned: Plan) -> dict[str, Lengths]:
+    """Prompt lengths per task: in tokens where the model's tokenizer is at hand."""
+    try:
+        chat = load_format(model, prepare(model))
+    except UserError as e:
+        say(f"lengths in characters, for want of a tokenizer: {e}")
+        return lengths(((item, len(item.turns[0])) for item in planned.items()), None)
+    items = tqdm(
+        planned.items(), total=sum(planned.counts.values()), unit=" prompts", delay=2,
+        desc="measure", file=sys.stderr, dynamic_ncols=True,
+    )  # fmt: skip
+    return lengths(
+        ((i, len(chat.encode([Message("user", i.turns[0])], i.condition))) for i in items),
+        model.context,
+    )

@@ -1,0 +1,90 @@
+"""Stage report: the summary, the tables and the page of a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ochat_eval.config.job import Job
+from ochat_eval.engines.judge import Judge
+from ochat_eval.records import Response, Score, UserError
+from ochat_eval.report import scores_table
+from ochat_eval.report.page.page import reported, write_page
+from ochat_eval.report.summary import summarise_task
+from ochat_eval.report.tables import files
+from ochat_eval.report.why import Differences, markdown
+from ochat_eval.run import store
+from ochat_eval.run.folder import RunDir
+from ochat_eval.run.index import Index
+from ochat_eval.stages.plan import Plan
+
+
+def report(job: Job, planned: Plan, responses: Index[Response]) -> None:
+    """Writes the summary, the tables and report.html, and prints the tables."""
+    run_dir = planned.run
+    if not run_dir.file(store.SCORES).exists():
+        raise UserError(f"{run_dir.path} has no scores yet: run stage=score first")
+    scores = Index(run_dir.file(store.SCORES), Score)
+    seen = {name: Differences(task) for name, task in planned.tasks.items()}
+    with planned.manifest.timing("report"):
+        tasks = {
+            name: summarise_task(
+                task,
+                seen[name].watch(
+                    (one, scores.of(one.item.id)) for one in planned.answered(name, responses)
+                ),
+                planned.counts[name],
+                planned.totals[name],
+            )
+            for name, task in planned.tasks.items()
+        }
+        for name, task in tasks.items():
+            task["changed"] = list(job.changed[name])
+        summary = {
+            "model": planned.model,
+            "published_row": job.model.published,
+            "run": run_dir.path.name,
+            "tasks": tasks,
+        }
+        summary["tables"] = files.write(run_dir, summary)
+        why = {name: one.result(tasks[name]) for name, one in seen.items()}
+        store.write_json(run_dir.file(f"{store.WHY}.json"), why)
+        store.write_text(run_dir.file(f"{store.WHY}.md"), markdown(why))
+        store.write_json(run_dir.file(store.SUMMARY), summary)
+        store.write_text(run_dir.file(store.TABLE), scores_table.markdown(summary) + "\n")
+        shown = reported(run_dir.path)
+        shown.responses, shown.scores = responses, scores
+        write_page(run_dir.file(store.REPORT), [shown])
+    whole = len(responses) == planned.requests
+    judging = planned.manifest.values.get("judging", {})
+    all_judged = judging and judging["verdicts"] == judging["of"]
+    judge = [judging["judge"], judging["style"]] if all_judged else None
+    planned.manifest.set("judged_by", judge)
+    planned.manifest.set("report_only", _report_only(planned))
+    planned.manifest.set("finished", planned.responses_digest() if whole else "no")
+    show(run_dir)
+
+
+def show(run_dir: RunDir) -> None:
+    """Prints a reported run's tables, and where its page is."""
+    summary = store.read_json(run_dir.file(store.SUMMARY))
+    print(scores_table.terminal(summary))
+    files.show(summary)
+    print(f"\n{run_dir.file(store.REPORT)}")
+
+
+def is_finished(planned: Plan, judge: Judge | None) -> bool:
+    """Whether a run is done: all answers there, rated by this judge, reported as now asked for."""
+    done, asked = planned.manifest.values, any(task.judged for task in planned.tasks.values())
+    by = [judge.served_name, judge.style] if judge is not None and asked else None
+    return (
+        done.get("finished") == planned.responses_digest()
+        and (by is None or done.get("judged_by") == by)
+        and done.get("report_only", {}) == _report_only(planned)
+        and planned.run.file(store.SUMMARY).exists()
+    )
+
+
+def _report_only(planned: Plan) -> dict[str, dict[str, Any]]:
+    """The options of the run's benchmarks that only add figures, by benchmark."""
+    tasks = {name: task for name, task in planned.tasks.items() if task.report_only}
+    return {n: {key: getattr(task, key) for key in task.report_only} for n, task in tasks.items()}

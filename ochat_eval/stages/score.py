@@ -1,0 +1,115 @@
+"""The scores of all tasks: those that worker processes make beside those made here."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import threading
+from collections.abc import Iterator
+from queue import SimpleQueue
+
+from tqdm import tqdm
+
+from ochat_eval.benchmark.task import ScoringOptions
+from ochat_eval.records import RULES, Response, Score, UserError, Verdict, to_json
+from ochat_eval.run import store
+from ochat_eval.run.index import Index
+from ochat_eval.stages.plan import Plan
+
+
+def scores_of(
+    planned: Plan, responses: Index[Response], options: ScoringOptions
+) -> Iterator[Score]:
+    """Every task's scores, in any order.
+
+    Tasks that are scored by worker processes of their own start at once, in a thread that waits
+    for these processes; the other tasks are scored here meanwhile.
+    """
+
+    def of(by_workers: bool) -> Iterator[Score]:
+        for name, task in planned.tasks.items():
+            if task.scored_by_workers is by_workers:
+                yield from task.score(planned.answered(name, responses), options)
+
+    with _Beside(of(by_workers=True)) as beside:
+        for one in of(by_workers=False):
+            yield one
+            yield from beside.ready()
+        yield from beside.rest()
+
+
+class _Beside:
+    """An iterator that a thread goes through."""
+
+    def __init__(self, scores: Iterator[Score]):
+        self._scores = scores
+        self._queue: SimpleQueue[Score | BaseException | None] = SimpleQueue()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> _Beside:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        end: BaseException | None = None
+        try:
+            for one in self._scores:
+                self._queue.put(one)
+                if self._stop.is_set():
+                    return
+        except BaseException as e:  # raised again where the scores are read
+            end = e
+        finally:
+            self._scores.close()  # type: ignore[attr-defined]  # a generator: ends its workers
+            self._queue.put(end)
+
+    def ready(self) -> Iterator[Score]:
+        """What is there now."""
+        while not self._queue.empty():
+            one = self._queue.get()
+            if not isinstance(one, Score):
+                self._queue.put(one)  # the end, for `rest`
+                return
+            yield one
+
+    def rest(self) -> Iterator[Score]:
+        """All that is still to come; raises what the thread raised."""
+        while isinstance(one := self._queue.get(), Score):
+            yield one
+        if one is not None:
+            raise one
+
+
+def recorded_responses(planned: Plan) -> Index[Response]:
+    """The run's responses by item.
+
+    Raises:
+        UserError: it has none yet.
+    """
+    path = planned.run.file(store.RESPONSES)
+    if not path.exists():
+        raise UserError(f"{planned.run.path} has no responses yet: run stage=generate first")
+    return Index(path, Response)
+
+
+def score(planned: Plan, responses: Index[Response], options: ScoringOptions) -> None:
+    """Reads and judges every response under both rules."""
+    with (
+        planned.manifest.timing("score"),
+        store.atomic(planned.run.file(store.SCORES)) as file,
+        tqdm(
+            total=len(RULES) * len(responses), unit=" scores", desc="score", delay=2,
+            mininterval=0.1 if sys.stderr.isatty() else 10, file=sys.stderr,
+        ) as bar,
+    ):  # fmt: skip
+        judgments = planned.run.file(store.JUDGMENTS)
+        if judgments.exists():
+            options = dataclasses.replace(options, verdicts=Index(judgments, Verdict).of)
+        for one in scores_of(planned, responses, options):
+            file.buffer.write(to_json(one) + b"\n")
+            bar.update()

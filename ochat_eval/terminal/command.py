@@ -1,0 +1,67 @@
+"""What the commands' argument parsers share: help that teaches, one line for a mistake."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+from ochat_eval.records import UserError
+
+MISTAKE = 2
+"""The exit code of what a user can mend."""
+STOPPED = 130
+"""The exit code after Ctrl-C."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A subcommand's parser.
+
+    Attributes:
+        mistake: the exit code for a mistake on the command line.
+    """
+
+    def __init__(self, name: str, about: str, epilog: str = "", mistake: int = MISTAKE):
+        """Takes the subcommand's name and what its help says before and behind the options."""
+        super().__init__(
+            prog=f"ochat-eval {name}",
+            description=about,
+            epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        self.mistake = mistake
+
+    def error(self, message: str) -> NoReturn:
+        """Says what is wrong in one line and ends the process."""
+        print(f"{self.prog}: {message}; {self.prog} --help shows the options", file=sys.stderr)
+        sys.exit(self.mistake)
+
+    def add_runs(self) -> None:
+        """Adds `--runs DIR`, the folder that runs are named in."""
+        self.add_argument(
+            "--runs",
+            type=Path,
+            default=Path("results/runs"),
+            metavar="DIR",
+            help="folder of the runs (default: %(default)s)",
+        )
+
+
+def ending(name: str, work: Callable[[], int], mistake: int = MISTAKE) -> int:
+    """The exit code of a command's work: its own, or that of a mistake said in one line.
+
+    Args:
+        name: what stands before the line: `ochat-eval compare`.
+        mistake: the exit code of a UserError.
+    """
+    try:
+        return work()
+    except UserError as e:
+        print(f"{name}: {e}", file=sys.stderr)
+        return mistake
+    except KeyboardInterrupt:
+        print(f"{name}: stopped", file=sys.stderr)
+        return STOPPED
