@@ -302,3 +302,7 @@ def _main() -> None:
             _send(link, _answer(module, _receive(link)))
     except MemoryError:  # not even room to say so
         _send(link, out_of_memory)
+
+
+if __name__ == "__main__":
+    _main()

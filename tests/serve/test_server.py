@@ -23,8 +23,8 @@ from ochat_eval.model.chat import load_format
 from ochat_eval.records import Message
 from ochat_eval.serve.options import load
 from tests.conftest import CHECKOUT, lines
-from tests.serving import THE, Server, begin, launch, stop, tiny  # noqa: F401 (a fixture)
-from tests.test_vllm import children, loading, wait_for_the_end
+from tests.engines.test_vllm import children, loading, wait_for_the_end
+from tests.serve.serving import THE, Server, begin, launch, stop, tiny  # noqa: F401 (a fixture)
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(1800)]
 

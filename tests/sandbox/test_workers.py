@@ -271,7 +271,7 @@ def test_the_parents_death_leaves_no_process(tmp_path: Path, number: int) -> Non
         f"import functools, signal, sys; sys.path.insert(0, {ROOT!r})\n"
         # A shell starts what it puts in the background with SIGINT ignored.
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "import tests.test_workers as t\n"
+        "import tests.sandbox.test_workers as t\n"
         f"job = functools.partial(t.write_pid, {str(tmp_path)!r})\n"
         "list(t.run_jobs(job, range(2), workers=2, seconds=100))"
     )

@@ -15,7 +15,7 @@ import pytest
 
 from ochat_eval.model.tokenizer import SentencePieceTokenizer
 from tests.conftest import environment
-from tests.test_chat import make_backend, mistral_model
+from tests.model.test_chat import make_backend, mistral_model
 
 READY_SECONDS = 900
 THE = 415

@@ -135,7 +135,7 @@ def test_a_machine_lost_in_mid_run_loses_and_duplicates_nothing(tmp_path):
     """A real cluster of two nodes; there is no room for another replica on the one that is left."""
     env = {k: v for k, v in environment().items() if not k.startswith("RAY_")}
     done = subprocess.run(
-        [sys.executable, "-m", "tests.two_nodes", str(tmp_path), "2000"],
+        [sys.executable, "-m", "tests.engines.two_nodes", str(tmp_path), "2000"],
         cwd=CHECKOUT, env=env, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -21,8 +21,8 @@ import pytest
 from ochat_eval.records import UserError
 from ochat_eval.sandbox import Limits, Program, ProgramFailed
 from ochat_eval.sandbox.checks import Check, Verdict, check_available, run_check, run_checks
-from tests.sandbox_attacks import ATTACKS, SQUARE, inside
-from tests.test_workers import children, running, soon
+from tests.sandbox.attacks import ATTACKS, SQUARE, inside
+from tests.sandbox.test_workers import children, running, soon
 
 BWRAP = shutil.which("bwrap")
 needs_bwrap = pytest.mark.skipif(BWRAP is None, reason="bubblewrap is not installed")

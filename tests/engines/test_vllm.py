@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import lines
-from tests.test_workers import running
+from tests.sandbox.test_workers import running
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(600)]
 

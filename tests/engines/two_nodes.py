@@ -11,8 +11,8 @@ from pathlib import Path
 
 from ochat_eval.run.journal import Journal
 from ochat_eval.stages.generate import drive
+from tests.engines.test_ray import Requests
 from tests.fake_model import FakeRay, work
-from tests.test_ray import Requests
 
 
 def main(folder: Path, count: int) -> None:

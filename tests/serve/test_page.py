@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import lines
-from tests.serving import THE, Server, launch, stop, tiny  # noqa: F401 (a fixture)
+from tests.serve.serving import THE, Server, launch, stop, tiny  # noqa: F401 (a fixture)
 
 pytestmark = [
     pytest.mark.vllm,
