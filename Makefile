@@ -64,7 +64,7 @@ test: $(READY) ## the linter, the type checker and every test: make test TEST="-
 	@$(PY) -m pytest $(TEST)
 
 bench: $(READY) ## what the harness costs, each as a ratio from one run; about an hour on 2 cores, quiet machine [RECORD=FILE]
-	@$(PY) -m ochat_eval.bench $(if $(RECORD),--record "$(RECORD)")
+	@$(PY) -m ochat_eval bench $(if $(RECORD),--record "$(RECORD)")
 
 # Reruns differ in order, batches and threads. With other work on the machine, one thread that is
 # bound to no core is much faster than vLLM's own choice.
@@ -78,7 +78,7 @@ baseline: $(READY) ## record the small model anew, four runs of 200 items, with 
 	  $(BASELINE) run=baseline-1 shuffle=1 engine.max_num_seqs=16; \
 	  OMP_NUM_THREADS=2 $(BASELINE) run=baseline-2 shuffle=2 engine.max_num_seqs=64 engine.window=48; \
 	  $(BASELINE) run=baseline-3 shuffle=3 engine.max_num_seqs=128 engine.window=100; \
-	  $(PY) -m ochat_eval.record baseline baseline-1 baseline-2 baseline-3 --as $(RECORDED)
+	  $(PY) -m ochat_eval record baseline baseline-1 baseline-2 baseline-3 --as $(RECORDED)
 
 lock: $(READY) ## solve locks/*.in again (cpu: with the index that has torch's CPU build)
 	@$(PY) -m pip install -q uv

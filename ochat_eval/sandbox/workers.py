@@ -33,7 +33,7 @@ _FAILED_STARTS = 3  # so many in a run, and it is given up
 # leaves its resource tracker running. The worker gets this process's sys.path instead.
 _BOOT = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[2]); "
-    "from ochat_eval.workers import _serve; _serve(int(sys.argv[1]))"
+    "from ochat_eval.sandbox.workers import _serve; _serve(int(sys.argv[1]))"
 )
 
 

@@ -1,1 +1,1 @@
-"""vLLM's OpenAI-compatible server with the harness's chat formats: `python -m ochat_eval.serve`."""
+"""vLLM's OpenAI-compatible server with the harness's chat formats: `ochat-eval serve`."""
