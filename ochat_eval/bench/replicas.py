@@ -11,7 +11,7 @@ from statistics import median
 from ochat_eval.bench.costs import Table, in_turn, measure, ratio, spread
 from ochat_eval.bench.work import Timed, data_title, options, stage_seconds
 from ochat_eval.config.load import job
-from ochat_eval.engines.vllm import cpu_build
+from ochat_eval.engines.vllm_build import cpu_build
 from ochat_eval.records import Response, UserError
 from ochat_eval.run.hardware import cores
 from ochat_eval.run.store import RESPONSES, read_records

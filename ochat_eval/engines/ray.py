@@ -22,7 +22,8 @@ from ochat_eval.engines.cluster import Cluster, Machine, Placing, cores_each, si
 from ochat_eval.engines.dispatch import STRIKES, Dispatch
 from ochat_eval.engines.engine import Failure, Session, Work
 from ochat_eval.engines.replica import Loader, Report
-from ochat_eval.engines.vllm import Vllm, cpu_build
+from ochat_eval.engines.vllm import Vllm
+from ochat_eval.engines.vllm_build import cpu_build
 from ochat_eval.records import Request, Response, UserError
 
 _CALLS = 2

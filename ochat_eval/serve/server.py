@@ -15,7 +15,8 @@ from typing import Any
 from starlette.middleware.cors import CORSMiddleware
 
 from ochat_eval.engines.guard import Guard
-from ochat_eval.engines.vllm import Vllm, cpu_arguments, cpu_environment, import_vllm, one_line
+from ochat_eval.engines.vllm import Vllm
+from ochat_eval.engines.vllm_build import cpu_arguments, cpu_environment, import_vllm, one_line
 from ochat_eval.model.chat import load_format
 from ochat_eval.model.chat.format import ChatFormat
 from ochat_eval.model.model import Model

@@ -170,7 +170,7 @@ def test_a_piece_is_not_held_back_longer_than_it_must():
 
 def application(tmp_path, *options: str):
     """vLLM's application without an engine, guarded as `serve` does, and all its routes before."""
-    from ochat_eval.engines.vllm import import_vllm
+    from ochat_eval.engines.vllm_build import import_vllm
     from ochat_eval.serve import server
 
     import_vllm("the test")

