@@ -26,6 +26,7 @@ from ochat_eval.records import RULES, UserError
 from ochat_eval.run import store
 from ochat_eval.terminal.command import Parser, ending
 from ochat_eval.terminal.say import say
+from ochat_eval.terminal.words import counted
 
 FORMATS = ("terminal", "markdown", "json")
 
@@ -105,7 +106,7 @@ def _compared(args: argparse.Namespace) -> str:
         printed += [difference_formats.side_by_side(flip, args.format) for flip in shown]
     if args.flips_file:
         store.write_lines(args.flips_file, listed)
-        say(f"{len(listed):,} flips in {args.flips_file}")
+        say(f"{counted(len(listed), 'flip')} in {args.flips_file}")
     if args.format == "json":
         return json.dumps({"comparisons": values}, indent=1)
     return "\n\n".join(printed)
@@ -241,7 +242,10 @@ def record(argv: Sequence[str]) -> int:
     def work() -> int:
         folder, made = record_runs([args.run, *args.rerun], args.name, args.into, args.runs)
         print(difference_formats.recorded_table(made))
-        print(f"\n{folder}: {made.runs} runs. Gate with: ochat-eval gate RUN --against {args.name}")
+        print(
+            f"\n{folder}: {counted(made.runs, 'run')}. "
+            f"Gate with: ochat-eval gate RUN --against {args.name}"
+        )
         return 0
 
     return ending(parser.prog, work)

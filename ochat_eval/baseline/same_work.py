@@ -10,6 +10,7 @@ from ochat_eval import stats
 from ochat_eval.baseline.results import Outcome, TaskResults, Verdicts, clusters, strata
 from ochat_eval.records import Rule
 from ochat_eval.run.identity import differences
+from ochat_eval.terminal.words import counted
 
 _CHOICE_OF_ITEMS = ("limit", "subsets", "data")
 """Options that say which items are asked; the items themselves are compared."""
@@ -63,7 +64,8 @@ def unlike_work(here: TaskResults, there: TaskResults, rule: Rule, part: bool) -
     if not here.outcomes:
         yield "the run asked no item of it"
     if extra := [id_ for id_ in here.outcomes if id_ not in there.outcomes]:
-        yield f"{len(extra):,} items are not in the recorded run, {extra[0]} the first"
+        number = counted(len(extra), "item is", "items are")
+        yield f"{number} not in the recorded run, {extra[0]} the first"
     if len(here.outcomes) < len(there.outcomes) and not part:
         yield (
             f"{len(here.outcomes):,} of the {len(there.outcomes):,} recorded items; "
@@ -76,7 +78,8 @@ def unlike_work(here: TaskResults, there: TaskResults, rule: Rule, part: bool) -
             f"{other[0]} the first"
         )
     if unjudged := [new.id for new, _ in pairs if not new.rules[rule].values]:
-        yield f"{len(unjudged):,} items are not judged, {unjudged[0]} the first"
+        number = counted(len(unjudged), "item is", "items are")
+        yield f"{number} not judged, {unjudged[0]} the first"
     yield from _changed_options(here.options, there.options)
     if reread := [new.id for new, old in pairs if _read_otherwise(new, old, rule)]:
         yield (

@@ -10,6 +10,7 @@ from ochat_eval.config.load import job, sources_of
 from ochat_eval.data.pull import pull as pull_sources
 from ochat_eval.records import UserError
 from ochat_eval.terminal.command import Parser, ending
+from ochat_eval.terminal.words import counted
 
 _FLAGS = {
     **dict.fromkeys(
@@ -68,8 +69,10 @@ def pull(argv: Sequence[str]) -> int:
 
     def work() -> int:
         written = pull_sources(sources_of(args.task), args.dir)
-        files = "1 file" if written == 1 else f"{written:,} files"
-        print(f"{args.dir}: complete, {files} written. Use it: OCHAT_EVAL_DATA={args.dir}")
+        print(
+            f"{args.dir}: complete, {counted(written, 'file')} written. "
+            f"Use it: OCHAT_EVAL_DATA={args.dir}"
+        )
         return 0
 
     return ending(parser.prog, work)

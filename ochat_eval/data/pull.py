@@ -6,10 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from ochat_eval.data.source import Source
 from ochat_eval.records import UserError
+from ochat_eval.terminal.say import bar
 
 
 def pull(sources: Iterable[Source[Any]], root: Path) -> int:
@@ -32,5 +31,9 @@ def pull(sources: Iterable[Source[Any]], root: Path) -> int:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot make the folder {root}: {error.strerror}") from error
-    with tqdm(wanted, desc=str(root), unit="file") as bar:
-        return sum(source.store(root) for source in bar)
+    written = 0
+    with bar(str(root), "files", len(wanted), delay=0) as progress:
+        for source in wanted:
+            written += source.store(root)
+            progress.update()
+    return written

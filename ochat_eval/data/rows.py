@@ -9,6 +9,8 @@ import zlib
 from collections.abc import Iterable
 from typing import Any
 
+from ochat_eval.terminal.words import counted
+
 Row = dict[str, Any]
 _CANONICAL = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
@@ -38,7 +40,7 @@ def check_digest(what: str, got: str, *expected: str) -> None:
 def check_rows(rows: list[Row], count: int, *digests: str) -> None:
     """Raise ValueError unless these are the pinned rows."""
     if len(rows) != count:
-        raise ValueError(f"{len(rows)} rows, expected {count}")
+        raise ValueError(f"{counted(len(rows), 'row')}, expected {count}")
     check_digest("row digest", rows_digest(rows), *digests)
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
+from ochat_eval.terminal.words import counted
 from ochat_eval.engines.address import ClientOptions
 from ochat_eval.records import Message, Sampling, UserError
 
@@ -178,8 +179,7 @@ class Client:
                 self.repeated[outcome.kind] += 1
                 await asyncio.sleep(self._pause(attempt, outcome.after))
             self._down = self._down or self._answers == answers
-            times = "1 attempt" if attempt == 1 else f"{attempt} attempts"
-            return NoCompletion(f"{outcome.reason} ({times})")
+            return NoCompletion(f"{outcome.reason} ({counted(attempt, 'attempt')})")
 
     def _pause(self, attempt: int, after: float | None) -> float:
         """Seconds to wait after an attempt, counted from 1; never less than the server asks."""

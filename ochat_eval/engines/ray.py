@@ -25,6 +25,7 @@ from ochat_eval.engines.replica import Loader, Report
 from ochat_eval.engines.vllm import Vllm
 from ochat_eval.engines.vllm_build import cpu_build
 from ochat_eval.records import Request, Response, UserError
+from ochat_eval.terminal.words import counted
 
 _CALLS = 2
 """Calls under way to a replica that has something to do."""
@@ -140,8 +141,8 @@ class _RaySession(Session):
         self._ready: list[Response | Failure] = []
         self._in_vain = 0
         self._say(
-            f"loading {work.model.name} in {placing.replicas} replicas, "
-            f"{placing.gpus:g} GPUs and {placing.cpus} CPUs each …"
+            f"loading {work.model.name} in {counted(placing.replicas, 'replica')}, "
+            f"{counted(placing.gpus, 'GPU')} and {counted(placing.cpus, 'CPU')} each …"
         )
         for number in range(placing.replicas):
             self._launch(number)
@@ -160,7 +161,7 @@ class _RaySession(Session):
                 first = time.monotonic()
             if first is not None and time.monotonic() - first > _LATECOMER_SECONDS:
                 late = self._placing.replicas - len(self._dispatch.replicas)
-                self._say(f"beginning without {late} replicas that are not ready yet")
+                self._say(f"beginning without {counted(late, 'replica')} not ready yet")
                 return
 
     def submit(self, request: Request) -> None:
@@ -251,8 +252,8 @@ class _RaySession(Session):
                 f"because {reason}; what had finished is kept: run the same command again"
             )
         self._say(
-            f"replica {number} died: {reason}; {again:,} requests are asked again and another "
-            "replica starts"
+            f"replica {number} died: {reason}; {counted(again, 'request')} asked again, and "
+            "another replica starts"
         )
         self._event(number, event="died", reason=reason)
         self._launch(number)

@@ -12,6 +12,7 @@ from ochat_eval.engines.engine import Engine, Failure, Session, Work
 from ochat_eval.model.model import Model
 from ochat_eval.records import Request, Response, UserError
 from ochat_eval.run.index import Index
+from ochat_eval.terminal.words import counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +56,8 @@ class Replay(Engine):
         unknown = recorded.unknown(item.id for item in work.items())
         if unknown and not self.ignore_unknown:
             raise UserError(
-                f"{self.path} answers {len(unknown):,} items that this run does not ask, the "
-                f"first {unknown[0]!r}; leave them out with engine.ignore_unknown=true"
+                f"{self.path} answers {counted(len(unknown), 'item')} that this run does not ask, "
+                f"the first {unknown[0]!r}; leave them out with engine.ignore_unknown=true"
             )
         return _ReplaySession(recorded)
 

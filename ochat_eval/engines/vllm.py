@@ -27,7 +27,7 @@ from ochat_eval.model.model import Model
 from ochat_eval.model.weights import check_there, digest_of, prepare
 from ochat_eval.records import Message, Request, Response, UserError
 from ochat_eval.run import hardware
-from ochat_eval.terminal.words import nearest
+from ochat_eval.terminal.words import counted, nearest
 
 TRANSPORT = {
     "tensor_parallel_size",
@@ -231,8 +231,8 @@ def _refuse_overlong(work: Work, chat: ChatFormat, context: int) -> None:
     if found:
         tokens, longest = max(found)
         raise UserError(
-            f"{len(found):,} prompts leave no room in the context of {context:,} tokens (longest: "
-            f"{longest}, {tokens:,}); raise engine.max_model_len, or keep their last tokens as the "
+            f"{counted(len(found), 'prompt leaves', 'prompts leave')} no room in the context of "
+            f"{context:,} tokens (longest: {longest}, {tokens:,}); raise engine.max_model_len, or keep their last tokens as the "
             "published evaluation did with overlong=truncate"
         )
 
@@ -306,8 +306,8 @@ class _VllmSession(Session):
             outputs = self._engine.step()
         except EngineDeadError as e:
             raise UserError(
-                f"vLLM's engine process died with {len(self._in_flight)} requests in flight; "
-                "what had finished is kept: run the same command again"
+                f"vLLM's engine process died with {counted(len(self._in_flight), 'request')} in "
+                "flight; what had finished is kept: run the same command again"
             ) from e
         except RuntimeError as e:  # torch's out of memory is one, too
             raise UserError(

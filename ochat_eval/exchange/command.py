@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
-
-from tqdm import tqdm
 
 from ochat_eval.baseline.find import find
 from ochat_eval.benchmark.selection import Selection
@@ -18,6 +15,7 @@ from ochat_eval.exchange import FORMATS, Asked, Note, Recorded
 from ochat_eval.records import RULES, Item, Response, UserError
 from ochat_eval.run import store
 from ochat_eval.terminal.command import Parser, ending
+from ochat_eval.terminal.words import counted
 
 _IMPORT = """\
 Makes a responses.jsonl that engine=replay engine.path=FILE answers from, of another tool's file.
@@ -135,8 +133,7 @@ def import_file(module: Any, path: Path, asked: Asked, output: Path) -> list[str
     """
     notes: list[Note] = []
     found: dict[tuple[str, int, int], Response] = {}
-    bar = tqdm(module.read(path, asked), unit=" answers", delay=2, file=sys.stderr)
-    for one in bar:
+    for one in module.read(path, asked):
         if isinstance(one, Note):
             notes.append(one)
         elif one.key in found:
@@ -149,11 +146,13 @@ def import_file(module: Any, path: Path, asked: Asked, output: Path) -> list[str
     lines = _counted(notes)
     if not found:
         reason = f": {lines[0]}" if lines else ""
-        raise UserError(f"{path} answers none of the {len(asked.items):,} items asked{reason}")
+        raise UserError(f"{path} answers none of {counted(len(asked.items), 'item')} asked{reason}")
     store.write_records(output, found.values())
-    head = f"{output}: {len(found):,} responses to {len(answered):,} of {len(asked.items):,} items"
+    head = f"{output}: {counted(len(found), 'response')} to {len(answered):,} of "
+    head += counted(len(asked.items), "item")
     if missing:
-        lines.append(f"{len(missing):,} items have no response, the first: {missing[0]}")
+        number = counted(len(missing), "item has", "items have")
+        lines.append(f"{number} no response, the first: {missing[0]}")
     return [head, *lines]
 
 

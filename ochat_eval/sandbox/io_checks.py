@@ -18,13 +18,10 @@ import gzip
 import hashlib
 import json
 import os
-import sys
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-from tqdm import tqdm
 
 from ochat_eval.data.source import cache_root
 from ochat_eval.records import UserError
@@ -33,6 +30,7 @@ from ochat_eval.sandbox.child import Opaque, decode, digest, encode
 from ochat_eval.sandbox.limits import Limits
 from ochat_eval.sandbox.program import Program, ProgramFailed
 from ochat_eval.sandbox.workers import Killed, run_jobs
+from ochat_eval.terminal.say import bar
 
 LIMITS = Limits(wall_seconds=150.0, cpu_seconds=60, memory_bytes=2 << 30)
 """For all inputs of one kind together; 60 s as EvalPlus. A program that sleeps, and so takes no
@@ -287,16 +285,13 @@ def _compute(problems: Sequence[IoProblem], sandbox: str, workers: int) -> list[
         seconds=len(KINDS) * LIMITS.wall_seconds,
         setup=_set_up,
     )
-    bar = tqdm(
-        total=len(problems), desc="reference answers", unit=" problems", delay=2, file=sys.stderr
-    )
-    with contextlib.closing(results), bar:
+    with contextlib.closing(results), bar("reference answers", "problems", len(problems)) as done:
         for index, result in results:
             if isinstance(result, Killed):
                 name = problems[index].entry_point
                 raise RuntimeError(f"the reference solution of {name} failed: {result.reason}")
             found[index] = result
-            bar.update()
+            done.update()
     return [found[index] for index in range(len(problems))]
 
 

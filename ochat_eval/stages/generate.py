@@ -5,14 +5,11 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
-
-from tqdm import tqdm
 
 from ochat_eval.config.job import Job
 from ochat_eval.engines.engine import Failure, Session, Work
@@ -21,7 +18,8 @@ from ochat_eval.run import store
 from ochat_eval.run.index import Index
 from ochat_eval.run.journal import Journal
 from ochat_eval.stages.plan import Plan
-from ochat_eval.terminal.say import say
+from ochat_eval.terminal.say import bar, say
+from ochat_eval.terminal.words import counted
 
 Done = Callable[[str], Sequence[Response]]
 
@@ -84,14 +82,15 @@ def generate(job: Job, planned: Plan) -> None:
     journal = Journal(planned.run.file(store.RESPONSES))
     try:
         if journal.torn:
-            say(f"cut {journal.torn} bytes of a half-written last line off {journal.path}")
+            torn = counted(journal.torn, "byte")
+            say(f"cut {torn} of a half-written last line off {journal.path}")
         known = _recorded(planned)
         missing = planned.requests - len(known)
         if not missing:
             say(f"all {planned.requests:,} responses are there; nothing to generate")
             return
         if known:
-            say(f"going on: {len(known):,} of {planned.requests:,} responses are there")
+            say(f"going on: {len(known):,} of {counted(planned.requests, 'response')} are there")
         work = Work(
             model=job.model,
             items=planned.items,
@@ -161,15 +160,7 @@ def drive(
     failures: list[Failure] = []
     in_flight = tokens = 0
     shown = time.monotonic()
-    with tqdm(
-        total=missing,
-        unit=" answers",
-        desc=what,
-        dynamic_ncols=True,
-        smoothing=0.05,
-        mininterval=0.5 if sys.stderr.isatty() else 10,
-        file=sys.stderr,
-    ) as bar:
+    with bar(what, "answers", missing, delay=0) as progress:
         while True:
             while in_flight < session.window and (request := queue.next()):
                 session.submit(request)
@@ -185,11 +176,11 @@ def drive(
                 tokens += response.completion_tokens or 0
             in_flight -= len(finished)
             written = tokens + session.unfinished_tokens()
-            if written and (elapsed := bar.format_dict["elapsed"]):
-                bar.set_postfix_str(f"{written / elapsed:,.0f} tokens/s", refresh=False)
-            bar.update(len(finished))
-            if time.monotonic() - shown > bar.mininterval:  # also while nothing finishes
-                bar.refresh()
+            if written and (elapsed := progress.format_dict["elapsed"]):
+                progress.set_postfix_str(f"{written / elapsed:,.0f} tokens/s", refresh=False)
+            progress.update(len(finished))
+            if time.monotonic() - shown > progress.mininterval:  # also while nothing finishes
+                progress.refresh()
                 shown = time.monotonic()
 
 
@@ -200,6 +191,6 @@ def record_failures(path: Path, failures: list[Failure]) -> None:
         return
     store.write_lines(path, (dataclasses.asdict(failure) for failure in failures))
     say(
-        f"{len(failures):,} requests got no response, the first: {failures[0].id}: "
+        f"{counted(len(failures), 'request')} got no response, the first: {failures[0].id}: "
         f"{failures[0].reason}; all are in {path}. Run the same command again to ask them again"
     )

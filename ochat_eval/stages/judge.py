@@ -13,6 +13,7 @@ from ochat_eval.run.journal import Journal
 from ochat_eval.stages.generate import drive, record_failures
 from ochat_eval.stages.plan import Plan
 from ochat_eval.terminal.say import say
+from ochat_eval.terminal.words import counted
 
 
 def judge_answers(judge: Judge, planned: Plan, responses: Index[Response]) -> None:
@@ -85,7 +86,7 @@ def _drop_stale(
             if same and verdict.prompt == request.digest:
                 fitting.append(verdict)
     if stale := len(known) - len(fitting):
-        say(f"{stale:,} verdicts are on other answers than the present ones: these are asked anew")
+        say(f"{counted(stale, 'verdict')} on other answers than the present ones: asked anew")
         store.write_records(known.path, fitting)
     return len(fitting)
 
@@ -134,7 +135,7 @@ def _ask(judge: Judge, planned: Plan, responses: Index[Response], missing: int) 
             if request.key not in {v.key for v in known.of(request.id)}:
                 yield request
 
-    say(f"judge {judge.served_name}: {missing:,} verdicts to ask for")
+    say(f"judge {judge.served_name}: {counted(missing, 'verdict')} to ask for")
     journal = _VerdictJournal(planned.run.file(store.JUDGMENTS))
     journal.judge, journal.waiting = judge, _Waiting(unanswered())
     try:
@@ -175,6 +176,7 @@ def _sum_up(judge: Judge, planned: Plan, wanted: int) -> None:
     )
     price = "" if cost is None else f", ${cost:,.2f}"
     say(
-        f"judge {judge.served_name}: {count:,} of {wanted:,} verdicts, {prompt:,} tokens in, "
+        f"judge {judge.served_name}: {count:,} of {counted(wanted, 'verdict')}, "
+        f"{counted(prompt, 'token')} in, "
         f"{completion:,} out{price}"
     )

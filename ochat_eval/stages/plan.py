@@ -6,12 +6,9 @@ import hashlib
 import os
 import random
 import re
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
-
-from tqdm import tqdm
 
 from ochat_eval.benchmark.selection import Selection
 from ochat_eval.benchmark.task import Answered, Task
@@ -27,7 +24,7 @@ from ochat_eval.run.index import Index
 from ochat_eval.run.manifest import Manifest
 from ochat_eval.stages.estimate import answer_tokens, earlier_runs, rate, recorded_runs, time_line
 from ochat_eval.stages.plan_table import Lengths, lengths, plan_table
-from ochat_eval.terminal.say import say
+from ochat_eval.terminal.say import bar, say
 
 
 @dataclass(frozen=True)
@@ -170,11 +167,11 @@ def token_counts(model: Model, planned: Plan) -> dict[str, Lengths]:
     except UserError as e:
         say(f"lengths in characters, for want of a tokenizer: {e}")
         return lengths(((item, len(item.turns[0])) for item in planned.items()), None)
-    items = tqdm(
-        planned.items(), total=sum(planned.counts.values()), unit=" prompts", delay=2,
-        desc="measure", file=sys.stderr, dynamic_ncols=True,
-    )  # fmt: skip
-    return lengths(
-        ((i, len(chat.encode([Message("user", i.turns[0])], i.condition))) for i in items),
-        model.context,
-    )
+    with bar("measure", "prompts", sum(planned.counts.values())) as progress:
+
+        def measured() -> Iterator[tuple[Item, int]]:
+            for item in planned.items():
+                yield item, len(chat.encode([Message("user", item.turns[0])], item.condition))
+                progress.update()
+
+        return lengths(measured(), model.context)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 import threading
 from collections.abc import Iterator
 from queue import SimpleQueue
-
-from tqdm import tqdm
 
 from ochat_eval.benchmark.task import ScoringOptions
 from ochat_eval.records import RULES, Response, Score, UserError, Verdict, to_json
 from ochat_eval.run import store
 from ochat_eval.run.index import Index
 from ochat_eval.stages.plan import Plan
+from ochat_eval.terminal.say import bar
 
 
 def scores_of(
@@ -102,14 +100,11 @@ def score(planned: Plan, responses: Index[Response], options: ScoringOptions) ->
     with (
         planned.manifest.timing("score"),
         store.atomic(planned.run.file(store.SCORES)) as file,
-        tqdm(
-            total=len(RULES) * len(responses), unit=" scores", desc="score", delay=2,
-            mininterval=0.1 if sys.stderr.isatty() else 10, file=sys.stderr,
-        ) as bar,
-    ):  # fmt: skip
+        bar("score", "scores", len(RULES) * len(responses)) as progress,
+    ):
         judgments = planned.run.file(store.JUDGMENTS)
         if judgments.exists():
             options = dataclasses.replace(options, verdicts=Index(judgments, Verdict).of)
         for one in scores_of(planned, responses, options):
             file.buffer.write(to_json(one) + b"\n")
-            bar.update()
+            progress.update()

@@ -6,11 +6,23 @@ import difflib
 from collections.abc import Iterable
 
 
+def counted(number: float, one: str, several: str = "") -> str:
+    """A number with what it counts: `1 token`, `2 tokens`, `1,319 items`.
+
+    Args:
+        one: the word for one; `several` for any other number, by default with an `s` behind it.
+    """
+    shown = f"{number:,}" if isinstance(number, int) else f"{number:g}"
+    return f"{shown} {one if number == 1 else several or f'{one}s'}"
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """`; did you mean X?`, or all that there is where nothing is near."""
-    known = list(known)
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    return f"; did you mean {near[0]}?" if near else f"; there are {', '.join(known)}"
+    by_case = {one.casefold(): one for one in known}
+    near = difflib.get_close_matches(name.casefold(), by_case, n=1, cutoff=0.6)
+    if near:
+        return f"; did you mean {by_case[near[0]]}?"
+    return f"; there are {', '.join(by_case.values())}" if by_case else "; there are none"
 
 
 def first_line(error: Exception) -> str:
