@@ -12,15 +12,19 @@ from typing import Any
 from ochat_eval.baseline.compare import TaskComparison
 from ochat_eval.baseline.flips import Answer, Flip
 from ochat_eval.baseline.results import RunResults, flip_rates
-from ochat_eval.records import RULES
-from ochat_eval.terminal.grid import grid
+from ochat_eval.records import RULES, Rule
+from ochat_eval.terminal.grid import DASH, grid, interval, notes, number
+from ochat_eval.terminal.words import plain
 
 _HEADERS = (
     "task", "rule", "n", "A", "B", "B − A", "95 % interval", "flips", "test", "p", "p (Holm)",
     "detectable", "note",
 )  # fmt: skip
 _ALIGN = (*["left"] * 2, *["right"] * 4, "left", "right", "left", *["right"] * 3, "left")
-_WIDTH = 48
+_NARROW = ("task", "n", "A", "B", "B − A", "95 % interval", "flips", "p (Holm)")
+"""The columns that a terminal has room for; the others stand below its table."""
+_WIDTHS = {"terminal": 38, "markdown": 48}
+"""Of each of two columns side by side."""
 _SHOWN = 600
 """Characters of a response shown beside another: its end, where the answer is."""
 
@@ -28,33 +32,46 @@ _SHOWN = 600
 def _cells(row: TaskComparison) -> list[str]:
     gap = row.difference
     n = len(row.pairing.ids) if row.pairing else gap.n if gap else 0
-    flipped = f"+{len(row.flips.gained)} −{len(row.flips.lost)}" if row.pairing else "–"
+    flipped = f"+{len(row.flips.gained)} −{len(row.flips.lost)}" if row.pairing else DASH
     return [
         row.task,
         row.rule,
         f"{n:,}",
-        _number(row.a),
-        _number(row.b),
-        _number(gap.score if gap else None, "+.2f"),
-        f"{gap.lo:+.2f} … {gap.hi:+.2f}" if gap else "–",
+        number(row.a),
+        number(row.b),
+        number(gap.score if gap else None, "+.2f"),
+        interval(gap.lo, gap.hi, "+.2f").replace("…", " … ") if gap else DASH,
         flipped,
-        row.test or "–",
-        _number(row.p, ".3g"),
-        _number(row.p_holm, ".3g"),
-        _number(row.detectable),
+        row.test or DASH,
+        number(row.p, ".3g"),
+        number(row.p_holm, ".3g"),
+        number(row.detectable),
         row.note,
     ]
 
 
-def _number(value: float | None, form: str = ".2f") -> str:
-    return "–" if value is None else format(value, form)
-
-
 def table(rows: Sequence[TaskComparison], form: str) -> str:
     """The rows as a table; `form` is `terminal` or `markdown`."""
-    kind = "github" if form == "markdown" else "simple"
     cells = [_cells(row) for row in rows]
-    return grid(cells, _HEADERS, kind, align=_ALIGN)
+    if form == "markdown":
+        return grid(cells, _HEADERS, "github", align=_ALIGN)
+    return "\n\n".join(_narrow(rows, rule) for rule in dict.fromkeys(row.rule for row in rows))
+
+
+def _narrow(rows: Sequence[TaskComparison], rule: Rule) -> str:
+    """One rule's rows for a terminal."""
+    cells, below = [], []
+    for row in (row for row in rows if row.rule == rule):
+        found = dict(zip(_HEADERS, _cells(row), strict=True))
+        cells.append([found[name].replace(" … ", "…") for name in _NARROW])
+        more = [f"p {found['p']} ({row.test})"] if row.test else []
+        more += [f"detectable {found['detectable']}"] if row.detectable is not None else []
+        more += [row.note] if row.note else []
+        if more:
+            below.append(f"{row.task}: {'; '.join(more)}")
+    heads = ["95 % CI" if name == "95 % interval" else name for name in _NARROW]
+    align = [_ALIGN[_HEADERS.index(name)] for name in _NARROW]
+    return "\n".join([f"rule {rule}", grid(cells, heads, align=align), *notes(below)])
 
 
 def as_json(rows: Sequence[TaskComparison], shown: Sequence[Flip]) -> dict[str, Any]:
@@ -68,9 +85,10 @@ def as_json(rows: Sequence[TaskComparison], shown: Sequence[Flip]) -> dict[str, 
 def side_by_side(flip: Flip, form: str) -> str:
     """One flip: both answers as read and the ends of both responses, in two columns."""
     title = f"{flip.id} ({flip.rule}): {flip.change}"
-    columns = [_column(name, answer) for name, answer in (("A", flip.a), ("B", flip.b))]
+    width = _WIDTHS["markdown" if form == "markdown" else "terminal"]
+    columns = [_column(name, answer, width) for name, answer in (("A", flip.a), ("B", flip.b))]
     lines = "\n".join(
-        f"{left:{_WIDTH}} │ {right}".rstrip()
+        f"{left:{width}} │ {right}".rstrip()
         for left, right in itertools.zip_longest(*columns, fillvalue="")
     )
     if form != "markdown":
@@ -79,18 +97,13 @@ def side_by_side(flip: Flip, form: str) -> str:
     return f"**{title}**\n\n{fence}\n{lines}\n{fence}\n"
 
 
-def _column(name: str, answer: Answer) -> list[str]:
-    read_as = ", ".join("nothing" if a is None else plain(a)[:_WIDTH] for a in answer.answers)
+def _column(name: str, answer: Answer, width: int) -> list[str]:
+    read_as = ", ".join("nothing" if a is None else plain(a, "\n")[:width] for a in answer.answers)
     lines = [f"{name}: {answer.value:g}, read as: {read_as}"]
     for text in answer.texts if answer.texts is not None else ["(recorded without its text)"]:
-        shown = plain(text if len(text) <= _SHOWN else f"… {text[-_SHOWN:]}")
+        shown = plain(text if len(text) <= _SHOWN else f"… {text[-_SHOWN:]}", "\n")
         lines += ["", *shown.splitlines()]
-    return [piece for line in lines for piece in textwrap.wrap(line, _WIDTH) or [""]]
-
-
-def plain(text: str) -> str:
-    """Model text that a terminal can be given: no control characters but the line end."""
-    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return [piece for line in lines for piece in textwrap.wrap(line, width) or [""]]
 
 
 def recorded_table(made: RunResults) -> str:
@@ -103,5 +116,5 @@ def recorded_table(made: RunResults) -> str:
             psi = f"{100 * rates[0]:.2f} %" if rates else "not measured"
             score = f"{task.scale * sum(values) / len(values):.2f}"
             rows.append([name, rule, f"{len(values):,}", score, psi])
-    headers = ["task", "rule", "items", "score", "verdicts that flip between reruns (ψ)"]
+    headers = ["task", "rule", "items", "score", "flip between reruns (ψ)"]
     return grid(rows, headers, "simple")

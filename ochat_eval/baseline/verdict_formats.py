@@ -6,13 +6,15 @@ import re
 from xml.etree import ElementTree as ET
 
 from ochat_eval.baseline.gate import GateResult, TaskGate
-from ochat_eval.terminal.grid import grid
+from ochat_eval.terminal.grid import DASH, grid, interval, notes, number
 
 _HEADERS = (
     "task", "verdict", "n", "recorded", "run", "difference", "90 % interval", "± margin",
     "rerun passes", "fails at", "why",
 )  # fmt: skip
 _ALIGN = ("left", "left", *["right"] * 4, "left", *["right"] * 3, "left")
+_NARROW, _BELOW = _HEADERS[:8], _HEADERS[8:10]
+"""Of the headers, a terminal's columns, and what stands below its table."""
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What XML 1.0 cannot hold, not even escaped."""
 _LEGEND = (
@@ -22,42 +24,45 @@ _LEGEND = (
 
 
 def _cells(row: TaskGate) -> list[str]:
-    interval = "–" if row.lo is None or row.hi is None else f"{row.lo:+.2f} … {row.hi:+.2f}"
+    reached = interval(row.lo, row.hi, "+.2f").replace("…", " … ")
     n = f"{row.n:,}" if row.n == row.of else f"{row.n:,} of {row.of:,}"
     return [
         row.task,
         row.verdict,
         n,
-        _number(row.recorded),
-        _number(row.score),
-        _number(row.difference, "+.2f"),
-        interval,
-        _number(row.margin),
-        "–" if row.passes is None else f"{100 * row.passes:.0f} %",
-        _number(row.detects),
+        number(row.recorded),
+        number(row.score),
+        number(row.difference, "+.2f"),
+        reached,
+        number(row.margin),
+        DASH if row.passes is None else f"{100 * row.passes:.0f} %",
+        number(row.detects),
         row.reason,
     ]
 
 
-def _number(value: float | None, form: str = ".2f") -> str:
-    return "–" if value is None else format(value, form)
-
-
 def terminal(outcome: GateResult) -> str:
     """The table, the notes and the verdict, for a terminal."""
-    table = grid(
-        [_cells(row) for row in outcome.rows], _HEADERS, "simple",
-        align=_ALIGN,
-    )  # fmt: skip
-    return "\n".join([table, "", _LEGEND, *outcome.notes, "", outcome.title])
+    cells, below = [], []
+    for row in outcome.rows:
+        found = dict(zip(_HEADERS, _cells(row), strict=True))
+        cells.append([found[name].replace(" … ", "…") for name in _NARROW])
+        more = [f"{name} {found[name]}" for name in _BELOW if found[name] != DASH]
+        more += [row.reason] if row.reason else []
+        if more:
+            below.append(f"{row.task}: {'; '.join(more)}")
+    table = grid(cells, ("task", "verdict", "n", "recorded", "run", "diff.", "90 % CI", "±"),
+                 align=("left", "left", *["right"] * 6))  # fmt: skip
+    said = notes([_LEGEND, *below, *outcome.notes])
+    return "\n".join([table, "", *said, "", outcome.title])
 
 
 def markdown(outcome: GateResult) -> str:
     """The same in GitHub's Markdown, for a job's summary."""
     cells = [[_escaped(cell) for cell in _cells(row)] for row in outcome.rows]
     table = grid(cells, _HEADERS, "github", align=_ALIGN)
-    notes = [f"- {_escaped(note)}" for note in outcome.notes]
-    parts = [f"### {_escaped(outcome.title)}", table, _LEGEND, "\n".join(notes)]
+    listed = [f"- {_escaped(note)}" for note in outcome.notes]
+    parts = [f"### {_escaped(outcome.title)}", table, _LEGEND, "\n".join(listed)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

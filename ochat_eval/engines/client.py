@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
-from ochat_eval.terminal.words import counted
 from ochat_eval.engines.address import ClientOptions
 from ochat_eval.records import Message, Sampling, UserError
+from ochat_eval.terminal.words import counted
 
 if TYPE_CHECKING:
     import aiohttp

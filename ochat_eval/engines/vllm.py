@@ -232,8 +232,8 @@ def _refuse_overlong(work: Work, chat: ChatFormat, context: int) -> None:
         tokens, longest = max(found)
         raise UserError(
             f"{counted(len(found), 'prompt leaves', 'prompts leave')} no room in the context of "
-            f"{context:,} tokens (longest: {longest}, {tokens:,}); raise engine.max_model_len, or keep their last tokens as the "
-            "published evaluation did with overlong=truncate"
+            f"{context:,} tokens (longest: {longest}, {tokens:,}); raise engine.max_model_len, or "
+            "keep their last tokens as the published evaluation did with overlong=truncate"
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ochat_eval.terminal.grid import grid
+from ochat_eval.terminal.grid import grid, notes
 
 HEADERS = (
     "task", "rule", "score", "95 % interval", "n", "unmatched", "truncated", "empty", "note",
@@ -42,8 +42,20 @@ def _percent(rate: float | None) -> str:
 
 
 def terminal(summary: Mapping[str, Any]) -> str:
-    """The table for a terminal."""
-    return grid(rows(summary), HEADERS, "simple", align=_ALIGN)
+    """The table for a terminal, what is to be said of the scores below it."""
+    cells = [
+        [task, rule, score, interval.replace(" … ", "…"), *figures]
+        for task, rule, score, interval, *figures, _ in rows(summary)
+    ]
+    below = []
+    for name, task in summary["tasks"].items():
+        for rule in ("published", "robust"):
+            if more := [f"{key} {_score(figure)}" for key, figure in _figures(task[rule])]:
+                below.append(f"{name}, {rule}: {'; '.join(more)}")
+        if task["notes"]:
+            below.append(f"{name}: {'; '.join(task['notes'])}")
+    headers = (*HEADERS[:3], "95 % CI", *HEADERS[4:-1])
+    return "\n".join([grid(cells, headers, align=_ALIGN[:-1]), *notes(below)])
 
 
 def markdown(summary: Mapping[str, Any]) -> str:

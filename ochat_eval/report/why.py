@@ -15,8 +15,8 @@ from typing import Any
 from ochat_eval.benchmark.task import Task
 from ochat_eval.records import Item, Response, Rule, Score
 from ochat_eval.report.summary import Judged
-from ochat_eval.report.tables.formats import plain
 from ochat_eval.terminal.grid import grid
+from ochat_eval.terminal.words import plain
 
 OTHER_COUNT = "the rules count different numbers of verdicts"
 """The cause of what is left where one rule could not read a verdict that the other could."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ochat_eval.benchmark.task import Task
 from ochat_eval.records import Item
 from ochat_eval.stages.estimate import Estimate, all_answers
-from ochat_eval.terminal.grid import grid
+from ochat_eval.terminal.grid import grid, notes
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ def lengths(measured: Iterable[tuple[Item, int]], context: int | None) -> dict[s
     return found
 
 
-def _answers(one: Estimate) -> list[str]:
-    return ["?" if one.tokens is None else f"{one.tokens:,.0f}", one.source]
+def _tokens(one: Estimate) -> str:
+    return "?" if one.tokens is None else f"{one.tokens:,.0f}"
 
 
 def plan_table(
@@ -53,15 +53,15 @@ def plan_table(
 ) -> str:
     """The table, a row per task and a last one for the sum; `answers`: tokens of their answers."""
     unit = "tokens" if all(one.overlong is not None for one in found.values()) else "characters"
-    headers = ["task", "items", "of", f"prompt {unit}", "longest", "whose", "over the context"]
-    headers += ["answer tokens", "by"]
-    rows = []
+    headers = ["task", "items", "of", f"prompt {unit}", "longest", "too long", "answer tokens"]
+    rows, below = [], []
     for name, one in ((name, found[name]) for name in tasks):
         over = "?" if one.overlong is None else f"{one.overlong:,}"
         row = [name, f"{counts[name]:,}", f"{totals[name]:,}", f"{one.total:,}"]
-        rows.append([*row, f"{one.longest:,}", one.longest_id, over, *_answers(answers[name])])
+        rows.append([*row, f"{one.longest:,}", over, _tokens(answers[name])])
+        below.append(f"{name}: the longest is {one.longest_id}; answers by {answers[name].source}")
     total = f"{sum(one.total for one in found.values()):,}"
-    last = ["all", f"{sum(counts.values()):,}", f"{sum(totals.values()):,}", total, "", "", ""]
-    rows.append([*last, *_answers(all_answers(answers.values()))])
-    align = ("left", "right", "right", "right", "right", "left", "right", "right", "left")
-    return grid(rows, headers, "simple", align=align)
+    last = ["all", f"{sum(counts.values()):,}", f"{sum(totals.values()):,}", total, "", ""]
+    rows.append([*last, _tokens(all_answers(answers.values()))])
+    table = grid(rows, headers, align=["left", *("right" for _ in headers[1:])])
+    return "\n".join([table, "", *notes(below)])

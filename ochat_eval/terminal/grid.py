@@ -1,8 +1,13 @@
-"""Tables as text."""
+"""Tables as text, and what is to be said of them below: a terminal has 80 columns."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterable, Sequence
+
+WIDTH = 80
+DASH = "–"
+"""Where there is no figure."""
 
 
 def grid(
@@ -21,6 +26,26 @@ def grid(
     """
     import tabulate
 
+    tabulate.MIN_PADDING = 0 if style == "simple" else 2  # a terminal has no room to give away
     return tabulate.tabulate(
         rows, headers, style, disable_numparse=True, colalign=align if rows else None
     )
+
+
+def number(value: float | None, form: str = ".2f") -> str:
+    """A number as a table shows it; a dash for None."""
+    return DASH if value is None else format(value, form)
+
+
+def interval(low: float | None, high: float | None, form: str = ".1f") -> str:
+    """An interval as a table shows it: `31.1…32.7`."""
+    return DASH if low is None or high is None else f"{low:{form}}…{high:{form}}"
+
+
+def notes(lines: Iterable[str]) -> list[str]:
+    """Lines for below a table, each once, wrapped."""
+    return [
+        part
+        for line in dict.fromkeys(lines)
+        for part in textwrap.wrap(line, WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+    ]

@@ -33,3 +33,12 @@ def first_line(error: Exception) -> str:
 def one_line(error: BaseException) -> str:
     """An error's text on one line of bearable length."""
     return " ".join(str(error).split())[:300] or type(error).__name__
+
+
+def plain(text: str, kept: str = "") -> str:
+    """Other people's text as a terminal can be given it: what cannot be printed is replaced.
+
+    Args:
+        kept: control characters that stay, as the line end.
+    """
+    return "".join(c if c.isprintable() or c in kept else "\N{REPLACEMENT CHARACTER}" for c in text)

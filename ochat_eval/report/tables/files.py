@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ochat_eval.report.tables import build, formats
+from ochat_eval.report.tables.upright import terminal
 from ochat_eval.run import store
 from ochat_eval.run.folder import RunDir
 
@@ -32,6 +33,6 @@ def show(summary: Mapping[str, Any]) -> None:
     made = build.build_all([summary])
     whole = [table for table in made if build.is_whole(table, summary)]
     if whole:
-        print(f"\n{formats.terminal(whole)}")
+        print(f"\n{terminal(whole)}")
     if left := [table.title for table in made if table not in whole]:
         print(f"\nin part, in {store.TABLES}.md: {', '.join(left)}")

@@ -1,4 +1,4 @@
-"""The tables as text: terminal, Markdown, CSV, LaTeX and JSON.
+"""The tables as text: Markdown, CSV, LaTeX and JSON; for a terminal in `upright`.
 
 Names come from models, runs and files of users, so each format escapes them.
 """
@@ -13,85 +13,23 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ochat_eval.report.tables.build import Cell, Column, PublishedRow, RunRow, Table, as_json
+from ochat_eval.report.tables.build import PublishedRow, RunRow, Table, as_json
+from ochat_eval.report.tables.cells import headers, marks, rows_of
+from ochat_eval.report.tables.upright import terminal
 from ochat_eval.terminal.grid import grid
+from ochat_eval.terminal.words import plain
 
-MARK = "†"
-"""Behind a figure that is not the benchmark's own; what is wrong stands below the table."""
-DASH = "–"
 CSV_HEADERS = (
     "table", "model", "run", "rule", "column", "score", "lo", "hi", "published", "difference",
     "verdict", "marks",
 )  # fmt: skip
 
 
-def plain(text: str) -> str:
-    """The text without control and formatting characters, which could rewrite a terminal."""
-    return "".join("�" if unicodedata.category(c) in ("Cc", "Cf", "Cs") else c for c in text)
-
-
-def rows_of(table: Table) -> list[list[str]]:
-    """The table's cells as text: for each run its figures and what is to be said of them."""
-    rows = []
-    for row in table.runs:
-        label = f"{row.model} ({row.run})" if row.rule == "published" else ""
-        rows.append([plain(label), row.rule, *map(_figure, row.cells, table.columns)])
-        rows.append(["", "95 % interval", *map(_interval, row.cells)])
-        if any(cell.published is not None for cell in row.cells):
-            rows.append(["", "published figure", *(_number(c.published) for c in row.cells)])
-            rows.append(["", "difference", *map(_difference, row.cells)])
-            rows.append(["", "verdict", *(c.verdict or DASH for c in row.cells)])
-    for one in table.published:
-        rows.append([plain(one.model), plain(one.about), *map(_number, one.scores)])
-    return rows
-
-
-def marks(table: Table) -> list[str]:
-    """Why figures are marked, a line per run and column."""
-    found: dict[str, None] = {}
-    for row in table.runs:
-        for column, cell in zip(table.columns, row.cells, strict=True):
-            if cell.marks:
-                why = "; ".join(cell.marks)
-                found[plain(f"{MARK} {row.run}, {column.header}: {why}")] = None
-    return list(found)
-
-
-def _headers(table: Table) -> list[str]:
-    return ["model", "", *(column.header for column in table.columns)]
-
-
-def _figure(cell: Cell, column: Column) -> str:
-    digits = 2 if column.weight != 1 else 1  # a rating has two
-    shown = DASH if cell.score is None else f"{cell.score:.{digits}f}"
-    return shown + MARK * bool(cell.marks)
-
-
-def _interval(cell: Cell) -> str:
-    return DASH if cell.ci95 is None else f"{cell.ci95[0]:.1f}…{cell.ci95[1]:.1f}"
-
-
-def _number(value: float | None) -> str:
-    return DASH if value is None else f"{value}"
-
-
-def _difference(cell: Cell) -> str:
-    return DASH if cell.difference is None else f"{cell.difference:+.2f}"
-
-
 def _tabulate(table: Table, style: str, escape: Callable[[str], str]) -> str:
-    headers = [escape(header) for header in _headers(table)]
+    heads = [escape(header) for header in headers(table)]
     rows = [[escape(text) for text in row] for row in rows_of(table)]
     align = ("left", "left", *("right" for _ in table.columns))
-    return grid(rows, headers, style, align=align)
-
-
-def terminal(tables: Sequence[Table]) -> str:
-    """For a terminal."""
-    parts = []
-    for table in tables:
-        parts += [table.title, _tabulate(table, "simple", str), *marks(table), ""]
-    return "\n".join(parts)
+    return grid(rows, heads, style, align=align)
 
 
 def markdown(tables: Sequence[Table]) -> str:
