@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import io
 import json
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from ochat_eval.__main__ import main
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -48,6 +54,47 @@ def table(name: str) -> list[dict[str, Any]]:
     return found
 
 
+@dataclass(frozen=True)
+class Done:
+    """How a command ended, and what it printed."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def door(*arguments: str, folder: Path | None = None, **changes: str) -> Done:
+    """`python -m ochat_eval` within this process: a start costs a second, and nothing is learnt.
+
+    Args:
+        folder: where it runs; None: here.
+        changes: to the environment; there is no data root in it unless one is given.
+    """
+    printed, said = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in "12")
+    with (
+        contextlib.chdir(folder or Path.cwd()),
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(printed),
+        contextlib.redirect_stderr(said),
+    ):
+        patch.delenv("OCHAT_EVAL_DATA", raising=False)
+        for name, value in changes.items():
+            patch.setenv(name, value)
+        try:
+            code = main(arguments)
+        except SystemExit as e:  # of an argument parser: what --help and a mistake end with
+            assert isinstance(e.code, int | None), e.code
+            code = e.code or 0
+    texts = (stream.buffer.getvalue().decode() for stream in (printed, said))
+    return Done(code, *texts)
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Callable[..., Done]:
+    """Runs the command line in an empty folder, within this process."""
+    return functools.partial(door, folder=tmp_path)
+
+
 def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "ochat_eval", *arguments]
 
@@ -57,8 +104,8 @@ def environment(**changes: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def cli(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs `python -m ochat_eval` in an empty folder; no network and no data root there."""
+def process(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """As `cli`, but in a process of its own: for what is about the process itself."""
 
     def run(*arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
         env = environment(**changes)

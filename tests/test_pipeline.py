@@ -14,26 +14,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import CHECKOUT, command, environment, lines
+from tests.replays import REPLAY, sample_answers, write
 
 RUN = "results/runs/r"
-
-
-def write(path: Path, *answers: dict[str, object]) -> Path:
-    path.write_text("".join(json.dumps(answer) + "\n" for answer in answers))
-    return path
-
-
-def sample_answers(**changed: str) -> list[dict[str, object]]:
-    """An answer to each GSM8K sample item: right for all but what is changed (by index)."""
-    rows = [json.loads(x) for x in (CHECKOUT / "tasks/samples/gsm8k.jsonl").open()]
-    targets = [r["answer"].split("#### ")[1] for r in rows if "example" not in r]
-    return [
-        {"id": f"gsm8k/main/{i}", "text": changed.get(f"i{i}", f"The answer is {target}")}
-        for i, target in enumerate(targets)
-    ]
-
-
-REPLAY = ("task=gsm8k", "data=sample", "engine=replay", "engine.path=a.jsonl", "run=r")
 
 
 def summary_of(tmp_path: Path) -> dict[str, dict]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import CHECKOUT
-from tests.test_pipeline import sample_answers, write
+from tests.replays import sample_answers, write
 
 
 @pytest.fixture(scope="module")

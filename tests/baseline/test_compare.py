@@ -11,32 +11,38 @@ import pytest
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from ochat_eval.baseline import figures
+from ochat_eval.baseline import difference_formats, figures
+from ochat_eval.baseline import compare as c
+from ochat_eval.baseline.command import compare
+from ochat_eval.baseline.flips import Answer, Flip
+from ochat_eval.baseline.results import Outcome, RunResults, TaskResults, Verdicts
+from ochat_eval.baseline.runs import prompt_digest, read
+from ochat_eval.baseline.sides import compare_sides
 from ochat_eval.records import RULES, Item, UserError
-from ochat_eval.report import comparison as show
-from tests.test_pipeline import REPLAY, sample_answers, write
+from ochat_eval.report.command import tables
+from tests.replays import REPLAY, sample_answers, write
 
 
-def outcome(task: str, index: int, value: float | None, **changes: object) -> c.Outcome:
+def outcome(task: str, index: int, value: float | None, **changes: object) -> Outcome:
     values = () if value is None else (value,)
-    verdicts = c.Verdicts(("x",), (True,), values, (0.0,) * len(values))
+    verdicts = Verdicts(("x",), (True,), values, (0.0,) * len(values))
     id_ = f"{task}/main/{index}"
-    made = c.Outcome(
+    made = Outcome(
         id_, f"p{index}", id_, "main", ("r",), (("stop", 1, 1),), dict.fromkeys(RULES, verdicts)
     )
     return replace(made, **changes)
 
 
-def results(name: str, values, task: str = "t", **fields: object) -> c.RunResults:
+def results(name: str, values, task: str = "t", **fields: object) -> RunResults:
     outcomes = [outcome(task, i, v) for i, v in enumerate(values)]
-    made = c.TaskResults(
+    made = TaskResults(
         task, "accuracy", (0.0, 1.0), 100.0, {}, len(outcomes), len(outcomes),
         {o.id: o for o in outcomes},
     )  # fmt: skip
-    return c.RunResults(name, "m", {}, {task: replace(made, **fields)})
+    return RunResults(name, "m", {}, {task: replace(made, **fields)})
 
 
-def one(a: c.RunResults, b: c.RunResults) -> c.TaskComparison:
+def one(a: RunResults, b: RunResults) -> c.TaskComparison:
     [row] = c.compare(a, b, "published")
     return row
 
@@ -65,7 +71,7 @@ def test_holm_over_the_columns_is_statsmodels():
         y = x ^ (rng.random(400) < 0.1) | (rng.random(400) < shift)
         a |= results("a", x.astype(float), f"t{k}").tasks
         b |= results("b", y.astype(float), f"t{k}").tasks
-    rows = c.compare(c.RunResults("a", "m", {}, a), c.RunResults("b", "m", {}, b), "robust")
+    rows = c.compare(RunResults("a", "m", {}, a), RunResults("b", "m", {}, b), "robust")
     expected = multipletests([row.p for row in rows], method="holm")[1]
     assert [row.p_holm for row in rows] == pytest.approx(list(expected))
 
@@ -127,18 +133,18 @@ def test_a_published_figure_is_unpaired_and_says_so():
 def test_the_prompt_digest_is_of_what_is_asked_not_of_the_chat_format():
     item = Item("t/main/0", "t", "main", 0, ("q",), ("A",), ("A", "B"), "GPT4 Correct")
     same = replace(item, condition=None)
-    assert recorded.prompt_digest(item) == recorded.prompt_digest(same)
+    assert prompt_digest(item) == prompt_digest(same)
     for change in ({"turns": ("q ",)}, {"target": ("B",)}, {"choices": ("A",)}, {"id": "t/main/1"}):
-        assert recorded.prompt_digest(replace(item, **change)) != recorded.prompt_digest(item)
+        assert prompt_digest(replace(item, **change)) != prompt_digest(item)
 
 
 def test_hostile_text_cannot_leave_its_column_or_fence():
-    bad = recorded.Answer(("\x1b[31m~~~~\n~~~\x00\u202e",), ("\x1b]0;x\x07",), 1.0)
-    flip = show.Flip("t/main/0", "t", "published", "lost", bad, bad)
+    bad = Answer(("\x1b[31m~~~~\n~~~\x00\u202e",), ("\x1b]0;x\x07",), 1.0)
+    flip = Flip("t/main/0", "t", "published", "lost", bad, bad)
     for form in ("terminal", "markdown"):
-        text = show.side_by_side(flip, form)
+        text = difference_formats.side_by_side(flip, form)
         assert not any(ch in text for ch in "\x1b\x00\x07\u202e")
-    assert "~~~~~\n" in show.side_by_side(flip, "markdown")
+    assert "~~~~~\n" in difference_formats.side_by_side(flip, "markdown")
 
 
 # --- The command line ----------------------------------------------------------------------------
@@ -155,7 +161,7 @@ def two_runs(cli, tmp_path, monkeypatch):
 
 
 def test_compare_two_runs_in_every_format(two_runs, capsys):
-    assert compare.main(["a", "b", "--flips", "9", "--flips-file", "flips.jsonl"]) == 0
+    assert compare(["a", "b", "--flips", "9", "--flips-file", "flips.jsonl"]) == 0
     out = capsys.readouterr().out
     assert "A: a (smollm2_135m)    B: b (smollm2_135m)" in out and "+1 −1" in out
     assert "gsm8k/main/3 (published): lost" in out and "It is 41." in out and "\x1b" not in out
@@ -165,9 +171,9 @@ def test_compare_two_runs_in_every_format(two_runs, capsys):
         for i, change in ((0, "gained"), (3, "lost")) for rule in RULES
     }  # fmt: skip
     assert flips[0]["b"]["texts"] == ["No \x1b[31midea"], "the file has the text as it was"
-    assert compare.main(["a", "b", "--format", "markdown", "--rule", "robust"]) == 0
+    assert compare(["a", "b", "--format", "markdown", "--rule", "robust"]) == 0
     assert "| gsm8k  | robust |  12 | 91.67" in capsys.readouterr().out
-    assert compare.main(["results/runs/a", "b", "b", "--format", "json"]) == 0
+    assert compare(["results/runs/a", "b", "b", "--format", "json"]) == 0
     [first, second] = json.loads(capsys.readouterr().out)["comparisons"]
     assert first["tasks"][0]["flips"] == {"gained": ["gsm8k/main/0"], "lost": ["gsm8k/main/3"]}
     assert first["tasks"] == second["tasks"]
@@ -182,7 +188,7 @@ def test_compare_two_runs_in_every_format(two_runs, capsys):
     ],
 )
 def test_what_cannot_be_compared_is_one_line(two_runs, capsys, arguments, complaint):
-    assert compare.main(arguments) == 2
+    assert compare(arguments) == 2
     errors = capsys.readouterr().err.splitlines()
     assert complaint in errors[-1]
 
@@ -192,25 +198,25 @@ def test_what_cannot_be_compared_is_one_line(two_runs, capsys, arguments, compla
 )
 def test_a_file_of_a_run_that_is_something_else_is_one_line(two_runs, capsys, name, complaint):
     (two_runs / f"results/runs/b/{name}.json").write_text("{}")
-    command = {"manifest": compare.main, "summary": tables.main}[name]
+    command = {"manifest": compare, "summary": tables}[name]
     assert command(["a", "b"]) == 2
     assert complaint in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_a_run_without_scores_is_refused(two_runs, capsys):
     (two_runs / "results/runs/b/scores.jsonl").unlink()
-    assert compare.main(["a", "b"]) == 2
+    assert compare(["a", "b"]) == 2
     assert "has no scores.jsonl yet: run its command with stage=score" in capsys.readouterr().err
 
 
 def test_published_rows_need_a_run_and_the_published_rule(two_runs):
     row = figures.Row("X", {"gsm8k": 77.3})
-    run = recorded.read("a")
-    assert compare.compare_sides(row, run, ["published"])[0].a == 77.3
-    assert compare.compare_sides(run, row, RULES)[0].b == 77.3
+    run = read("a")
+    assert compare_sides(row, run, ["published"])[0].a == 77.3
+    assert compare_sides(run, row, RULES)[0].b == 77.3
     with pytest.raises(UserError, match="both published rows"):
-        compare.compare_sides(row, row, RULES)
+        compare_sides(row, row, RULES)
     with pytest.raises(UserError, match="--rule published"):
-        compare.compare_sides(run, row, ["robust"])
+        compare_sides(run, row, ["robust"])
     with pytest.raises(UserError, match="no benchmark in common"):
-        compare.compare_sides(run, figures.Row("Y", {"mmlu": 1.0}), RULES)
+        compare_sides(run, figures.Row("Y", {"mmlu": 1.0}), RULES)
