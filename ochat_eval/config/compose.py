@@ -86,11 +86,11 @@ def _written(override: str, schema: type, known: Sequence[str]) -> list[str]:
         raise UserError(f"{override!r} is no option: write NAME=VALUE, as in model=hf")
     if name in ("_target_", "hydra") or "._target_" in key or "hydra" in key or "@" in key:
         raise UserError(f"{key}: this cannot be set from the command line")
-    if name != key:
-        raise UserError(f"{override}: write {name}={value}, without {key[: len(key) - len(name)]}")
     first = name.partition(".")[0]
     if first not in known and first != "tasks":
         raise UserError(f"{name}: there is no such option{nearest(first, known)}")
+    if name != key:
+        raise UserError(f"{override}: write {name}={value}, without {key[: len(key) - len(name)]}")
     if name.startswith(_OPEN):
         return [f"++{name}={_list(value)}"]
     if name == "model" and _is_place(value):

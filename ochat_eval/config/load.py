@@ -102,7 +102,10 @@ def _known(config: Config, results: Path) -> Facts | None:
     """What the folder of a run that is scored or reported again says; None for any other."""
     again = config.stage in (Stage.score, Stage.report) and config.run
     path = results / str(config.run) / store.MANIFEST
-    return read_facts(path) if again and path.exists() else None
+    if not again or not path.exists():
+        return None
+    store.check_links(path.parent)
+    return read_facts(path)
 
 
 def _tasks_again(config: Config, known: Facts, named: set[str]) -> dict[str, Task]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ochat_eval.records import UserError
 from ochat_eval.run.identity import differences
-from ochat_eval.run.store import MANIFEST, read_json, writing
+from ochat_eval.run.store import MANIFEST, check_links, open_file, read_json, writing
 
 
 class RunDir:
@@ -19,18 +19,22 @@ class RunDir:
         """Creates the directory if need be and takes its lock.
 
         Raises:
-            UserError: it cannot be created, or another process works in it.
+            UserError: it cannot be created, another process works in it, or it holds links.
         """
         self.path = path
         with writing(path):
             path.mkdir(parents=True, exist_ok=True)
-            self._lock = (path / ".lock").open("w")
+        check_links(path)
+        self._lock = open(open_file(path / ".lock"), "rb")  # noqa: SIM115 (held as long as we live)
+        with writing(path):
             try:
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise UserError(
                     f"another process is working in {path}; wait for it or choose run=NAME"
                 ) from None
+            for left in path.glob(".*.[0-9]*"):  # half-written, by a process that was killed
+                left.unlink(missing_ok=True)
 
     def file(self, name: str) -> Path:
         """The path of one of the run's files."""

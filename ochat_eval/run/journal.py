@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ochat_eval.records import Response, to_json
-from ochat_eval.run.store import writing
+from ochat_eval.run.store import open_file, writing
 
 
 class Journal:
@@ -23,8 +23,8 @@ class Journal:
             UserError: the file cannot be opened for writing.
         """
         self.path = path
+        self._fd = open_file(path)
         with writing(path):
-            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
             self._size = os.fstat(self._fd).st_size
             whole = self._end_of_last_line()
             self.torn = self._size - whole

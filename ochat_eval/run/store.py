@@ -11,6 +11,7 @@ import contextlib
 import errno
 import json
 import os
+import stat
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -62,6 +63,48 @@ def writing(path: Path) -> Iterator[None]:
         raise UserError(f"cannot write {path}: {e.strerror}; {hint}") from e
 
 
+def check_links(folder: Path) -> None:
+    """Refuses a folder that holds links: what seems a run's file is then another one.
+
+    Raises:
+        UserError: names the first.
+    """
+    with writing(folder):
+        links = sorted(entry.name for entry in os.scandir(folder) if entry.is_symlink())
+    if links:
+        raise UserError(
+            f"{folder / links[0]} is a link; a run's folder holds files only: put the file itself "
+            "there, or remove it"
+        )
+
+
+def open_file(path: Path, flags: int = 0) -> int:
+    """A descriptor to read and write a file with, made if need be; nothing is cut off.
+
+    Raises:
+        UserError: it is a link, has a second name (writing would change that one), is no file, or
+            cannot be opened.
+    """
+    with writing(path):
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | flags, 0o666)
+        except OSError as e:
+            if e.errno == errno.ELOOP:
+                raise UserError(f"{path} is a link and is not written to; remove it") from e
+            raise
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+        os.close(fd)
+        why = "has a second name (a hard link)" if stat.S_ISREG(status.st_mode) else "is no file"
+        raise UserError(f"{path} {why} and is not written to; put a copy of it in its place")
+    return fd
+
+
+def part_of(path: Path) -> Path:
+    """Where a file is written before it appears under its name."""
+    return path.with_name(f".{path.name}.{os.getpid()}")
+
+
 @contextlib.contextmanager
 def atomic(path: Path) -> Iterator[TextIO]:
     """A text file that appears under its name only when whole and on disk.
@@ -69,10 +112,14 @@ def atomic(path: Path) -> Iterator[TextIO]:
     Raises:
         UserError: it cannot be written; what stood at `path` stays as it was.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = part_of(path)
     with writing(path):
+        if path.exists() and not path.is_file():
+            raise UserError(f"{path} is no file (a device, pipe or folder); name another place")
         try:
-            with temporary.open("w", encoding="utf-8", newline="\n") as file:
+            temporary.unlink(missing_ok=True)  # of another process that had this number
+            fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            with open(fd, "w", encoding="utf-8", newline="\n") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
@@ -98,8 +145,9 @@ def write_lines(path: Path, values: Iterable[Mapping[str, Any]]) -> None:
 
 def append_line(path: Path, value: Mapping[str, Any]) -> None:
     """Adds a mapping as one JSON line, in one write; for notes, not for what must last."""
-    with writing(path), path.open("ab", buffering=0) as file:
-        file.write((json.dumps(value) + "\n").encode())
+    line = (json.dumps(value) + "\n").encode()
+    with writing(path), open(open_file(path, os.O_APPEND), "ab", buffering=0) as file:
+        file.write(line)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 TYPE_CHECKING = False
 MAX_DEPTH = 100
 _HEADER = 4  # bytes of a message's length
+_COLLISIONS = 100  # elements of a set whose hash another has; there are hardly ever any
 _NUMBERS_BELOW = 2.0**64  # those that JSON holds as they are
 
 
@@ -67,8 +68,11 @@ def encode(value: Any, *, strict: bool = False, depth: int = 0) -> Any:
                 items = [encode(x, strict=strict, depth=depth + 1) for x in items]
             return [base.__name__, *items]
     if issubclass(kind, dict):
-        pairs = [[k, v] for k, v in dict.items(value)]
-        return ["dict", *[encode(pair, strict=strict, depth=depth + 1)[1:] for pair in pairs]]
+        pairs = list(dict.items(value))
+        return [
+            "dict",
+            *[[encode(part, strict=strict, depth=depth + 1) for part in pair] for pair in pairs],
+        ]
     numpy = sys.modules.get("numpy")
     if numpy is not None and issubclass(kind, numpy.generic):
         return encode(value.item(), strict=strict, depth=depth + 1)
@@ -118,41 +122,57 @@ _SCALARS: dict[type, Any] = {
 }
 
 
-def decode(node: Any) -> Any:
+def decode(node: Any, depth: int = 0) -> Any:
     """The plain data that a JSON form stands for; what was not plain comes back as `Opaque`.
+
+    A form may be forged, so that what comes back can be encoded again, and holds no set or
+    dict whose elements were made to collide: that takes time without end to put together.
 
     Raises:
         ValueError, TypeError: not a form that `encode` writes.
-        RecursionError: nested beyond Python's own limit.
     """
     if isinstance(node, dict):
         raise ValueError("a JSON object")
     if not isinstance(node, list):
         return node
+    if depth > MAX_DEPTH:
+        raise ValueError(f"nested more than {MAX_DEPTH} deep")
     tag, *items = node
     if tag not in _DECODERS:
         raise ValueError("an unknown tag")
-    return _DECODERS[tag](items)
+    return _DECODERS[tag](items, depth + 1)
 
 
-def _decode_items(items: list[Any]) -> list[Any]:
+def _decode_items(items: list[Any], depth: int) -> list[Any]:
     if {int, float, str, bool}.issuperset(map(type, items)):
         return items
-    return [decode(item) for item in items]
+    return [decode(item, depth) for item in items]
+
+
+def _spread(items: list[Any]) -> list[Any]:
+    """The elements of a set, or a dict's keys; ValueError where too many have one hash."""
+    if len(items) - len(set(map(hash, items))) > _COLLISIONS:
+        raise ValueError("elements with the same hash")
+    return items
+
+
+def _decode_dict(items: list[Any], depth: int) -> dict[Any, Any]:
+    keys = _spread([decode(key, depth) for key, _ in items])
+    return dict(zip(keys, (decode(value, depth) for _, value in items), strict=True))
 
 
 _DECODERS: dict[str, Any] = {
     "list": _decode_items,
-    "tuple": lambda items: tuple(_decode_items(items)),
-    "set": lambda items: {decode(item) for item in items},
-    "frozenset": lambda items: frozenset(decode(item) for item in items),
-    "dict": lambda items: {decode(key): decode(value) for key, value in items},
-    "str": lambda items: bytes.fromhex(*items).decode("utf-8", "surrogatepass"),
-    "int": lambda items: int("".join(items), 16),
-    "float": lambda items: float(*items),
-    "complex": lambda items: complex(*[decode(item) for item in items]),
-    "bytes": lambda items: bytes.fromhex(*items),
-    "opaque": lambda items: Opaque(str(*items)),
+    "tuple": lambda items, depth: tuple(_decode_items(items, depth)),
+    "set": lambda items, depth: set(_spread(_decode_items(items, depth))),
+    "frozenset": lambda items, depth: frozenset(_spread(_decode_items(items, depth))),
+    "dict": _decode_dict,
+    "str": lambda items, _: bytes.fromhex(*items).decode("utf-8", "surrogatepass"),
+    "int": lambda items, _: int("".join(items), 16),
+    "float": lambda items, _: float(*items),
+    "complex": lambda items, depth: complex(*[decode(item, depth) for item in items]),
+    "bytes": lambda items, _: bytes.fromhex(*items),
+    "opaque": lambda items, _: Opaque(str(*items)),
 }
 
 

@@ -28,7 +28,7 @@ from ochat_eval.records import UserError
 from ochat_eval.sandbox.checks import Check, be_killed_first, check_available, judge_all, run_check
 from ochat_eval.sandbox.child import Opaque, decode, digest, encode
 from ochat_eval.sandbox.limits import Limits
-from ochat_eval.sandbox.program import Program, ProgramFailed
+from ochat_eval.sandbox.program import Program, ProgramFailed, one_line
 from ochat_eval.sandbox.workers import Killed, run_jobs
 from ochat_eval.terminal.say import bar
 
@@ -147,10 +147,7 @@ def _check(check: IoCheck, sandbox: str) -> IoVerdict:
     reason, uncounted = _check_kind(check, "base", sandbox)
     if reason:
         return IoVerdict(reason, reason)
-    try:
-        reason, more = _check_kind(check, "plus", sandbox)
-    except MemoryError:  # over its answers; what is known of `base` stands
-        return IoVerdict("", "memory limit", uncounted)
+    reason, more = _check_kind(check, "plus", sandbox)
     return IoVerdict("", reason, uncounted or more)
 
 
@@ -174,7 +171,14 @@ def _check_kind(check: IoCheck, kind: Kind, sandbox: str) -> tuple[str, bool]:
         if program.raised is None or error is not program.raised[0]:
             raise
         return program.raised[1], False
-    return _compare(problem, kind, answers, [decode(truth.answer) for truth in truths])
+    expected = [decode(truth.answer) for truth in truths]
+    try:
+        return _compare(problem, kind, answers, expected)
+    except MemoryError:
+        return "memory limit", False
+    except Exception as error:
+        _compare(problem, kind, expected, expected)  # raises again where it is not the answers
+        return f"the answers cannot be compared: {one_line(repr(error))}", False
 
 
 def _compare(

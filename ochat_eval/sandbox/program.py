@@ -135,6 +135,8 @@ class Program:
                     return decode(value)
                 except (ValueError, TypeError, OverflowError, RecursionError):
                     self._fail("garbled answer")
+                except MemoryError:
+                    self._fail("answer too large")
             case ["raised", str(kind), str(text)]:
                 error = _exception(kind, text)
                 self.raised = error, exception_reason(kind, text)
@@ -242,6 +244,8 @@ class Program:
             return json.loads(self._read(size))
         except (ValueError, RecursionError):
             self._fail("garbled answer")
+        except MemoryError:
+            self._fail("answer too large")
 
     def _read(self, size: int) -> bytes:
         data = bytearray()
