@@ -12,11 +12,10 @@ from pathlib import Path
 import pytest
 
 from ochat_eval.bench import client, costs, harness, lm_eval, prefix, server, vllm, work
-from ochat_eval.bench.__main__ import main
+from ochat_eval.bench.command import WHAT, bench
 from ochat_eval.benchmark.selection import Selection
 from ochat_eval.benchmark.task import Answered, ScoringOptions
-from ochat_eval.config.build import build_engine, build_tasks
-from ochat_eval.config.compose import load
+from ochat_eval.config.load import job
 from ochat_eval.records import UserError
 from tests.fault_server import FaultServer
 
@@ -57,7 +56,7 @@ def test_a_command_runs_in_its_folder_and_environment(tmp_path):
 
 @pytest.mark.parametrize("name", ["mmlu", "gsm8k", "bbh_mc", "bbh_cot", "agieval", "truthfulqa"])
 def test_every_second_made_up_answer_states_the_target(name):
-    [task] = build_tasks(load([f"task={name}", "data=sample"]))
+    [task] = job([f"task={name}", "data=sample"]).tasks.values()
     items = list(Selection(task, 0))
     answers = list(harness.made_up_answers(items))
     assert [a.id for a in answers] == [i.id for i in items]
@@ -81,7 +80,7 @@ def test_every_turn_is_answered_and_code_is_not(tmp_path):
 
 
 def test_the_harness_table_has_each_stage(capfd):
-    assert main(["harness", "truthfulqa", "humaneval"]) == 0
+    assert bench(["harness", "truthfulqa", "humaneval"]) == 0
     out, err = capfd.readouterr()
     rows = {line.split()[0]: line.split()[1:] for line in out.splitlines()[3:] if line}
     assert list(rows) == ["stage=all", "stage=generate", "stage=score", "stage=report", "--help"]
@@ -90,32 +89,42 @@ def test_the_harness_table_has_each_stage(capfd):
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "complaint"),
     [
-        ["lm_eval"],
-        ["lm-eval", "gsm8k"],
-        ["all", "math"],
-        ["client", "model=hf"],
-        ["harness", "--requests", "9"],
-        ["client", "--pairs", "0"],
-        ["client", "--requests", "many"],
+        (["lm_eval"], "'lm_eval' (choose from 'all', 'harness', 'lm-eval'"),
+        (["lm-eval", "gsm8k"], "'gsm8k' can be given only for harness, lm-eval-vllm"),
+        (["all", "math"], "'math' can be given only for harness, lm-eval-vllm"),
+        (["client", "model=hf"], "'model=hf' can be given only for harness, lm-eval-vllm"),
+        (["harness", "--requests", "9"], "--requests can be given only for client, lm-eval-vllm"),
+        (["client", "--pairs", "0"], "--pairs: it must be at least 1"),
+        (["client", "--requests", "many"], "--requests: 'many' is no whole number"),
     ],
 )
-def test_a_wrong_command_line_says_what_there_is(arguments, capsys):
+def test_a_wrong_command_line_says_what_there_is(arguments, complaint, capsys):
     with pytest.raises(SystemExit) as stopped:
-        main(arguments)
+        bench(arguments)
     assert stopped.value.code == 2
-    assert "harness" in capsys.readouterr().err
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("ochat-eval bench: ") and complaint in line
+    assert line.endswith("ochat-eval bench --help shows the options")
+
+
+def test_the_help_names_all_there_is(capsys):
+    with pytest.raises(SystemExit) as ended:
+        bench(["--help"])
+    assert ended.value.code == 0
+    said = capsys.readouterr().out
+    assert all(f"\n  {name} " in said for name in WHAT)
 
 
 def test_an_unknown_task_is_one_line(capsys):
-    assert main(["harness", "gsm9k"]) == 2
+    assert bench(["harness", "gsm9k"]) == 2
     assert "gsm9k" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_lm_eval_needs_an_environment_of_ours(monkeypatch, capsys):
     monkeypatch.setattr(sys, "prefix", sys.base_prefix)
-    assert main(["lm-eval"]) == 2
+    assert bench(["lm-eval"]) == 2
     assert "make setup" in capsys.readouterr().err
 
 
@@ -160,7 +169,7 @@ def test_the_ratio_is_the_median_of_the_pairs():
 def test_a_fresh_process_answers_or_says_what_is_wrong():
     assert costs.in_new_process(abs, -3) == 3
     with pytest.raises(UserError, match="no such task"):
-        costs.in_new_process(load, ["task=gsm9k"])
+        costs.in_new_process(job, ["task=gsm9k"])
     with pytest.raises(UserError, match="the process of _exit died"):
         costs.in_new_process(_exit)
 
@@ -178,9 +187,8 @@ def test_the_load_generator_asks_for_the_very_same_as_the_engine(tmp_path):
     with FaultServer() as one:
         arguments = work.options(["gsm8k"], 20, "engine=openai")
         asked = client.bodies(tmp_path, arguments)
-        config = load([*arguments, f"engine.base_url={one.url}"])
-        engine = build_engine(config)
-        took = work.timed(config, engine, work.planned(config, engine, tmp_path, "ours"))
+        asked_for = job([*arguments, f"engine.base_url={one.url}"])
+        took = work.timed(asked_for, work.planned(asked_for, tmp_path, "ours"))
         assert took.responses == len(asked) == len(one.calls) == 24
         ours = Counter(json.dumps(body) for _, _, body in one.calls)
         one.calls.clear()
@@ -228,7 +236,7 @@ async def _torn(base: str) -> dict:
 
 def test_the_client_table_and_its_record(capfd, tmp_path):
     record = tmp_path / "client.json"
-    assert main(["client", "--pairs", "1", "--requests", "60", "--record", str(record)]) == 0
+    assert bench(["client", "--pairs", "1", "--requests", "60", "--record", str(record)]) == 0
     out = capfd.readouterr().out
     kept = json.loads(record.read_text())
     assert kept["hardware"]["cores"] and kept["packages"] and kept["python"] and kept["made"]
@@ -253,11 +261,9 @@ def test_the_client_table_and_its_record(capfd, tmp_path):
 
 def test_a_shuffled_plan_has_the_same_items_in_another_order(tmp_path):
     arguments = [*work.options(["gsm8k", "bbh_mc"], 8), "engine=openai"]
-    config = load([*arguments, "engine.base_url=http://127.0.0.1:9/v1"])
-    engine = build_engine(config)
+    asked = job([*arguments, "engine.base_url=http://127.0.0.1:9/v1"])
     grouped, shuffled = (
-        [i.id for i in work.planned(config, engine, tmp_path, f"r{s}", s).items()]
-        for s in (False, True)
+        [i.id for i in work.planned(asked, tmp_path, f"r{s}", s).items()] for s in (False, True)
     )
     assert grouped != shuffled and sorted(grouped) == sorted(shuffled)
     assert [name.split("/")[0] for name in grouped] == ["gsm8k"] * 8 + ["bbh_mc"] * 5

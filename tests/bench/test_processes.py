@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 
 from ochat_eval.bench import costs, lm_eval, replicas, vllm_timed
-from ochat_eval.bench.__main__ import main
+from ochat_eval.bench.command import bench
 from ochat_eval.benchmark.selection import Selection
-from ochat_eval.config.build import build_tasks
-from ochat_eval.config.compose import load
+from ochat_eval.config.load import job
 from ochat_eval.records import Response, UserError
 from ochat_eval.run.store import write_records
 
@@ -77,7 +76,7 @@ def test_what_lies_outside_vllm_is_the_rest():
 
 def test_lm_eval_is_asked_for_the_very_same(tmp_path):
     arguments = ["task=gsm8k", "data=sample", "tasks.gsm8k.n=2", "max_tokens=9"]
-    [task] = build_tasks(load(arguments))
+    [task] = job(arguments).tasks.values()
     items = list(Selection(task, 0))
     rows, settings = lm_eval._prompts(items, task)
     assert [row["prompt"] for row in rows] == [item.turns[0] for item in items]
@@ -118,7 +117,7 @@ def test_what_cannot_work_is_one_line_and_nothing_is_installed(
     arguments, complaint, monkeypatch, capsys
 ):
     monkeypatch.setattr(lm_eval, "lm_eval_python", lambda: pytest.fail("it would be installed"))
-    assert main(arguments) == 2
+    assert bench(arguments) == 2
     assert complaint in capsys.readouterr().err.splitlines()[-1]
 
 
@@ -127,17 +126,17 @@ def test_one_that_fails_costs_the_others_nothing(monkeypatch, tmp_path, capsys):
         raise UserError("no room")
 
     tables = [broken, lambda: costs.Table("the other", ["a"], [["1"]], {})]
-    monkeypatch.setattr("ochat_eval.bench.__main__._tables", lambda given: iter(tables))
-    assert main(["all", "--record", str(tmp_path / "bench.json")]) == 2
+    monkeypatch.setattr("ochat_eval.bench.command._tables", lambda given: iter(tables))
+    assert bench(["all", "--record", str(tmp_path / "bench.json")]) == 2
     out, err = capsys.readouterr()
-    assert "the other" in out and err.splitlines()[-1] == "ochat_eval.bench: no room"
+    assert "the other" in out and err.splitlines()[-1] == "ochat-eval bench: no room"
     [kept] = json.loads((tmp_path / "bench.json").read_text())["tables"]
     assert kept["title"] == "the other"
 
 
 def test_a_record_without_a_folder_is_refused_before_anything_is_measured(tmp_path, capsys):
     with pytest.raises(SystemExit):
-        main(["all", "--record", str(tmp_path / "none/bench.json")])
+        bench(["all", "--record", str(tmp_path / "none/bench.json")])
     assert "there is no folder" in capsys.readouterr().err
 
 

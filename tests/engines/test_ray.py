@@ -151,7 +151,7 @@ def test_a_machine_lost_in_mid_run_loses_and_duplicates_nothing(tmp_path):
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_a_driver_that_is_ended_goes_on_with_another_number_of_replicas(tmp_path, how):
-    command = [sys.executable, str(CHECKOUT / "tests/endless_task.py"), "ray", "100000"]
+    command = [sys.executable, str(CHECKOUT / "tests/stages/endless_task.py"), "ray", "100000"]
     with (tmp_path / "err").open("w") as err:
         process = subprocess.Popen(
             command, cwd=tmp_path, env=environment(), stdout=err, stderr=err
@@ -276,12 +276,12 @@ def test_more_gpus_than_there_are(tmp_path, monkeypatch, gpus, options, complain
     name, _, value = options.partition("=")
     engine = Vllm(arguments={name: int(value)})
     with pytest.raises(UserError) as refused:
-        engine.check()
+        engine.check_machine()
     assert complaint in str(refused.value)
-    Vllm().check()
+    Vllm().check_machine()
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     with pytest.raises(UserError, match="there are none that may be used"):
-        Vllm().check()
+        Vllm().check_machine()
 
 
 def test_without_ray_it_is_one_line(cli, tmp_path):
@@ -291,7 +291,7 @@ def test_without_ray_it_is_one_line(cli, tmp_path):
     )
     done = cli(*SAMPLE, "engine=ray", PYTHONPATH=f"{tmp_path}:{CHECKOUT}")
     assert done.returncode == 2
-    assert done.stderr.splitlines()[-1].startswith("ochat_eval: engine=ray needs Ray")
+    assert done.stderr.splitlines()[-1].startswith("ochat-eval: engine=ray needs Ray")
     assert "Traceback" not in done.stderr
 
 

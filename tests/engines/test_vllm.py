@@ -123,7 +123,7 @@ def test_a_dead_engine_process_ends_the_run_at_once_and_keeps_what_there_is(tmp_
     assert process.wait(timeout=60) == 2
     assert not children(process.pid)
     errors = (tmp_path / "stderr-0").read_text()
-    ours = [line for line in errors.splitlines() if line.startswith("ochat_eval: ")]
+    ours = [line for line in errors.splitlines() if line.startswith("ochat-eval: ")]
     assert "engine process died" in ours[-1]
     # Python's own tracker of semaphores may stumble over those of the killed process.
     assert "Traceback" not in errors or "resource_tracker" in errors

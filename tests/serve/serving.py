@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from ochat_eval.model.tokenizer import SentencePieceTokenizer
-from tests.conftest import environment
+from tests.conftest import command, environment
 from tests.model.test_chat import make_backend, mistral_model
 
 READY_SECONDS = 900
@@ -70,7 +70,7 @@ def begin(folder: Path, *options: str, key: str | None = None, **changes: str) -
     port = free_port()
     with (folder / "said").open("w") as said:
         process = subprocess.Popen(
-            [sys.executable, "-m", "ochat_eval.serve", f"port={port}", *options],
+            command("serve", f"port={port}", *options),
             cwd=folder,
             env=environment(**changes),
             stdout=said,
@@ -103,11 +103,43 @@ def stop(server: Server) -> None:
     server.process.wait()
 
 
+class Servers:
+    """The servers of these tests: one for each command line, until a test ends it."""
+
+    def __init__(self, folders: pytest.TempPathFactory):
+        self._folders = folders
+        self._launched: dict[tuple[object, ...], Server] = {}
+
+    def running(self, *options: str, key: str | None = None, **changes: str) -> Server:
+        """The server with these options; it starts where there is none, or where it has ended."""
+        asked = (options, key, tuple(changes.items()))
+        server = self._launched.get(asked)
+        if server is None or server.process.poll() is not None:
+            folder = self._folders.mktemp("server")
+            server = self._launched[asked] = launch(folder, *options, key=key, **changes)
+        return server
+
+    def stop(self) -> None:
+        for server in self._launched.values():
+            stop(server)
+
+
+@pytest.fixture(scope="package")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """Servers that tests share, as each takes half a minute to start."""
+    shared = Servers(tmp_path_factory)
+    yield shared
+    shared.stop()
+
+
 def make_tiny(folder: Path) -> list[str]:
     """A Mistral of random weights with OpenChat's tokenizer, and the options that serve it.
 
     What it says is noise, but its prompts and conditions are OpenChat's.
     """
+    options = ["model=openchat_3.5_0106", f"model.path={folder}", "model.context=16384"]
+    if folder.exists():
+        return options
     import torch
     from tokenizers import decoders
     from transformers import MistralConfig, MistralForCausalLM, PreTrainedTokenizerFast
@@ -139,14 +171,10 @@ def make_tiny(folder: Path) -> list[str]:
         dtype=torch.bfloat16,
     )
     MistralForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
-    return [
-        "model=openchat_3.5_0106",
-        f"model.path={folder}",
-        "model.context=16384",
-    ]
+    return options
 
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """The options of a tiny model with OpenChat's chat format."""
-    return make_tiny(tmp_path_factory.mktemp("tiny"))
+    """The options of a tiny model with OpenChat's chat format; made once, whoever imports this."""
+    return make_tiny(tmp_path_factory.getbasetemp() / "tiny")

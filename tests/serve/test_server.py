@@ -12,7 +12,6 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -24,7 +23,7 @@ from ochat_eval.records import Message
 from ochat_eval.serve.options import load
 from tests.conftest import CHECKOUT, lines
 from tests.engines.test_vllm import children, loading, wait_for_the_end
-from tests.serve.serving import THE, Server, begin, launch, stop, tiny  # noqa: F401 (a fixture)
+from tests.serve.serving import THE, Server, Servers, begin, launch, stop, tiny  # noqa: F401 (a fixture)
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(1800)]
 
@@ -39,18 +38,15 @@ TALK = [
 ]
 
 
-@pytest.fixture(scope="module")
-def server(tiny: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:  # noqa: F811
-    running = launch(
-        tmp_path_factory.mktemp("server"),
+@pytest.fixture
+def server(servers: Servers, tiny: list[str]) -> Server:  # noqa: F811
+    return servers.running(
         *tiny,
         "log_file=log.jsonl",
         "max_body_bytes=200000",
         key="second-secret",
         OCHAT_EVAL_API_KEYS=KEYS,
     )
-    yield running
-    stop(running)
 
 
 def chat(server: Server, **fields: object) -> httpx.Response:
@@ -262,76 +258,12 @@ def test_the_log_has_figures_and_no_text(server):
     assert entry["prompt_tokens"] > 10
 
 
-def test_sigterm_in_mid_stream_ends_in_order(tiny, tmp_path):  # noqa: F811
-    server = launch(tmp_path, *tiny, "log_file=log.jsonl", "log_messages=true")
-    try:
-        assert chat(server, allowed_token_ids=[THE]).status_code == 200
-        body = {"model": MODEL, "messages": HELLO, **LONG, "stream": True}
-        url = f"{server.url}/v1/chat/completions"
-        with httpx.stream("POST", url, json=body, timeout=300) as response:
-            events = response.iter_lines()
-            for _ in range(8):
-                next(events)
-            server.process.send_signal(signal.SIGTERM)
-            rest = [line for line in events if line]
-        assert rest[-1] == "data: [DONE]", "the stream ends as a stream does"
-        assert any('"finish_reason":"abort"' in line for line in rest), rest[-3:]
-        assert server.process.wait(timeout=120) == 0
-        assert not children(server.process.pid)
-        assert "Traceback" not in server.said
-        first, second = logged(server)
-        assert first["conversation"] == HELLO and first["answers"] == ["The The The The"]
-        assert second["status"] == 200 and second["completion_tokens"][0] < 15_000
-    finally:
-        stop(server)
-
-
-def test_sigterm_while_it_loads_ends_it(tiny, tmp_path):  # noqa: F811
-    server = begin(tmp_path, *tiny)
-    try:
-        living = loading(server.process)
-        server.process.send_signal(signal.SIGTERM)
-        assert server.process.wait(timeout=120) == 130
-        assert server.said.splitlines()[-1] == "ochat_eval.serve: stopped while it was starting"
-        wait_for_the_end(living)
-    finally:
-        stop(server)
-
-
-def test_a_dead_engine_ends_the_server_with_a_code(tiny, tmp_path):  # noqa: F811
-    server = launch(tmp_path, *tiny)
-    try:
-        living = children(server.process.pid).items()
-        engine = next(pid for pid, name in living if "Engine" in name)
-        os.kill(engine, signal.SIGKILL)
-        assert server.process.wait(timeout=120) == 1
-        assert "engine died" in server.said.splitlines()[-1]
-        assert not children(server.process.pid)
-    finally:
-        stop(server)
-
-
-def test_a_model_in_two_processes_whose_server_is_killed(tiny, tmp_path):  # noqa: F811
-    server = launch(tmp_path, *tiny, "engine.tensor_parallel_size=2")
-    try:
-        assert chat(server).json()["usage"]["completion_tokens"] == 4
-        living = children(server.process.pid)
-        assert sum("Worker" in name for name in living.values()) == 2, living
-        server.process.kill()
-        server.process.wait()
-        wait_for_the_end(living)
-    finally:
-        stop(server)
-
-
 # -- the real small model: the README's examples, engine=openai --
 
 
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    running = launch(tmp_path_factory.mktemp("small"))
-    yield running
-    stop(running)
+@pytest.fixture
+def small(servers: Servers) -> Server:
+    return servers.running()
 
 
 def readme_examples() -> list[str]:
@@ -417,3 +349,64 @@ def test_mt_bench_with_the_small_model_as_subject_and_judge(small, cli, tmp_path
     found = json.loads((folder / "summary.json").read_text())["tasks"]["mt_bench"]["published"]
     assert found["n"] + found.get("unread", 0) == 4
     assert "4 of 4 verdicts" in done.stderr
+
+
+# -- how it ends; last, as a shared server ends here, too --
+
+
+def test_sigterm_in_mid_stream_ends_in_order(tiny, tmp_path):  # noqa: F811
+    server = launch(tmp_path, *tiny, "log_file=log.jsonl", "log_messages=true")
+    try:
+        assert chat(server, allowed_token_ids=[THE]).status_code == 200
+        body = {"model": MODEL, "messages": HELLO, **LONG, "stream": True}
+        url = f"{server.url}/v1/chat/completions"
+        with httpx.stream("POST", url, json=body, timeout=300) as response:
+            events = response.iter_lines()
+            for _ in range(8):
+                next(events)
+            server.process.send_signal(signal.SIGTERM)
+            rest = [line for line in events if line]
+        assert rest[-1] == "data: [DONE]", "the stream ends as a stream does"
+        assert any('"finish_reason":"abort"' in line for line in rest), rest[-3:]
+        assert server.process.wait(timeout=120) == 0
+        assert not children(server.process.pid)
+        assert "Traceback" not in server.said
+        first, second = logged(server)
+        assert first["conversation"] == HELLO and first["answers"] == ["The The The The"]
+        assert second["status"] == 200 and second["completion_tokens"][0] < 15_000
+    finally:
+        stop(server)
+
+
+def test_sigterm_while_it_loads_ends_it(tiny, tmp_path):  # noqa: F811
+    server = begin(tmp_path, *tiny)
+    try:
+        living = loading(server.process)
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(timeout=120) == 130
+        assert server.said.splitlines()[-1] == "ochat-eval serve: stopped while it was starting"
+        wait_for_the_end(living)
+    finally:
+        stop(server)
+
+
+def test_a_dead_engine_ends_the_server_with_a_code(server):
+    living = children(server.process.pid).items()
+    engine = next(pid for pid, name in living if "Engine" in name)
+    os.kill(engine, signal.SIGKILL)
+    assert server.process.wait(timeout=120) == 1
+    assert "engine died" in server.said.splitlines()[-1]
+    assert not children(server.process.pid)
+
+
+def test_a_model_in_two_processes_whose_server_is_killed(tiny, tmp_path):  # noqa: F811
+    server = launch(tmp_path, *tiny, "engine.tensor_parallel_size=2")
+    try:
+        assert chat(server).json()["usage"]["completion_tokens"] == 4
+        living = children(server.process.pid)
+        assert sum("Worker" in name for name in living.values()) == 2, living
+        server.process.kill()
+        server.process.wait()
+        wait_for_the_end(living)
+    finally:
+        stop(server)

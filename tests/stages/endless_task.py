@@ -13,17 +13,17 @@ import resource
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ochat_eval import pipeline
 from ochat_eval.benchmark.task import make_item
-from ochat_eval.config.compose import load
+from ochat_eval.config.load import job
 from ochat_eval.records import Item, Response
 from ochat_eval.run import store
 from ochat_eval.run.index import Index
-from ochat_eval.stages import plan
+from ochat_eval.run.journal import Journal
 from ochat_eval.tasks.gsm8k import Gsm8k
 from tests.fake_model import FakeRay
 
@@ -44,12 +44,8 @@ class Endless(Gsm8k):
         return self.items_wanted
 
 
-def prepare(kind: str, task: Endless, replicas: int) -> tuple[list[str], list[str]]:
-    """The options of the engine, and the stages to run."""
-    if kind == "ray":  # a configuration cannot name a class of the tests
-        fast = FakeRay(replicas=replicas, cpus_per_replica=1, requests=512, at_once=512)
-        pipeline.build_engine = lambda config: fast
-        return [], ["generate"]
+def record_answers(task: Endless) -> list[str]:
+    """The options of the engine that gives them."""
     answers = Path("answers.jsonl")
     store.write_records(
         answers,
@@ -58,14 +54,14 @@ def prepare(kind: str, task: Endless, replicas: int) -> tuple[list[str], list[st
             for item in task.items()
         ),
     )
-    return ["engine=replay", f"engine.path={answers}"], ["generate", "score"]
+    return ["engine=replay", f"engine.path={answers}"]
 
 
 def watch_journal(part: int) -> None:
     """Tells the resident size each time that so many answers more are on disk."""
-    append, written, told = store.Journal.append, 0, 0
+    append, written, told = Journal.append, 0, 0
 
-    def watched(self: store.Journal, responses: Iterable[Response]) -> Any:
+    def watched(self: Journal, responses: Iterable[Response]) -> Any:
         nonlocal written, told
         kept = list(responses)
         append(self, kept)
@@ -76,19 +72,23 @@ def watch_journal(part: int) -> None:
             mib = pages * os.sysconf("SC_PAGE_SIZE") >> 20
             print(f"{written} answers: {mib} MiB, {time.monotonic():.0f} s", file=sys.stderr)
 
-    store.Journal.append = watched
+    Journal.append = watched
 
 
 def main(kind: str, count: int, replicas: int = 2) -> None:
     task = Endless(name="endless", items_wanted=count, data="sample")
-    engine, stages = prepare(kind, task, replicas)
-    plan.build_tasks = lambda config: [task]
+    whole = kind == "replay"
+    options = record_answers(task) if whole else []
+    fast = FakeRay(replicas=replicas, cpus_per_replica=1, requests=512, at_once=512)
     watch_journal(max(1, count // 20))
     found: dict[str, Any] = {}
-    for stage in stages:
+    for stage in ("generate", "score") if whole else ("generate",):
         begun = time.monotonic()
-        overrides = ["task=gsm8k", *engine, "run=r", f"stage={stage}"]
-        pipeline.run(load(overrides), overrides)
+        asked = job(["task=gsm8k", *options, "run=r", f"stage={stage}"])
+        # A configuration cannot name a class of the tests.
+        engine = asked.engine if whole else fast
+        made = {"tasks": {task.name: task}, "changed": {task.name: ()}, "engine": engine}
+        pipeline.execute(replace(asked, **made))
         found[stage] = {
             "seconds": round(time.monotonic() - begun, 1),
             "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10,

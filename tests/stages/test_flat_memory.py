@@ -19,7 +19,7 @@ def run(folder: Path, kind: str, count: int) -> dict[str, Any]:
     """What `endless_task.py` prints, every answer there once."""
     folder.mkdir()
     done = subprocess.run(
-        [sys.executable, str(CHECKOUT / "tests" / "endless_task.py"), kind, str(count)],
+        [sys.executable, str(CHECKOUT / "tests/stages/endless_task.py"), kind, str(count)],
         cwd=folder,
         env=environment(),
         capture_output=True,

@@ -1,0 +1,24 @@
+"""How the tests run real engines: small, and beside whatever else the machine does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+SETTINGS = {
+    # vLLM's own choice is a thread bound to each core: where anything else runs there, its threads
+    # wait for each other, and what takes two seconds takes a minute.
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    "OMP_NUM_THREADS": "1",
+    "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB, which are written once at the start
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def frugal_engines() -> Iterator[None]:
+    """The settings, for every engine that a test starts; a folder's conftest.py imports it."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in SETTINGS.items():
+            patch.setenv(name, value)
+        yield
