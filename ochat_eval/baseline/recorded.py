@@ -12,12 +12,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from ochat_eval import stats
 from ochat_eval.baseline.find import RECORDED
-from ochat_eval.baseline.results import Outcome, RunResults, TaskResults, Verdicts, flip_rates
+from ochat_eval.baseline.results import Outcome, RunResults, TaskResults, flip_rates
 from ochat_eval.records import RULES, UserError
 from ochat_eval.run import store
 from ochat_eval.run.identity import differences
@@ -141,31 +144,15 @@ def read_recorded(folder: Path) -> RunResults:
     outcomes: dict[str, dict[str, Outcome]] = {}
     for number, line in store.read_lines(folder / store.ITEMS):
         try:
-            one = _from_line(line, head["runs"])
-        except (KeyError, TypeError, ValueError) as e:
-            raise UserError(
-                f"{folder / store.ITEMS} line {number} is no recorded item: {e!r}"
-            ) from e
+            one = _from_line(line, head.get("runs"))
+        except (KeyError, ValueError) as e:
+            raise UserError(f"{folder / store.ITEMS} line {number} is no recorded item: {e}") from e
         outcomes.setdefault(one.id.partition("/")[0], {})[one.id] = one
     try:
-        tasks = {
-            name: TaskResults(
-                name=name,
-                metric=task["metric"],
-                bounds=tuple(task["bounds"]),
-                scale=task["scale"],
-                options=head["identity"]["tasks"][name],
-                asked=task["asked"],
-                of=task["of"],
-                outcomes=outcomes.get(name, {}),
-            )
-            for name, task in head["tasks"].items()
-        }
-        results = RunResults(
-            folder.name, head["model"], head["identity"], tasks, head["runs"], head["about"]
-        )
-    except (KeyError, TypeError) as e:
-        raise UserError(f"{folder / RECORDED} is no recorded run: {e!r}") from e
+        recorded = msgspec.convert({**head, "name": folder.name}, _Recorded)
+        results = recorded.results(outcomes)
+    except (KeyError, ValueError) as e:
+        raise UserError(f"{folder / RECORDED} is no recorded run: {e}") from e
     for task in results.tasks.values():
         if task.missing:
             raise UserError(
@@ -175,20 +162,47 @@ def read_recorded(folder: Path) -> RunResults:
     return results
 
 
-def _from_line(line: Mapping[str, Any], runs: int) -> Outcome:
-    rules = {
-        rule: Verdicts(**{name: tuple(value) for name, value in line[rule].items()})
-        for rule in RULES
-    }
-    for verdicts in rules.values():
+@dataclass(frozen=True)
+class _Task:
+    """Of recorded.json, one benchmark."""
+
+    metric: str
+    bounds: stats.Bounds
+    scale: float
+    asked: int
+    of: int
+
+
+@dataclass(frozen=True)
+class _Recorded:
+    """recorded.json, as plain values of these types, whoever wrote it."""
+
+    name: str
+    model: str
+    runs: int
+    identity: dict[str, Any]
+    tasks: dict[str, _Task]
+    about: dict[str, Any]
+
+    def results(self, outcomes: Mapping[str, Mapping[str, Outcome]]) -> RunResults:
+        """What was recorded; KeyError where the identity knows a benchmark not."""
+        options = msgspec.convert(self.identity["tasks"], dict[str, dict[str, Any]])
+        tasks = {
+            name: TaskResults(
+                name=name,
+                options=options[name],
+                outcomes=outcomes.get(name, {}),
+                **{f.name: getattr(task, f.name) for f in dataclasses.fields(task)},
+            )
+            for name, task in self.tasks.items()
+        }
+        return RunResults(self.name, self.model, self.identity, tasks, self.runs, self.about)
+
+
+def _from_line(line: Mapping[str, Any], runs: object) -> Outcome:
+    values = {"cluster": line["id"], **line, "rules": {rule: line[rule] for rule in RULES}}
+    one = msgspec.convert(values, Outcome)
+    for verdicts in one.rules.values():
         if not len(verdicts.values) == len(verdicts.unmatched) == runs:
             raise ValueError(f"{len(verdicts.values)} values for {runs} runs")
-    return Outcome(
-        id=line["id"],
-        prompt=line["prompt"],
-        cluster=line.get("cluster", line["id"]),
-        stratum=line["stratum"],
-        responses=tuple(line["responses"]),
-        ends=tuple(tuple(end) for end in line["ends"]),
-        rules=rules,
-    )
+    return one

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
+import msgspec
+
 from ochat_eval.baseline.find import RECORDED, recorded_folders
 from ochat_eval.baseline.recorded import read_recorded
 from ochat_eval.records import UserError
 from ochat_eval.run import store
+from ochat_eval.run.manifest import read_facts
+from ochat_eval.terminal.words import counted, plain
 
 
 @dataclass(frozen=True)
@@ -55,47 +60,87 @@ def recorded_runs() -> list[Earlier]:
 
 
 def _read_recorded(folder: Path) -> Iterator[Earlier]:
-    try:
+    with contextlib.suppress(UserError):  # damaged: it tells nothing
+        store.check_links(folder)
         run = read_recorded(folder)
         lengths = {
             name: [end[2] for o in task.outcomes.values() for end in o.ends if end[2] is not None]
             for name, task in run.tasks.items()
         }
         answers = {name: mean(every) for name, every in lengths.items() if every}
-        yield Earlier(folder.name, run.model, answers, None, "", _limits(run.identity))
-    except (UserError, KeyError, TypeError, AttributeError):
-        return
+        tasks = {name: task.options for name, task in run.tasks.items()}
+        yield Earlier(plain(folder.name), plain(run.model), answers, None, "", _limits(tasks))
 
 
-def _limits(identity: Mapping[str, Any]) -> dict[str, int]:
-    limits = {name: task["max_tokens"] for name, task in identity["tasks"].items()}
-    return {name: limit for name, limit in limits.items() if limit is not None}
+def _limits(tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
+    limits = {name: options.get("max_tokens") for name, options in tasks.items()}
+    return {name: limit for name, limit in limits.items() if isinstance(limit, int)}
+
+
+@dataclass(frozen=True)
+class _Tokens:
+    """Of summary.json, the tokens of a benchmark's answers."""
+
+    answers: int
+    completion: int
+
+
+@dataclass(frozen=True)
+class _Part:
+    tokens: _Tokens
+
+
+@dataclass(frozen=True)
+class _Summary:
+    model: str
+    tasks: dict[str, _Part]
+
+
+@dataclass(frozen=True)
+class _Time:
+    stage: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Hardware:
+    """Of manifest.json, what the run ran on."""
+
+    cores: int | None = None
+    gpus: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        if self.gpus:
+            return plain(f"{len(self.gpus)} x {self.gpus[0]}")
+        return "unknown" if self.cores is None else counted(self.cores, "CPU core")
+
+
+@dataclass(frozen=True)
+class _Manifest:
+    times: list[_Time]
+    hardware: _Hardware
 
 
 def _read(folder: Path) -> Iterator[Earlier]:
-    try:
-        summary = store.read_json(folder / store.SUMMARY)
-        manifest = store.read_json(folder / store.MANIFEST)
-        tokens = {name: task["tokens"] for name, task in summary["tasks"].items()}
-        seconds = sum(t["seconds"] for t in manifest["times"] if t["stage"] == "generate")
-        written = sum(one["completion"] for one in tokens.values())
+    """What a run's folder tells, as plain values of these types; nothing where it is damaged."""
+    with contextlib.suppress(UserError, msgspec.ValidationError):
+        store.check_links(folder)
+        facts = read_facts(folder / store.MANIFEST)
+        manifest = msgspec.convert(store.read_json(folder / store.MANIFEST), _Manifest)
+        summary = msgspec.convert(store.read_json(folder / store.SUMMARY), _Summary)
+        tokens = {name: part.tokens for name, part in summary.tasks.items()}
+        seconds = sum(t.seconds for t in manifest.times if t.stage == "generate")
+        written = sum(one.completion for one in tokens.values())
         # A replay only copies answers: it says nothing of the time that they took.
-        ours = "replay" not in manifest["identity"] and seconds > 0 and written > 0
+        ours = "replay" not in facts.identity and seconds > 0 and written > 0
         yield Earlier(
-            name=folder.name,
-            model=summary["model"],
-            answers={n: t["completion"] / t["answers"] for n, t in tokens.items() if t["answers"]},
+            name=plain(folder.name),
+            model=plain(summary.model),
+            answers={n: t.completion / t.answers for n, t in tokens.items() if t.answers > 0},
             rate=written / seconds if ours else None,
-            hardware=_hardware(manifest["hardware"]),
-            limits=_limits(manifest["identity"]),
+            hardware=str(manifest.hardware),
+            limits=_limits(facts.tasks),
         )
-    except (UserError, KeyError, TypeError, AttributeError):
-        return
-
-
-def _hardware(hardware: Mapping[str, Any]) -> str:
-    gpus: Sequence[str] = hardware.get("gpus") or ()
-    return f"{len(gpus)} x {gpus[0]}" if gpus else f"{hardware['cores']} CPU cores"
 
 
 def answer_tokens(
