@@ -35,10 +35,8 @@ def execute(job: Job) -> Path:
     stage, judge = job.stage, job.judge
     if job.model.published is not None:
         figures.row(job.model.published)  # refused now where there is no such row
-    if stage is Stage.plan:
+    if stage in (Stage.plan, Stage.all, Stage.generate):
         job.engine.check_options()
-    elif stage in (Stage.all, Stage.generate):
-        job.engine.check_model(job.model)
     planned = plan(job)
     path = planned.run.path
     if stage is Stage.plan:
@@ -48,6 +46,8 @@ def execute(job: Job) -> Path:
         say("finished before, nothing to do; stage=score or stage=report do their part anew")
         show(planned.run)
         return path
+    if stage in (Stage.all, Stage.generate):
+        job.engine.check_model(job.model)  # not before: what is finished needs neither
     options = ScoringOptions(job.sandbox, job.workers)
     if stage in (Stage.all, Stage.score):
         for task in planned.tasks.values():

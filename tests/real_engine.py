@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -22,3 +23,13 @@ def frugal_engines() -> Iterator[None]:
         for name, value in SETTINGS.items():
             patch.setenv(name, value)
         yield
+
+
+@pytest.fixture(autouse=True)
+def kept_environment() -> Iterator[None]:
+    """Undoes what an engine in this process sets for vLLM's sake; Ray keeps to its first token."""
+    before = dict(os.environ)
+    yield
+    rays = {name: value for name, value in os.environ.items() if name.startswith("RAY_")}
+    os.environ.clear()
+    os.environ.update(before | rays)

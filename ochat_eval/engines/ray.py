@@ -53,6 +53,20 @@ class Ray(Vllm):
     gpus_per_replica: float | None = None
     cpus_per_replica: int | None = None
 
+    def check_options(self) -> None:
+        """As `Vllm.check_options`, and the numbers of a replica."""
+        super().check_options()
+        for name in ("replicas", "cpus_per_replica"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UserError(f"engine.{name} is {value}; it must be at least 1")
+        if (self.gpus_per_replica or 0) < 0:
+            raise UserError(f"engine.gpus_per_replica is {self.gpus_per_replica:g}; 0 is none")
+
+    def check_machine(self) -> None:
+        """As `check_options`; what there is room for is asked of the cluster, at the start."""
+        self.check_options()
+
     def start(self, work: Work) -> Session:
         """Starts Ray and loads the model in every replica.
 
@@ -61,12 +75,6 @@ class Ray(Vllm):
                 vLLM refuses the model or an argument.
         """
         self.check_options()
-        for name in ("replicas", "cpus_per_replica"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UserError(f"engine.{name} is {value}; it must be at least 1")
-        if (self.gpus_per_replica or 0) < 0:
-            raise UserError(f"engine.gpus_per_replica is {self.gpus_per_replica:g}; 0 is none")
         cluster = Cluster(self.address)
         try:
             self.check_prompts(work)

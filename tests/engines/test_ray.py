@@ -107,7 +107,7 @@ def test_a_killed_replica_loses_and_duplicates_nothing(tmp_path):
     assert Counter(a["id"] for a in answers) == {f"t/m/{i}": 1 for i in range(2000)}
     died = [line for line in said if "died" in line]
     assert len(died) == 2 and all("its process was killed" in line for line in died), said
-    assert "64 requests are asked again" in died[0]
+    assert "64 requests asked again, and another replica starts" in died[0]
     events = [n["event"] for n in noted if "event" in n]
     assert events.count("died") == 2 and events.count("ready") >= 3
 
@@ -144,7 +144,7 @@ def test_a_machine_lost_in_mid_run_loses_and_duplicates_nothing(tmp_path):
     answers = lines(tmp_path / "responses.jsonl")
     assert Counter(a["id"] for a in answers) == {f"t/m/{i}": 1 for i in range(2000)}
     [died] = [line for line in told["said"] if "died" in line]
-    assert "64 requests are asked again" in died
+    assert "64 requests asked again, and another replica starts" in died
     [number] = [n["replica"] for n in told["noted"] if n.get("event") == "died"]
     assert told["noted"][-1]["replica"] != number, "the other one went on"
 
@@ -234,28 +234,47 @@ def test_what_has_no_room_is_refused_with_what_there_is(options, complaint):
 SAMPLE = ("task=gsm8k", "data=sample", "run=r")
 
 
-@pytest.mark.parametrize(
-    ("options", "complaint"),
-    [
-        (("engine=ray", "engine.replicas=999"), "of 999 replicas"),
-        (("engine=ray", "engine.replicas=0"), "engine.replicas is 0"),
-        (("engine=ray", "engine.gpus_per_replica=-1"), "engine.gpus_per_replica is -1"),
-        (("engine=ray", "engine.data_parallel_size=2"), "engine=ray engine.replicas=2"),
-        (
-            ("engine=ray", "engine.address=127.0.0.1:9"),
-            "engine.address=127.0.0.1:9: Ray cannot join",
-        ),
-        (("engine=vllm", "engine.data_parallel_size=2"), "engine=ray engine.replicas=2"),
-        (("engine=vllm", "engine.tensor_parallel_size=512"), "needs 512"),
-        (("engine=vllm", "engine.pipeline_parallel_size=0"), "pipeline_parallel_size is 0"),
-        (("engine=ray", "engine.tensor_parallel_size=-1"), "tensor_parallel_size is -1"),
-    ],
-)
-def test_what_cannot_work_is_one_line_and_no_model_is_loaded(cli, tmp_path, options, complaint):
+def refused(cli, complaint: str, *options: str) -> None:
+    """The command line is refused in one line that says why, and no model is loaded."""
     done = cli(*SAMPLE, *options)
     assert done.returncode == 2
     assert complaint in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr
     assert "loading" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (("engine=ray", "engine.replicas=0"), "engine.replicas is 0"),
+        (("engine=ray", "engine.cpus_per_replica=0"), "engine.cpus_per_replica is 0"),
+        (("engine=ray", "engine.gpus_per_replica=-1"), "engine.gpus_per_replica is -1"),
+        (("engine=ray", "engine.data_parallel_size=2"), "engine=ray engine.replicas=2"),
+        (("engine=ray", "engine.tensor_parallel_size=-1"), "tensor_parallel_size is -1"),
+        (("engine=vllm", "engine.data_parallel_size=2"), "engine=ray engine.replicas=2"),
+        (("engine=vllm", "engine.pipeline_parallel_size=0"), "pipeline_parallel_size is 0"),
+    ],
+)
+def test_what_can_never_work_is_one_line_at_every_stage(cli, tmp_path, options, complaint):
+    for stage in ("plan", "generate", "all"):
+        refused(cli, complaint, *options, f"stage={stage}")
+    assert not (tmp_path / "results").exists(), "refused before the prompts are made"
+
+
+def test_what_this_machine_has_too_little_for_is_one_line(cli, tmp_path):
+    refused(cli, "needs 512", "engine=vllm", "engine.tensor_parallel_size=512")
+    assert not (tmp_path / "results/runs/r/responses.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "complaint"),
+    [
+        ("engine.replicas=999", "of 999 replicas"),
+        ("engine.address=127.0.0.1:9", "engine.address=127.0.0.1:9: Ray cannot join"),
+        ("engine.tensor_parallel_size=512", "engine.tensor_parallel_size=512 needs 512"),
+    ],
+)
+def test_what_the_cluster_has_no_room_for_is_one_line(cli, tmp_path, option, complaint):
+    refused(cli, complaint, "engine=ray", option)
     assert (tmp_path / "results/runs/r/responses.jsonl").read_bytes() == b""
 
 
@@ -284,12 +303,12 @@ def test_more_gpus_than_there_are(tmp_path, monkeypatch, gpus, options, complain
         Vllm().check_machine()
 
 
-def test_without_ray_it_is_one_line(cli, tmp_path):
+def test_without_ray_it_is_one_line(process, tmp_path):
     (tmp_path / "ray").mkdir()
     (tmp_path / "ray/__init__.py").write_text(
         "raise ModuleNotFoundError(\"No module named 'ray'\")"
     )
-    done = cli(*SAMPLE, "engine=ray", PYTHONPATH=f"{tmp_path}:{CHECKOUT}")
+    done = process(*SAMPLE, "engine=ray", PYTHONPATH=f"{tmp_path}:{CHECKOUT}")
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("ochat-eval: engine=ray needs Ray")
     assert "Traceback" not in done.stderr

@@ -1,10 +1,13 @@
 """Real vLLM on the CPU with the real small model: generation, kills, resume, refused options.
 
-Each run loads the model, so there are few runs and each shows several things.
+Each run loads the model, so there are few runs and each shows several things. What is refused is
+asked for in this process, which so imports vLLM once.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import os
 import signal
 import time
@@ -13,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from ochat_eval.engines.vllm import Vllm
+from ochat_eval.engines.vllm_build import vllm_arguments
 from tests.conftest import lines
 from tests.sandbox.test_workers import running
 
@@ -99,6 +104,9 @@ def test_killed_in_mid_generation_it_goes_on_and_then_has_nothing_to_do(tmp_path
     assert "gsm8k" in again.stdout and journal.stat().st_mtime_ns == stamp
     assert "loading" not in again.stderr, "a finished run must not load the model"
 
+    small = cli(*SAMPLE, *NARROW, "engine.tensor_parallel_size=512")
+    assert small.returncode == 0 and "nothing to do" in small.stderr, "on whatever machine"
+
     other = cli(*SAMPLE, *NARROW, "tasks.gsm8k.num_fewshot=1")
     assert other.returncode == 2
     assert "tasks.gsm8k.num_fewshot: null there, 1 now" in other.stderr
@@ -144,3 +152,13 @@ def test_what_cannot_work_is_one_line(cli, tmp_path, option, complaint):
     assert complaint in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "results/runs/r/scores.jsonl").exists()
+
+
+def test_the_arguments_read_from_vllms_source_are_those_that_it_has():
+    Vllm().import_llm()
+    from vllm import LLM
+    from vllm.engine.arg_utils import EngineArgs
+
+    known = {f.name for f in dataclasses.fields(EngineArgs)}
+    known |= set(inspect.signature(LLM.__init__).parameters)
+    assert vllm_arguments() == known - {"self", "model", "kwargs"}
