@@ -63,6 +63,26 @@ test: $(READY) ## the linter, the type checker and every test: make test TEST="-
 	@$(PY) -m mypy ochat_eval tasks
 	@$(PY) -m pytest $(TEST)
 
+DOCS := .venv-docs/bin
+
+.venv-docs/.ready: locks/docs.txt
+	@command -v $(PYTHON) >/dev/null || { echo "needs Python 3.11 (PYTHON=/path/to/python3.11)"; exit 1; }
+	@test -x $(DOCS)/python || $(PYTHON) -m venv .venv-docs
+	@echo "installing locks/docs.txt into .venv-docs"
+	@$(DOCS)/python -m pip install -qq --disable-pip-version-check --no-deps -r locks/docs.txt 2>.venv-docs/pip-errors || { \
+	  grep -v ^WARNING .venv-docs/pip-errors; exit 1; }
+	@touch $@
+
+.PHONY: docs
+docs: .venv-docs/.ready ## the guide as a site in build/site, with an environment of its own; a dead link fails
+	@NO_MKDOCS_2_WARNING=1 $(DOCS)/mkdocs build --strict --quiet
+	@echo build/site/index.html
+
+.PHONY: pictures
+pictures: $(READY) ## remake every picture of docs/, without a model; needs Chromium
+	@command -v chromium >/dev/null || $(MAKE) -s chromium
+	@$(PY) docs/pictures.py
+
 bench: $(READY) ## what the harness costs, each as a ratio from one run; about an hour on 2 cores, quiet machine [RECORD=FILE]
 	@$(PY) -m ochat_eval bench $(if $(RECORD),--record "$(RECORD)")
 
@@ -87,6 +107,9 @@ lock: $(READY) ## solve locks/*.in again (cpu: with the index that has torch's C
 	  --python-platform x86_64-manylinux_2_28 --no-annotate --no-header -q \
 	  --index-strategy unsafe-best-match -o locks/$$kind.txt || exit 1; \
 	  sed -i "1i # Made by 'make lock' from $$kind.in; installed with --no-deps, so that what stands here is all there is." locks/$$kind.txt; done
+	@$(PY) -m uv pip compile locks/docs.in --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+	  --no-annotate --no-header -q -o locks/docs.txt
+	@sed -i "1i # Made by 'make lock' from docs.in; installed with --no-deps, so that what stands here is all there is." locks/docs.txt
 
 clean: ## remove the environment and what tools left behind (results stay)
-	@rm -rf .venv .venv-lm-eval build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf .venv .venv-docs .venv-lm-eval build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

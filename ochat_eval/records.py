@@ -1,7 +1,7 @@
 """The data types that pass between the stages, and their one-line JSON form.
 
-The field names of `Item`, `Response` and `Score` are a fixed file format (README, "Files of
-a run"): tools outside this project read them.
+The field names of `Item`, `Response` and `Score` are a fixed file format
+(docs/formats.md): tools outside this project read them.
 """
 
 from __future__ import annotations

@@ -93,7 +93,7 @@ class Feedback(Task):
             option = f"tasks.{self.name}.file"
             raise UserError(
                 f"{option} is not set: {self.name} measures a judge on rated responses of your "
-                f"own. Name them with {option}=ROWS.jsonl (README), or take data=sample"
+                f"own. Name them with {option}=ROWS.jsonl (docs/judges.md), or take data=sample"
             )
         return (RatedRows(self.file),)
 

@@ -222,7 +222,7 @@ class Task:
         return Sampling(self.temperature, self.top_p, self.max_tokens)
 
     def cluster(self, item: Item) -> str:
-        """Items with the same cluster share a passage or a question (DESIGN: statistics)."""
+        """Items with the same cluster share a passage or a question (docs/benchmarks.md)."""
         return item.id
 
     def stratum(self, item: Item) -> str:

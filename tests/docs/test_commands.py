@@ -1,0 +1,121 @@
+"""What README and the guide tell a reader to type works, and prints what they say."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import CHECKOUT, environment
+from tests.docs.pages import PAGES, Block, blocks, matches
+
+OLD_DOORS = re.compile(r"python -m ochat_eval\.\w+")
+
+
+def typed(page: list[Block], folder: Path) -> None:
+    """Types the blocks of a page, in order, in one folder."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    env = environment(PATH=path, COLUMNS="80")
+    env.pop("OCHAT_EVAL_DATA", None)
+    for block in page:
+        for step in block.steps():
+            done = subprocess.run(
+                ["bash", "-euc", step.command],
+                cwd=folder, env=env, text=True, timeout=900,
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+            where = f"{block.page.name}:{block.line}\n$ {step.command}\n{done.stdout}"
+            assert done.returncode == 0, where
+            assert step.shown is None or matches(step.shown, done.stdout), where
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_its_blocks_can_be_told_apart(page):
+    for block in blocks(page):
+        where = f"{page.name}:{block.line}"
+        assert block.kind in ("bash", "console"), f"{where}: write bash or console"
+        known = re.fullmatch(r"not run: .+|loads the small model|", block.comment)
+        assert known, f"{where}: {block.comment}"
+    if page.name != "changelog.md":
+        assert not OLD_DOORS.search(page.read_text("utf-8")), "the subcommands have one door"
+
+
+@pytest.mark.parametrize(
+    "page",
+    [p for p in PAGES if any(b.runs and not b.loads_the_model for b in blocks(p))],
+    ids=lambda page: page.name,
+)
+def test_its_commands_run(page, tmp_path):
+    typed([b for b in blocks(page) if b.runs and not b.loads_the_model], tmp_path)
+
+
+@pytest.mark.vllm
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(
+    "page", [p for p in PAGES if any(b.loads_the_model for b in blocks(p))], ids=lambda p: p.name
+)
+def test_its_commands_with_the_small_model_run(page, tmp_path):
+    typed([b for b in blocks(page) if b.runs], tmp_path)
+
+
+def test_what_is_shown_is_compared():
+    assert matches(["a  1…9", "…", "end"], "a 1, 2, 9\nb\n 50%|##\nend\n")
+    assert matches(["…", "end"], "end\n")
+    assert not matches(["a"], "a\nb\n")
+    assert not matches(["a", "c"], "a\nb\n")
+
+
+def test_readme_is_one_page():
+    lines = (CHECKOUT / "README.md").read_text("utf-8").splitlines()
+    assert len(lines) <= 200
+
+
+def test_the_chinese_page_has_the_same_commands():
+    one, other = (blocks(CHECKOUT / name) for name in ("README.md", "README.zh.md"))
+    assert [(b.kind, b.text) for b in one] == [(b.kind, b.text) for b in other]
+    assert [b.comment.partition(":")[0] for b in one] == [b.comment.partition(":")[0] for b in other]
+
+
+def test_the_files_that_answer_questions_are_there():
+    text = (CHECKOUT / "ARCHITECTURE.md").read_text("utf-8")
+    section = text.split("## Where is")[1].split("\n## ")[0]
+    rows = [row for row in section.split("\n") if row.startswith("| ") and "`" in row]
+    assert len(rows) >= 18
+    for row in rows:
+        for file in re.findall(r"`([\w/]+(?:\.\w+|/))`", row.rsplit("|", 2)[1]):
+            known = (CHECKOUT / "ochat_eval" / file, CHECKOUT / file)
+            assert any(path.exists() for path in known), row
+
+
+def test_architecture_names_every_room():
+    text = (CHECKOUT / "ARCHITECTURE.md").read_text("utf-8")
+    rooms = [p.parent.name for p in (CHECKOUT / "ochat_eval").glob("*/__init__.py")]
+    assert [room for room in rooms if f"| `{room}/` |" not in text] == []
+
+
+def test_pictures_are_small():
+    pictures = [*CHECKOUT.glob("docs/*.png"), *CHECKOUT.glob("docs/*.svg")]
+    assert pictures
+    assert [p.name for p in pictures if p.stat().st_size > 400_000] == []
+
+
+def test_the_site_builds_and_loads_nothing_from_elsewhere():
+    make = ["make", "-s", "-C", str(CHECKOUT)]
+    ready = subprocess.run(
+        [*make, ".venv-docs/.ready"], capture_output=True, text=True, timeout=280
+    )
+    if ready.returncode:
+        pytest.skip(f".venv-docs cannot be installed: {ready.stdout}{ready.stderr}"[-300:])
+    done = subprocess.run([*make, "docs"], capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stdout + done.stderr
+    site = CHECKOUT / "build/site"
+    for page in site.rglob("*.html"):
+        loaded = re.findall(
+            r"<(?:script|img|iframe|link)[^>]*?(?:src|href)=\"?(?:https?:)?//[^>]*>",
+            page.read_text("utf-8"),
+        )
+        assert loaded == [], page
