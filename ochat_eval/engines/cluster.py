@@ -97,7 +97,7 @@ class Cluster:
         self._on_sigterm = signal.getsignal(signal.SIGTERM)
         try:
             ray.init(address=address or "local", **quiet)
-        except (OSError, RuntimeError, ValueError) as e:
+        except Exception as e:  # of a node that is not up in time it raises no narrower one
             self._remove()
             reason = str(e).strip().partition("\n")[0][:300]
             raise UserError(

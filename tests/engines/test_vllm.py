@@ -126,10 +126,11 @@ def test_a_dead_engine_process_ends_the_run_at_once_and_keeps_what_there_is(tmp_
     journal = tmp_path / "results/runs/r/responses.jsonl"
     process = started(*SAMPLE, *NARROW, "engine.in_process=false")
     wait_for_lines(journal, 2, process)
-    [engine] = [pid for pid, name in children(process.pid).items() if "Engine" in name]
+    living = children(process.pid)
+    [engine] = [pid for pid, name in living.items() if "Engine" in name]
     os.kill(engine, signal.SIGKILL)
     assert process.wait(timeout=60) == 2
-    assert not children(process.pid)
+    wait_for_the_end(living)
     errors = (tmp_path / "stderr-0").read_text()
     ours = [line for line in errors.splitlines() if line.startswith("ochat-eval: ")]
     assert "engine process died" in ours[-1]

@@ -18,6 +18,8 @@ from tests.conftest import command, environment
 from tests.model.test_chat import make_backend, mistral_model
 
 READY_SECONDS = 900
+ONE_LESS = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
+"""vLLM's engine computes in its own process, without a worker: one process less to import it."""
 THE = 415
 """The tiny model's token `▁The`: a blank and a word."""
 

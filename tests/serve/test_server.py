@@ -23,7 +23,7 @@ from ochat_eval.records import Message
 from ochat_eval.serve.options import load
 from tests.conftest import CHECKOUT, lines
 from tests.engines.test_vllm import children, loading, wait_for_the_end
-from tests.serve.serving import THE, Server, Servers, begin, launch, stop, tiny  # noqa: F401 (a fixture)
+from tests.serve.serving import ONE_LESS, THE, Server, Servers, begin, launch, stop, tiny  # noqa: F401 (a fixture)
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(1800)]
 
@@ -263,7 +263,7 @@ def test_the_log_has_figures_and_no_text(server):
 
 @pytest.fixture
 def small(servers: Servers) -> Server:
-    return servers.running()
+    return servers.running(**ONE_LESS)
 
 
 def readme_examples() -> list[str]:
@@ -315,9 +315,10 @@ def test_engine_openai_answers_as_engine_vllm(small, cli, tmp_path: Path):
             "engine=openai",
             f"engine.base_url={small.url}/v1",
             "engine.timeout_seconds=900",
+            "engine.concurrency=1",
         ),
-        "offline": ("engine=vllm",),
-    }
+        "offline": ("engine=vllm", "engine.window=1"),
+    }  # one at a time, as the others of a batch can decide ties
     answers = {}
     for name, options in runs.items():
         done = cli(*asked, f"run={name}", "stage=generate", *options)
@@ -331,7 +332,7 @@ def test_engine_openai_answers_as_engine_vllm(small, cli, tmp_path: Path):
     for key in greedy:
         assert served[key]["prompt_tokens"] == offline[key]["prompt_tokens"]
     same = sum(served[key]["text"] == offline[key]["text"] for key in greedy)
-    assert same >= 3, "ties that batching decides are rare"
+    assert same >= 3, "ties that the prefix cache decides are rare"
 
 
 def test_mt_bench_with_the_small_model_as_subject_and_judge(small, cli, tmp_path: Path):
@@ -355,9 +356,10 @@ def test_mt_bench_with_the_small_model_as_subject_and_judge(small, cli, tmp_path
 
 
 def test_sigterm_in_mid_stream_ends_in_order(tiny, tmp_path):  # noqa: F811
-    server = launch(tmp_path, *tiny, "log_file=log.jsonl", "log_messages=true")
+    server = launch(tmp_path, *tiny, "log_file=log.jsonl", "log_messages=true", **ONE_LESS)
     try:
         assert chat(server, allowed_token_ids=[THE]).status_code == 200
+        living = children(server.process.pid)
         body = {"model": MODEL, "messages": HELLO, **LONG, "stream": True}
         url = f"{server.url}/v1/chat/completions"
         with httpx.stream("POST", url, json=body, timeout=300) as response:
@@ -369,7 +371,7 @@ def test_sigterm_in_mid_stream_ends_in_order(tiny, tmp_path):  # noqa: F811
         assert rest[-1] == "data: [DONE]", "the stream ends as a stream does"
         assert any('"finish_reason":"abort"' in line for line in rest), rest[-3:]
         assert server.process.wait(timeout=120) == 0
-        assert not children(server.process.pid)
+        wait_for_the_end(living)
         assert "Traceback" not in server.said
         first, second = logged(server)
         assert first["conversation"] == HELLO and first["answers"] == ["The The The The"]
@@ -391,12 +393,12 @@ def test_sigterm_while_it_loads_ends_it(tiny, tmp_path):  # noqa: F811
 
 
 def test_a_dead_engine_ends_the_server_with_a_code(server):
-    living = children(server.process.pid).items()
-    engine = next(pid for pid, name in living if "Engine" in name)
+    living = children(server.process.pid)
+    engine = next(pid for pid, name in living.items() if "Engine" in name)
     os.kill(engine, signal.SIGKILL)
     assert server.process.wait(timeout=120) == 1
     assert "engine died" in server.said.splitlines()[-1]
-    assert not children(server.process.pid)
+    wait_for_the_end(living)
 
 
 def test_a_model_in_two_processes_whose_server_is_killed(tiny, tmp_path):  # noqa: F811
