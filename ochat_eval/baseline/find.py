@@ -31,7 +31,7 @@ def find(name: str, runs: Path = Path("results/runs")) -> Path:
     places = [Path(name).expanduser(), runs / name, *(f / name for f in recorded_folders())]
     for place in places:
         if (place / store.MANIFEST).exists() or (place / RECORDED).exists():
-            store.check_links(place)
+            store.check_files(place)
             return place
     known = {
         path.parent.name

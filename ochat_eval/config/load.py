@@ -104,7 +104,7 @@ def _known(config: Config, results: Path) -> Facts | None:
     path = results / str(config.run) / store.MANIFEST
     if not again or not path.exists():
         return None
-    store.check_links(path.parent)
+    store.check_files(path.parent)
     return read_facts(path)
 
 

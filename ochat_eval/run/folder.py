@@ -9,7 +9,7 @@ from typing import Any
 
 from ochat_eval.records import UserError
 from ochat_eval.run.identity import differences
-from ochat_eval.run.store import MANIFEST, check_links, open_file, read_json, writing
+from ochat_eval.run.store import MANIFEST, check_files, open_file, read_json, writing
 
 
 class RunDir:
@@ -24,7 +24,7 @@ class RunDir:
         self.path = path
         with writing(path):
             path.mkdir(parents=True, exist_ok=True)
-        check_links(path)
+        check_files(path)
         self._lock = open(open_file(path / ".lock"), "rb")  # noqa: SIM115 (held as long as we live)
         with writing(path):
             try:

@@ -63,19 +63,23 @@ def writing(path: Path) -> Iterator[None]:
         raise UserError(f"cannot write {path}: {e.strerror}; {hint}") from e
 
 
-def check_links(folder: Path) -> None:
-    """Refuses a folder that holds links: what seems a run's file is then another one.
+def check_files(folder: Path) -> None:
+    """Refuses a folder that holds links, pipes or devices: what seems a run's file is none.
 
     Raises:
         UserError: names the first.
     """
     with writing(folder):
-        links = sorted(entry.name for entry in os.scandir(folder) if entry.is_symlink())
-    if links:
-        raise UserError(
-            f"{folder / links[0]} is a link; a run's folder holds files only: put the file itself "
-            "there, or remove it"
-        )
+        kinds = {
+            entry.name: entry.stat(follow_symlinks=False).st_mode for entry in os.scandir(folder)
+        }
+    for name, mode in sorted(kinds.items()):
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            what = "a link" if stat.S_ISLNK(mode) else "no file"
+            raise UserError(
+                f"{folder / name} is {what}; a run's folder holds files only: put the file itself "
+                "there, or remove it"
+            )
 
 
 def open_file(path: Path, flags: int = 0) -> int:

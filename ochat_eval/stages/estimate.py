@@ -61,7 +61,7 @@ def recorded_runs() -> list[Earlier]:
 
 def _read_recorded(folder: Path) -> Iterator[Earlier]:
     with contextlib.suppress(UserError):  # damaged: it tells nothing
-        store.check_links(folder)
+        store.check_files(folder)
         run = read_recorded(folder)
         lengths = {
             name: [end[2] for o in task.outcomes.values() for end in o.ends if end[2] is not None]
@@ -124,7 +124,7 @@ class _Manifest:
 def _read(folder: Path) -> Iterator[Earlier]:
     """What a run's folder tells, as plain values of these types; nothing where it is damaged."""
     with contextlib.suppress(UserError, msgspec.ValidationError):
-        store.check_links(folder)
+        store.check_files(folder)
         facts = read_facts(folder / store.MANIFEST)
         manifest = msgspec.convert(store.read_json(folder / store.MANIFEST), _Manifest)
         summary = msgspec.convert(store.read_json(folder / store.SUMMARY), _Summary)

@@ -37,6 +37,15 @@ def framed(text: str) -> str:
     return f"(lambda b: len(b).to_bytes(4, 'big') + b)(({text}).encode())"
 
 
+def forged(node: str) -> str:
+    """A program that answers with this node of the wire format, a Python expression."""
+    return raw(framed(f"__import__('json').dumps(['value', {node}, 0.1])"))
+
+
+DEEP = "__import__('functools').reduce"
+COLLIDING = "(['int', hex(i * (2**61 - 1))] for i in range(1, 200_001))"
+"""Python's integers are hashed modulo 2^61 - 1."""
+
 # name -> (program, the reason of its verdict as a regular expression)
 ATTACKS = {
     "spin": (inside("while True: pass"), "time limit"),
@@ -144,6 +153,36 @@ ATTACKS = {
         raw(framed("'[\"value\", ' + '[\"list\", ' * 900 + ']' * 901")),
         "garbled answer|assertion",
     ),
+    "forged, deeper than can be sent again": (
+        forged(f"{DEEP}(lambda node, _: ['list', node], range(150), 1)"),
+        "garbled answer",
+    ),
+    "forged, dicts deeper than can be sent again": (
+        forged(f"{DEEP}(lambda node, _: ['dict', [1, node]], range(150), 1)"),
+        "garbled answer",
+    ),
+    "forged, a set of integers with one hash": (
+        forged(f"['set', *{COLLIDING}]"),
+        "garbled answer",
+    ),
+    "forged, a frozen set of them in a list": (
+        forged(f"['list', ['frozenset', *{COLLIDING}]]"),
+        "garbled answer",
+    ),
+    "forged, keys with one hash": (
+        forged(f"['dict', *([key, 1] for key in {COLLIDING})]"),
+        "garbled answer",
+    ),
+    "forged, a number of millions of digits": (
+        forged("['int', '0x' + 'f' * 15_000_000]"),
+        "assertion",
+    ),
+    "forged, a million empty lists": (
+        forged("['list', *([['list']] * 1_000_000)]"),
+        "assertion|memory limit|answer too large|garbled answer",
+    ),
+    "forged, half a character": (forged("['str', 'eda080']"), "assertion"),
+    "forged, too many parts of a number": (forged("['complex', 1, 2, 3]"), "garbled answer"),
     "long number in JSON": (raw(framed("'1' * 5000")), "garbled answer"),
     "unknown message": (raw(framed("'[\"passed\"]'")), "garbled answer"),
     "another message": (raw(framed("'[\"loaded\"]'")), "garbled answer"),

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ochat_eval.__main__ import main
 from ochat_eval.benchmark.task import Answered, ScoringOptions, make_item
-from ochat_eval.exchange.__main__ import main as exchange
-from ochat_eval.pipeline import run_command
+from ochat_eval.pipeline import run
 from ochat_eval.records import RULES, Response, Score, UserError
 from ochat_eval.report.summary import summarise_task
 from ochat_eval.run import store
@@ -169,6 +169,20 @@ def test_an_endless_loop_is_stopped_by_processor_time(truths):
 
 
 RIGHT = "def squares(n):\n    return [i * i for i in range(n)] if n < 9 else "
+
+
+def forging(node: str) -> str:
+    """A program that sends a node of the wire format in the place of its answer."""
+    return (
+        "import contextlib, functools, json, os\ndef answer():\n"
+        f" d = json.dumps(['value', {node}, 0.0]).encode()\n"
+        " for f in range(3, 9):\n"
+        "  with contextlib.suppress(OSError): os.write(f, len(d).to_bytes(4, 'big') + d)\n"
+        + RIGHT
+        + "answer()"
+    )
+
+
 HOSTILE = {
     "equal to all": RIGHT + "type('E', (), {'__eq__': lambda *_: True})()",
     "a list equal to all": RIGHT + "type('E', (list,), {'__eq__': lambda *_: True})()",
@@ -186,6 +200,9 @@ HOSTILE = {
     " for f in range(3, 9):\n"
     "  with contextlib.suppress(OSError): os.write(f, len(d).to_bytes(4, 'big') + d)\n"
     + RIGHT + "answer()",
+    "forges what cannot be sent again": forging("functools.reduce(lambda x, _: ['list', x], range(150), 1)"),
+    "forges integers of one hash": forging("['set', *(['int', hex(i * (2**61 - 1))] for i in range(1, 200_001))]"),
+    "forges a million lists": forging("['list', *([['list']] * 1_000_000)]"),
 }  # fmt: skip
 
 
@@ -336,14 +353,14 @@ def test_agrees_with_evalplus_on_exported_solutions_of_mixed_quality(
     Path("made.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     humaneval = ["humaneval", "tasks.humaneval.problems=v0.1.10"]
     imported = ["import", "evalplus", "made.jsonl", "--task", *humaneval, "-o", "responses.jsonl"]
-    assert exchange(imported) == 0
+    assert main(imported) == 0
     replay = ["engine=replay", "engine.path=responses.jsonl", "workers=2", "run=mixed"]
-    run_command([f"task={humaneval[0]}", humaneval[1], *replay])
+    run([f"task={humaneval[0]}", humaneval[1], *replay])
     ours = {
         (score.id, score.rule): (score.value == 1, (score.detail or {})["plus"])
         for score in store.read_records(Path("results/runs/mixed/scores.jsonl"), Score)
     }
-    assert exchange(["export", "evalplus", "mixed", "-o", "samples.jsonl"]) == 0
+    assert main(["export", "evalplus", "mixed", "-o", "samples.jsonl"]) == 0
     theirs = evalplus_says(
         real_data / "evalplus/HumanEvalPlus-v0.1.10.jsonl", tmp_path / "samples.jsonl"
     )
