@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -38,29 +39,30 @@ def execute(job: Job) -> Path:
     if stage in (Stage.plan, Stage.all, Stage.generate):
         job.engine.check_options()
     planned = plan(job)
-    path = planned.run.path
-    if stage is Stage.plan:
-        print(planned_work(job, planned))
+    with contextlib.closing(planned.run):
+        path = planned.run.path
+        if stage is Stage.plan:
+            print(planned_work(job, planned))
+            return path
+        if stage is Stage.all and is_finished(planned, judge):
+            say("finished before, nothing to do; stage=score or stage=report do their part anew")
+            show(planned.run)
+            return path
+        if stage in (Stage.all, Stage.generate):
+            job.engine.check_model(job.model)  # not before: what is finished needs neither
+        options = ScoringOptions(job.sandbox, job.workers)
+        if stage in (Stage.all, Stage.score):
+            for task in planned.tasks.values():
+                task.check_scoring(options)
+            if judge is not None and stage is Stage.all:
+                judge.reach(judge.where)
+        if stage in (Stage.all, Stage.generate):
+            generate(job, planned)
+        if stage in (Stage.all, Stage.score, Stage.report):
+            responses = recorded_responses(planned)
+            if judge is not None and stage is not Stage.report:
+                judge_answers(judge, planned, responses)
+            if stage is not Stage.report:
+                score(planned, responses, options)
+            report(job, planned, responses)
         return path
-    if stage is Stage.all and is_finished(planned, judge):
-        say("finished before, nothing to do; stage=score or stage=report do their part anew")
-        show(planned.run)
-        return path
-    if stage in (Stage.all, Stage.generate):
-        job.engine.check_model(job.model)  # not before: what is finished needs neither
-    options = ScoringOptions(job.sandbox, job.workers)
-    if stage in (Stage.all, Stage.score):
-        for task in planned.tasks.values():
-            task.check_scoring(options)
-        if judge is not None and stage is Stage.all:
-            judge.reach(judge.where)
-    if stage in (Stage.all, Stage.generate):
-        generate(job, planned)
-    if stage in (Stage.all, Stage.score, Stage.report):
-        responses = recorded_responses(planned)
-        if judge is not None and stage is not Stage.report:
-            judge_answers(judge, planned, responses)
-        if stage is not Stage.report:
-            score(planned, responses, options)
-        report(job, planned, responses)
-    return path

@@ -25,7 +25,7 @@ class RunDir:
         with writing(path):
             path.mkdir(parents=True, exist_ok=True)
         check_files(path)
-        self._lock = open(open_file(path / ".lock"), "rb")  # noqa: SIM115 (held as long as we live)
+        self._lock = open(open_file(path / ".lock"), "rb")  # noqa: SIM115 (held until `close`)
         with writing(path):
             try:
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -35,6 +35,10 @@ class RunDir:
                 ) from None
             for left in path.glob(".*.[0-9]*"):  # half-written, by a process that was killed
                 left.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Lets go of it; the end of the process does, too."""
+        self._lock.close()
 
     def file(self, name: str) -> Path:
         """The path of one of the run's files."""
