@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from mkdocs.structure.files import File
+
 _PAGES = {"ARCHITECTURE.md": "architecture.md", "CONTRIBUTING.md": "contributing.md"}
 
 
 def on_files(files: Any, config: Any) -> Any:
     """Adds the pages; their links into docs/ are links beside them on the site."""
-    from mkdocs.structure.files import File
-
     root = Path(config["config_file_path"]).parent
     for name, page in _PAGES.items():
         text = (root / name).read_text("utf-8").replace("](docs/", "](")

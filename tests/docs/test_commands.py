@@ -77,7 +77,9 @@ def test_readme_is_one_page():
 def test_the_chinese_page_has_the_same_commands():
     one, other = (blocks(CHECKOUT / name) for name in ("README.md", "README.zh.md"))
     assert [(b.kind, b.text) for b in one] == [(b.kind, b.text) for b in other]
-    assert [b.comment.partition(":")[0] for b in one] == [b.comment.partition(":")[0] for b in other]
+    assert [b.comment.partition(":")[0] for b in one] == [
+        b.comment.partition(":")[0] for b in other
+    ]
 
 
 def test_the_files_that_answer_questions_are_there():
