@@ -84,8 +84,8 @@ def _command(given: Sequence[str]) -> int:
     name, rest = ("run", given) if "=" in given[0] or given[0][:1] == "-" else (given[0], given[1:])
     if name not in COMMANDS:
         raise UserError(
-            f"{name!r} is no subcommand{nearest(name, COMMANDS)}; an option is written NAME=VALUE, "
-            "as in model=hf"
+            f"{name!r} is no subcommand (an option is written NAME=VALUE, as in limit=20)"
+            f"{nearest(name, COMMANDS)}"
         )
     if name == "run" and any(a in ("-h", "--help", "help") for a in rest):
         print(run_help(), end="")

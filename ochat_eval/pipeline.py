@@ -13,7 +13,7 @@ from ochat_eval.config.job import Job
 from ochat_eval.config.schema import Stage
 from ochat_eval.stages.generate import generate
 from ochat_eval.stages.judge import judge_answers
-from ochat_eval.stages.plan import plan, planned_work
+from ochat_eval.stages.plan import Plan, is_new, plan, planned_work
 from ochat_eval.stages.report import is_finished, report, show
 from ochat_eval.stages.score import recorded_responses, score
 from ochat_eval.terminal.say import say
@@ -33,36 +33,42 @@ def execute(job: Job) -> Path:
     Raises:
         UserError: anything a user can mend.
     """
-    stage, judge = job.stage, job.judge
+    generates, new = job.stage in (Stage.all, Stage.generate), is_new(job)
     if job.model.published is not None:
         figures.row(job.model.published)  # refused now where there is no such row
-    if stage in (Stage.plan, Stage.all, Stage.generate):
+    if generates or job.stage is Stage.plan:
         job.engine.check_options()
+    if generates and new:
+        job.engine.check_model(job.model)
     planned = plan(job)
     with contextlib.closing(planned.run):
-        path = planned.run.path
-        if stage is Stage.plan:
+        if job.stage is Stage.plan:
             print(planned_work(job, planned))
-            return path
-        if stage is Stage.all and is_finished(planned, judge):
+        elif job.stage is Stage.all and is_finished(planned, job.judge):
             say("finished before, nothing to do; stage=score or stage=report do their part anew")
             show(planned.run)
-            return path
-        if stage in (Stage.all, Stage.generate):
-            job.engine.check_model(job.model)  # not before: what is finished needs neither
-        options = ScoringOptions(job.sandbox, job.workers)
-        if stage in (Stage.all, Stage.score):
-            for task in planned.tasks.values():
-                task.check_scoring(options)
-            if judge is not None and stage is Stage.all:
-                judge.reach(judge.where)
-        if stage in (Stage.all, Stage.generate):
-            generate(job, planned)
-        if stage in (Stage.all, Stage.score, Stage.report):
-            responses = recorded_responses(planned)
-            if judge is not None and stage is not Stage.report:
-                judge_answers(judge, planned, responses)
-            if stage is not Stage.report:
-                score(planned, responses, options)
-            report(job, planned, responses)
-        return path
+        else:
+            if generates and not new:  # not before: what is finished needs neither of them
+                job.engine.check_model(job.model)
+            _go_on(job, planned)
+    return planned.run.path
+
+
+def _go_on(job: Job, planned: Plan) -> None:
+    """Generates, judges, scores and reports, as far as the stage says."""
+    stage, judge, options = job.stage, job.judge, ScoringOptions(job.sandbox, job.workers)
+    if stage in (Stage.all, Stage.score):
+        for task in planned.tasks.values():
+            task.check_scoring(options)
+    if stage is Stage.all and judge is not None:
+        judge.reach(judge.where)
+    if stage in (Stage.all, Stage.generate):
+        generate(job, planned)
+    if stage is Stage.generate:
+        return
+    responses = recorded_responses(planned)
+    if stage is not Stage.report:
+        if judge is not None:
+            judge_answers(judge, planned, responses)
+        score(planned, responses, options)
+    report(job, planned, responses)

@@ -35,9 +35,9 @@ def build(node: Any, base: type[T], where: str, **given: Any) -> T:
     values = {str(k): v for k, v in dict(node or {}).items()}
     target = values.pop("_target_", None)
     if target is None:
-        raise UserError(
-            f"{where} is set but not chosen: choose it with {where.partition('.')[0]}=…"
-        )
+        group, _, name = where.partition(".")
+        choice = f"task={name}" if group == "tasks" else f"{group}=…"
+        raise UserError(f"{where} is set but not chosen: choose it with {choice}")
     return typed(class_of(str(target), base, where), values, where, **given)
 
 

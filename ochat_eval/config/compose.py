@@ -95,11 +95,12 @@ def _written(override: str, schema: type, known: Sequence[str]) -> list[str]:
         return [f"++{name}={_list(value)}"]
     if name == "model" and _is_place(value):
         return ["model=hf", f"++model.path={_quoted(value)}"]
-    if name in GROUPS:
-        value = _list(value) if name == "task" else value
-        _check_choice(name, value)
+    if name == "task":
+        value = _list(value)
     elif "," in value and _is_scalar(schema, name) and value[:1] not in ("'", '"', "["):
         raise UserError(f"{override}: {name} is one value, not several")
+    if name in GROUPS:
+        _check_choice(name, value)
     return [f"{name}={value}"]
 
 
@@ -121,7 +122,9 @@ def _is_place(value: str) -> bool:
 def _is_scalar(schema: type, name: str) -> bool:
     """Whether an option of the schema takes one value only."""
     hint = typing.get_type_hints(schema).get(name)
-    return hint is not None and typing.get_origin(hint) not in (list, dict) and hint is not Any
+    return name in GROUPS or (
+        hint is not None and hint is not Any and typing.get_origin(hint) not in (list, dict)
+    )
 
 
 def _check_choice(key: str, value: str) -> None:

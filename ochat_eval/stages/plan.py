@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 import random
@@ -108,7 +109,7 @@ def plan(job: Job) -> Plan:
                     file.buffer.write(line)
                 totals[task.name], spans[task.name] = selection.total, (start, place)
         is_now = _identity(job, digest.hexdigest())
-        run_dir = RunDir(root / (job.run or _name(job, is_now)))
+        run_dir = RunDir(root / (job.run or f"{_stem(job)}-{short_digest(is_now)}"))
         run_dir.check_identity(is_now)
         with store.writing(run_dir.path):
             draft.replace(run_dir.file(store.ITEMS))
@@ -141,9 +142,16 @@ def _identity(job: Job, prompts: str) -> dict[str, Any]:
     )
 
 
-def _name(job: Job, is_now: dict[str, Any]) -> str:
+def is_new(job: Job) -> bool:
+    """Whether no folder can be this run's yet; where its name hangs on the prompts, by its rest."""
+    names = job.run or f"{glob.escape(_stem(job))}-*"
+    return not any(job.results.glob(f"{names}/{store.MANIFEST}"))
+
+
+def _stem(job: Job) -> str:
+    """A default name without what tells the work."""
     model = re.sub(r"[^\w.+-]+", "-", job.model.name).strip(".-") or "model"
-    return f"{model}-{job.engine.label}-{short_digest(is_now)}"
+    return f"{model}-{job.engine.label}"
 
 
 def planned_work(job: Job, planned: Plan) -> str:
