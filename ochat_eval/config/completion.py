@@ -12,6 +12,7 @@ from ochat_eval.config.groups import GROUPS, node, options
 from ochat_eval.config.schema import Config, Data, Overlong, Sandbox, Stage
 from ochat_eval.engines.engine import Engine
 from ochat_eval.engines.judge import Judge
+from ochat_eval.engines.vllm_build import vllm_arguments
 from ochat_eval.model.model import Model
 from ochat_eval.records import UserError
 from ochat_eval.terminal.command import Parser, ending
@@ -145,4 +146,6 @@ def _fields(group: str, name: str, base: type) -> list[str]:
         cls: type = class_of(str(target), base, group)
     except UserError:
         return []
-    return [f.name for f in dataclasses.fields(cls) if f.name not in ("name", "arguments")]
+    names = [f.name for f in dataclasses.fields(cls)]
+    more = sorted(vllm_arguments()) if "arguments" in names else []
+    return [name for name in (*names, *more) if name not in ("name", "arguments")]
