@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
 import shlex
@@ -14,12 +15,15 @@ from xml.etree import ElementTree as ET
 import pytest
 import yaml
 
+from ochat_eval.baseline import against as gate_against
+from ochat_eval.baseline import figures, verdict_formats
 from ochat_eval.baseline import gate as gating
-from ochat_eval.baseline import verdict_formats
-from ochat_eval.config.build import build_tasks
+from ochat_eval.baseline.command import gate, record
+from ochat_eval.baseline.runs import prompt_digest, read
 from ochat_eval.config.compose import load
-from tests.conftest import CHECKOUT, command, environment, lines
-from tests.test_pipeline import REPLAY, sample_answers, write
+from ochat_eval.config.load import build_tasks, job
+from tests.conftest import CHECKOUT, command, door, environment, lines
+from tests.replays import REPLAY, sample_answers, write
 
 RUNS = Path("results/runs")
 TASKS = "task=[gsm8k,mmlu]"
@@ -39,7 +43,7 @@ class World:
     def __init__(self, folder: Path):
         self.folder = folder
         rng = random.Random(0)
-        self.items = [item for task in build_tasks(load([TASKS])) for item in task.items()]
+        self.items = [item for task in job([TASKS]).tasks.values() for item in task.items()]
         self.chance = [
             0.5 if rng.random() < 0.02 else float(rng.random() < 0.7) for _ in self.items
         ]
@@ -53,11 +57,9 @@ class World:
             text = broken(text) if spoiler.random() < 0.03 else text
             answers.append({"id": item.id, "text": text, "finish_reason": "stop"})
         write(self.folder / f"{name}.jsonl", *answers)
-        done = subprocess.run(
-            command(TASKS, "engine=replay", f"engine.path={name}.jsonl", f"run={name}",
-                    "engine.ignore_unknown=true", *options),
-            cwd=self.folder, env=environment(), capture_output=True, text=True,
-        )  # fmt: skip
+        replay = ("engine=replay", f"engine.path={name}.jsonl", "engine.ignore_unknown=true")
+        where = {"folder": self.folder, "OCHAT_EVAL_DATA": os.environ["OCHAT_EVAL_DATA"]}
+        done = door(TASKS, *replay, f"run={name}", *options, **where)
         assert done.returncode == 0, done.stderr
 
 
@@ -73,7 +75,7 @@ def world(real_data, tmp_path_factory) -> World:
 def here(world, monkeypatch) -> World:
     monkeypatch.chdir(world.folder)
     if not Path("results/recorded/base").exists():
-        assert record.main(["r0", "r1", "r2", "r3", "--as", "base"]) == 0
+        assert record(["r0", "r1", "r2", "r3", "--as", "base"]) == 0
     return world
 
 
@@ -98,17 +100,17 @@ def verdicts(file: str) -> dict[str, str]:
 def test_a_rerun_passes_and_a_run_with_three_percent_corrupted_fails(here, capsys):
     here.run("new", seed=17)
     arguments = ["--against", "base", "--junit", "j.xml", "--summary", "s.md"]
-    assert gate.main(["new", *arguments]) == 0
+    assert gate(["new", *arguments]) == 0
     out = capsys.readouterr().out
     assert out.splitlines()[-1] == "PASS: new against base, rule published"
     assert verdicts("j.xml") == {"gsm8k": "PASS", "mmlu": "PASS"}
     summary = Path("s.md").read_text()
     assert summary.startswith("### PASS: new against base") and "| gsm8k  | PASS" in summary
     for rule in ("published", "robust"):
-        assert gate.main(["r1", "--against", "base", "--rule", rule]) == 0
+        assert gate(["r1", "--against", "base", "--rule", rule]) == 0
 
     here.run("worse", 17, answer_wrongly)
-    assert gate.main(["worse", *arguments]) == 1
+    assert gate(["worse", *arguments]) == 1
     assert verdicts("j.xml") == {"gsm8k": "FAIL", "mmlu": "FAIL"}
     assert "lie outside ±" in capsys.readouterr().out
     assert Path("s.md").read_text().startswith("### FAIL: worse against base")
@@ -124,7 +126,7 @@ def answer_wrongly(text: str) -> str:
 
 def test_unreadable_answers_never_pass(here, capsys):
     here.run("garbled", 17, lambda text: "I am sorry")
-    assert gate.main(["garbled", "--against", "base", "--junit", "j.xml"]) in (1, 3)
+    assert gate(["garbled", "--against", "base", "--junit", "j.xml"]) in (1, 3)
     assert set(verdicts("j.xml").values()) <= {"FAIL", "REFUSED"}
     assert "the unmatched rate is" in capsys.readouterr().out
 
@@ -145,7 +147,7 @@ def test_one_changed_prompt_is_refused(here, capsys):
     run = copy(here, "prompt")
     item = lines(run / "items.jsonl")[5]
     edit(run / "items.jsonl", 5, turns=[item["turns"][0] + " "])
-    assert gate.main(["prompt", "--against", "base", "--junit", "j.xml"]) == 3
+    assert gate(["prompt", "--against", "base", "--junit", "j.xml"]) == 3
     assert f"1 of 1,319 prompts or targets differ from the recorded ones, {item['id']}" in (
         capsys.readouterr().out
     )
@@ -155,7 +157,7 @@ def test_one_changed_prompt_is_refused(here, capsys):
 def test_another_reading_of_the_same_response_is_refused(here, capsys):
     run = copy(here, "reading", "r0")
     edit(run / "scores.jsonl", 0, answer="7")
-    assert gate.main(["reading", "--against", "base"]) == 3
+    assert gate(["reading", "--against", "base"]) == 3
     assert "reads 1 unchanged responses otherwise" in capsys.readouterr().out
 
 
@@ -163,17 +165,17 @@ def test_missing_answers_other_sampling_and_parts_are_refused(here, capsys):
     run = copy(here, "missing")
     rows = (run / "responses.jsonl").read_text().splitlines(keepends=True)
     (run / "responses.jsonl").write_text("".join(rows[1:]))
-    assert gate.main(["missing", "--against", "base"]) == 3
+    assert gate(["missing", "--against", "base"]) == 3
     assert "1 of 1,319 items have no answer" in capsys.readouterr().out
 
     here.run("short", 17, lambda text: text, "max_tokens=64")
-    assert gate.main(["short", "--against", "base"]) == 3
+    assert gate(["short", "--against", "base"]) == 3
     assert "max_tokens: null there, 64 now" in capsys.readouterr().out
 
     here.run("part", 17, lambda text: text, "ids=results/recorded/base/items.jsonl", "limit=300")
-    assert gate.main(["part", "--against", "base"]) == 3
+    assert gate(["part", "--against", "base"]) == 3
     assert "300 of the 1,319 recorded items; say --part" in capsys.readouterr().out
-    assert gate.main(["part", "--against", "base", "--part"]) in (0, 2)
+    assert gate(["part", "--against", "base", "--part"]) in (0, 2)
     assert "part: 600 of 15,304 items, 2 of 2 benchmarks" in capsys.readouterr().out
 
 
@@ -181,7 +183,7 @@ def test_a_recorded_run_holds_no_text_and_reads_back_as_it_was(here):
     folder = Path("results/recorded/base")
     stored = (folder / "items.jsonl").read_text() + (folder / "recorded.json").read_text()
     assert "answer is" not in stored and here.items[0].turns[0][-60:-5] not in stored
-    again, first = recorded.read("base"), recorded.read("r0")
+    again, first = read("base"), read("r0")
     assert again.runs == 4
     for name, task in first.tasks.items():
         kept = again.tasks[name].outcomes
@@ -198,24 +200,24 @@ def test_a_recorded_run_holds_no_text_and_reads_back_as_it_was(here):
 def test_a_published_figure_passes_only_a_full_run_of_the_published_prompts(
     here, capsys, monkeypatch
 ):
-    run = recorded.read("r0")
+    run = read("r0")
     score = {n: 100 * sum(o.rules["published"].values[0] for o in t.outcomes.values()) / t.asked
              for n, t in run.tasks.items()}  # fmt: skip
-    row = gate.published.Row("Us", {"gsm8k": round(score["gsm8k"] + 0.2, 1), "mmlu": 1.0})
-    monkeypatch.setattr(gate.published, "row", lambda name: row)
+    row = figures.Row("Us", {"gsm8k": round(score["gsm8k"] + 0.2, 1), "mmlu": 1.0})
+    monkeypatch.setattr(gate_against, "row", lambda name: row)
     against = ["--against", "published:Us"]
-    assert gate.main(["r0", *against]) == 3
+    assert gate(["r0", *against]) == 3
     assert "a published figure needs --psi" in capsys.readouterr().err
-    assert gate.main(["r0", *against, "--psi", "base", "--junit", "j.xml"]) == 1
+    assert gate(["r0", *against, "--psi", "base", "--junit", "j.xml"]) == 1
     assert verdicts("j.xml") == {"gsm8k": "PASS", "mmlu": "FAIL"}
     with monkeypatch.context() as only:
-        only.setattr(gate.recorded, "flip_rates_of", lambda *_: {"gsm8k": 0.01})
-        assert gate.main(["r0", *against, "--psi", "part", "--junit", "j.xml"]) == 3
+        only.setattr(gate_against, "flip_rates_of", lambda *_: {"gsm8k": 0.01})
+        assert gate(["r0", *against, "--psi", "part", "--junit", "j.xml"]) == 3
     assert verdicts("j.xml") == {"gsm8k": "PASS", "mmlu": "REFUSED"}
     assert "--psi has no flip rate of it" in capsys.readouterr().out
     copy(here, "other", "r0")
     edit(RUNS / "other/items.jsonl", 5, turns=["else"])
-    assert gate.main(["other", *against, "--psi", "0.01", "--junit", "j.xml"]) == 3
+    assert gate(["other", *against, "--psi", "0.01", "--junit", "j.xml"]) == 3
     assert verdicts("j.xml") == {"gsm8k": "REFUSED", "mmlu": "FAIL"}
     assert "the prompts are not the published ones" in capsys.readouterr().out
 
@@ -224,10 +226,10 @@ def test_the_published_prompts_are_those_on_record(real_data):
     """Those of the benchmarks that the other tests do not ask in full."""
     known = json.loads((CHECKOUT / "results/recorded/prompts.json").read_text())
     tasks = build_tasks(load(["task=all"]))
-    assert list(known) == [task.name for task in tasks]
-    for task in tasks:
+    assert list(known) == list(tasks)
+    for task in tasks.values():
         if task.name not in ("mmlu", "bbh_cot"):
-            prompts = {item.id: recorded.prompt_digest(item) for item in task.items()}
+            prompts = {item.id: prompt_digest(item) for item in task.items()}
             assert known[task.name]["n"] == len(prompts)
             assert known[task.name]["prompts"] == gating.prompts_digest(prompts)
 
@@ -241,16 +243,16 @@ def small(cli, tmp_path, monkeypatch) -> Path:
     write(tmp_path / "a.jsonl", *sample_answers())
     assert cli(*REPLAY).returncode == 0
     monkeypatch.chdir(tmp_path)
-    assert record.main(["r", "--as", "alone"]) == 0
+    assert record(["r", "--as", "alone"]) == 0
     return tmp_path
 
 
 def test_without_reruns_the_margin_is_the_floor_and_it_says_so(small, cli, capsys):
-    assert gate.main(["r", "--against", "alone"]) == 0
+    assert gate(["r", "--against", "alone"]) == 0
     assert "recorded without reruns" in capsys.readouterr().out
     write(small / "a.jsonl", *sample_answers(i3="It is 41."))
     assert cli(*REPLAY[:-1], "run=flipped").returncode == 0
-    assert gate.main(["flipped", "--against", "alone"]) == 2, "one item of twelve can tell nothing"
+    assert gate(["flipped", "--against", "alone"]) == 2, "one item of twelve can tell nothing"
     assert "not the same: replay" in capsys.readouterr().out
 
 
@@ -274,7 +276,7 @@ def test_a_mistake_is_one_line_and_neither_fail_nor_inconclusive(
     small, capsys, arguments, complaint
 ):
     try:
-        code = gate.main(arguments)
+        code = gate(arguments)
     except SystemExit as e:
         code = e.code
     assert code == 3
@@ -299,7 +301,7 @@ def test_what_cannot_be_recorded_is_one_line(small, cli, capsys, arguments, comp
         path = Path("results/runs/gone/responses.jsonl")
         path.write_text("".join(path.read_text().splitlines(keepends=True)[1:]))
     capsys.readouterr()
-    assert record.main(arguments) == 2
+    assert record(arguments) == 2
     assert complaint in capsys.readouterr().err.splitlines()[-1]
     assert not Path("results/recorded/x").exists()
 
@@ -317,21 +319,21 @@ def test_what_cannot_be_recorded_is_one_line(small, cli, capsys, arguments, comp
 def test_a_damaged_recorded_run_is_refused(small, capsys, file, change, complaint):
     path = Path("results/recorded/alone") / file
     path.write_text(change(path.read_text()))
-    assert gate.main(["r", "--against", "alone"]) == 3
+    assert gate(["r", "--against", "alone"]) == 3
     assert complaint in capsys.readouterr().err
 
 
 def test_the_summary_is_appended_to_the_jobs_own(small, monkeypatch):
     Path("job.md").write_text("before\n")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", "job.md")
-    assert gate.main(["r", "--against", "alone", "--summary", "job.md"]) == 0
+    assert gate(["r", "--against", "alone", "--summary", "job.md"]) == 0
     assert Path("job.md").read_text().startswith("before\n### PASS")
 
 
 def test_xml_and_markdown_hold_whatever_a_name_holds():
     name = "a\x00\x1b]]><b>&|`\ud800\n\uffff"
     row = gating.TaskGate(name, "FAIL", reason=name, n=1, of=2)
-    outcome = verdict_formats.Outcome(name, name, "robust", "FAIL", [row], [name])
+    outcome = gating.GateResult(name, name, "robust", "FAIL", [row], [name])
     [case] = ET.fromstring(verdict_formats.junit(outcome).encode()).iter("testcase")
     assert case.get("name").startswith("a\ufffd\ufffd]]><b>&|`")
     assert case[0].tag == "failure"
@@ -339,15 +341,18 @@ def test_xml_and_markdown_hold_whatever_a_name_holds():
     assert len(table) == 3 and "<b>" not in table[2].replace("\\<", "")
 
 
-def test_the_example_workflow_says_what_the_commands_take():
+def test_the_example_workflow_says_what_the_commands_take(tmp_path, monkeypatch, capsys):
     workflow = yaml.safe_load((CHECKOUT / ".ci/gate-example.yml").read_text())
     steps = [step["run"] for step in workflow["jobs"]["gate"]["steps"] if "run" in step]
     _, run, judge = (shlex.split(step) for step in steps)
-    assert run[:3] == [".venv/bin/python", "-m", "ochat_eval"]
-    config = load(run[3:])
-    arguments = gate.parser().parse_args(judge[3:])
-    assert (arguments.run, arguments.part) == (config.run, True)
-    assert config.ids == f"results/recorded/{arguments.against}/items.jsonl"
+    assert run[0] == ".venv/bin/ochat-eval"
+    config = load(run[1:])
+    assert judge[:3] == [run[0], "gate", config.run] and "--part" in judge
+    recorded = judge[judge.index("--against") + 1]
+    assert config.ids == f"results/recorded/{recorded}/items.jsonl"
+    monkeypatch.chdir(tmp_path)
+    assert gate(judge[2:]) == 3, "its options are known: there is no run only"
+    assert f"gate: {config.run}: there is no such run" in capsys.readouterr().err
 
 
 def test_overall_is_the_worst_and_nothing_is_no_pass():
@@ -355,12 +360,12 @@ def test_overall_is_the_worst_and_nothing_is_no_pass():
     assert [gating.overall(rows[:n]) for n in range(5)] == [
         "REFUSED", "PASS", "INCONCLUSIVE", "FAIL", "REFUSED",
     ]  # fmt: skip
-    assert [gate.EXIT[row.verdict] for row in rows] == [0, 2, 1, 3]
+    assert [gating.EXIT[row.verdict] for row in rows] == [0, 2, 1, 3]
 
 
 def test_a_crash_has_another_exit_code_than_fail(small, monkeypatch, capsys):
     Path("results/runs/r/manifest.json").write_text('{"overrides": 7}')
-    assert gate.main(["r", "--against", "alone"]) == 3
+    assert gate(["r", "--against", "alone"]) == 3
 
 
 @pytest.mark.vllm
@@ -382,7 +387,7 @@ def test_a_part_of_the_recorded_baseline_with_the_real_engine(
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     monkeypatch.chdir(tmp_path)
-    code = gate.main(["part", "--against", "smollm2_135m-cpu", "--part", "--junit", "j.xml"])
+    code = gate(["part", "--against", "smollm2_135m-cpu", "--part", "--junit", "j.xml"])
     assert code in (0, 2)
     assert set(verdicts("j.xml")) == set(tasks)
     said = capsys.readouterr().out

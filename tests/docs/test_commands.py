@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import CHECKOUT, environment
-from tests.docs.pages import PAGES, Block, blocks, matches
+from tests.docs.pages import PAGES, TYPED, Block, blocks, matches
 
 OLD_DOORS = re.compile(r"python -m ochat_eval\.\w+")
 
@@ -46,7 +46,7 @@ def test_its_blocks_can_be_told_apart(page):
 
 @pytest.mark.parametrize(
     "page",
-    [p for p in PAGES if any(b.runs and not b.loads_the_model for b in blocks(p))],
+    [p for p in TYPED if any(b.runs and not b.loads_the_model for b in blocks(p))],
     ids=lambda page: page.name,
 )
 def test_its_commands_run(page, tmp_path):
@@ -56,7 +56,7 @@ def test_its_commands_run(page, tmp_path):
 @pytest.mark.vllm
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
-    "page", [p for p in PAGES if any(b.loads_the_model for b in blocks(p))], ids=lambda p: p.name
+    "page", [p for p in TYPED if any(b.loads_the_model for b in blocks(p))], ids=lambda p: p.name
 )
 def test_its_commands_with_the_small_model_run(page, tmp_path):
     typed([b for b in blocks(page) if b.runs], tmp_path)
