@@ -16,6 +16,7 @@ from ochat_eval.config.groups import use_folder
 from ochat_eval.config.help import run_help
 from ochat_eval.records import UserError
 from ochat_eval.terminal.command import MISTAKE, ending
+from ochat_eval.terminal.grid import listing
 from ochat_eval.terminal.words import nearest
 
 COMMANDS = {
@@ -38,30 +39,25 @@ COMMANDS = {
 """Each subcommand: what it is for, and the room whose `command` has a function of its name."""
 
 _HELP = """\
-usage: ochat-eval [--config-dir DIR] [SUBCOMMAND] [NAME=VALUE | OPTION ...]
-
-Evaluates chat models on the benchmarks of the OpenChat-3.5 model card, exactly as
-published, and says whether two models differ or it is noise.
+usage: ochat-eval [SUBCOMMAND] [NAME=VALUE | OPTION ...]
+Evaluates chat models on the benchmarks of the OpenChat-3.5 model card, exactly
+as published, and says whether two models differ or it is noise.
 
 {commands}
 
 examples:
-  ochat-eval task=demo
-      a first look on the embedded small model: real problems, no network
-  ochat-eval task=gsm8k,humaneval model=ORG/NAME
-      two benchmarks as published; run it again and it goes on where it stopped
-  ochat-eval compare before after
-      two of your runs
+  ochat-eval task=demo                    a first look, no network needed
+  ochat-eval task=gsm8k model=ORG/NAME    as published; again: it goes on
+  ochat-eval compare before after         two of your runs
 
-ochat-eval SUBCOMMAND --help teaches each, ochat-eval run --help all tasks and options.
-The guide: docs/index.md in the repository. --version prints the version.
+Each SUBCOMMAND --help teaches; run --help lists tasks, models and options.
+The guide: docs/index.md. Files of your own: --config-dir DIR. Also: --version
 """
 
 
 def help_text() -> str:
     """What `ochat-eval --help` prints: one screen."""
-    lines = (f"  {name:11} {text}" for name, (text, _) in COMMANDS.items())
-    return _HELP.format(commands="\n".join(lines))
+    return _HELP.format(commands=listing({name: text for name, (text, _) in COMMANDS.items()}))
 
 
 def _own_folder(given: list[str]) -> list[str]:

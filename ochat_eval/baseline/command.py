@@ -45,6 +45,7 @@ columns: B − A over the common items, with the 95 % interval of the paired dif
 share a passage count as one); flips: items that B gained and lost; p: exact McNemar for 0/1
 verdicts of independent items, else a normal test; p (Holm): adjusted for all benchmarks of the
 table; detectable: the true difference that such a comparison finds with 80 % chance.
+
 exit codes: 0, or 2 for what cannot be compared.
 """
 

@@ -21,6 +21,7 @@ from ochat_eval.records import UserError
 from ochat_eval.run.manifest import surroundings
 from ochat_eval.run.store import write_json
 from ochat_eval.terminal.command import MISTAKE, Parser, ending
+from ochat_eval.terminal.grid import listing
 
 WHAT = {
     "harness": "each stage, over GSM8K and over all benchmarks, or over the tasks named; no model",
@@ -70,11 +71,10 @@ example:
 
 
 def _parser() -> Parser:
-    listed = "\n".join(f"  {name:13} {text}" for name, text in WHAT.items())
     parser = Parser(
         "bench",
         _BENCH,
-        f"what there is to measure:\n{listed}\n\n"
+        f"what there is to measure:\n{listing(WHAT)}\n\n"
         "OCHAT_EVAL_DATA=DIR names the data; without it sample items are measured.",
     )
     parser.add_argument(

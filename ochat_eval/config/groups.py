@@ -78,8 +78,8 @@ def node(group: str, name: str) -> dict[str, Any]:
     return values if isinstance(values, dict) and "defaults" not in values else {}
 
 
-def option_lines(file: str) -> str:
-    """The options of a file of conf/ that have a comment, a line each, for `--help`."""
-    lines = resources.files("ochat_eval.conf").joinpath(file).read_text().splitlines()
-    entries = [line.split(" # ") for line in lines if " # " in line]
-    return "\n".join(f"  {entry[0].replace(': ', '='):22} {entry[1]}" for entry in entries)
+def option_texts(file: str) -> dict[str, str]:
+    """The options of a file of conf/ that have a comment: `NAME=VALUE` -> the comment."""
+    lines = resources.files("ochat_eval.conf").joinpath(file).read_text(encoding="utf-8")
+    entries = [line.split(" # ") for line in lines.splitlines() if " # " in line]
+    return {entry[0].replace(": ", "="): entry[1] for entry in entries}

@@ -2,44 +2,41 @@
 
 from __future__ import annotations
 
-from ochat_eval.config.groups import GROUPS, option_lines, options, own_folder
+from ochat_eval.config.groups import GROUPS, option_texts, options, own_folder
+from ochat_eval.terminal.grid import listing
 
 _RUN = """\
 usage: ochat-eval [run] [NAME=VALUE ...]
 
-Evaluates a chat model: plans every prompt, generates, judges where there is a judge, scores,
-reports. The same command again goes on where it stopped; a finished one does nothing.
+Evaluates a chat model: plans every prompt, generates, judges where there is a
+judge, scores, reports. The same command again goes on where it stopped; a
+finished one does nothing.
 
 examples:
   ochat-eval task=demo
-      a first look on the embedded small model: real HumanEval problems, no network
+      a first look on the embedded small model: HumanEval's problems, no network
   ochat-eval task=gsm8k,humaneval model=openchat_3.5_0106
       two benchmarks exactly as published
   ochat-eval task=gsm8k model=ORG/NAME limit=100 stage=plan
-      a dry run: every prompt, its tokens, and what would be cut, before a GPU is touched
+      a dry run: every prompt, its tokens, what would be cut; no GPU is used
 
 {groups}
 options (conf/config.yaml):
 {options}
-any option of a task or an engine: tasks.gsm8k.num_fewshot=4, engine.tensor_parallel_size=2
---cfg job: print the composed configuration instead
---config-dir DIR: files of your own, as in DIR/task/mine.yaml, beside those listed{own}
-data root for machines without a network: OCHAT_EVAL_DATA=DIR (filled by ochat-eval pull)
+any option of a task or an engine, as in
+  tasks.gsm8k.num_fewshot=4 engine.tensor_parallel_size=2
+--cfg job         print the composed configuration instead
+--config-dir DIR  files of your own, as in DIR/task/mine.yaml{own}
+OCHAT_EVAL_DATA   a data root, for machines without a network (ochat-eval pull)
 """
 
 
 def run_help() -> str:
     """Three examples, every task, model, engine and judge, every option."""
-    groups = []
-    for group in GROUPS:
-        known = options(group)
-        width = max(map(len, known))
-        groups.append(f"{group}s ({group}=NAME):")
-        groups += [f"  {name:{width}}  {text}" for name, text in known.items()]
-        groups.append("")
+    groups = [f"{group}s ({group}=NAME):\n{listing(options(group))}\n" for group in GROUPS]
     own = own_folder()
     return _RUN.format(
         groups="\n".join(groups),
-        options=option_lines("config.yaml"),
+        options=listing(option_texts("config.yaml")),
         own="" if own is None else f" (now {own})",
     )

@@ -15,6 +15,7 @@ from ochat_eval.exchange import FORMATS, Asked, Note, Recorded
 from ochat_eval.records import RULES, Item, Response, UserError
 from ochat_eval.run import store
 from ochat_eval.terminal.command import Parser, ending
+from ochat_eval.terminal.grid import listing
 from ochat_eval.terminal.words import counted
 
 _IMPORT = """\
@@ -40,9 +41,7 @@ def _formats(direction: str) -> dict[str, str]:
 
 def _parser(direction: str, about: str) -> Parser:
     known = _formats(direction)
-    width = max(map(len, known))
-    listed = "\n".join(f"  {name:{width}}  {text}" for name, text in known.items())
-    made = Parser(direction, about, f"formats:\n{listed}")
+    made = Parser(direction, about, f"formats:\n{listing(known)}")
     made.add_argument("format", metavar="FORMAT", choices=known, help="one of those below")
     made.add_argument(
         "-o", "--output", type=Path, required=True, metavar="FILE", help="the file to write"

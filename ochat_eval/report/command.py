@@ -23,12 +23,15 @@ example:
   ochat-eval tables before after --table model_card --format latex > table.tex
 """
 _TABLES_MORE = """\
-verdicts (the run against the figure published for the same model, model.published):
-  agrees, differs                    whether it can be a rerun of that figure; takes --psi
-  within interval, outside interval  without --psi: whether the run's 95 % interval holds it
-  unknown                            the figure is marked: the reason stands below the table
+verdicts, the run against the figure published for the same model:
+  agrees, differs  whether it can be a rerun of that figure; takes --psi
+  within interval, outside interval
+                   without --psi: whether the run's 95 % interval holds it
+  unknown          the figure is marked: the reason stands below the table
+
 --psi X: how often verdicts flip between reruns of such a model, a number as 0.02, or the name of
 a recorded run that has it measured.
+
 exit codes: 0, or 2 for what cannot be shown.
 """
 

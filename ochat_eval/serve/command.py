@@ -6,25 +6,26 @@ import os
 import sys
 from collections.abc import Sequence
 
-from ochat_eval.config.groups import option_lines, options
+from ochat_eval.config.groups import option_texts, options
 from ochat_eval.records import UserError
 from ochat_eval.serve.options import load
 from ochat_eval.serve.server import EngineDied, run_server
 from ochat_eval.terminal.command import MISTAKE, STOPPED
+from ochat_eval.terminal.grid import listing
 
 HELP = """\
 usage: ochat-eval serve [NAME=VALUE ...]
 
-Serves a model with an OpenAI-compatible API and a chat page, on vLLM's own server. Its prompts are
-token for token those of an evaluation; the request field `condition` chooses among the model's
-conditions.
+Serves a model with an OpenAI-compatible API and a chat page, on vLLM's own
+server. Its prompts are token for token those of an evaluation; the request
+field `condition` chooses among the model's conditions.
 
 examples:
   ochat-eval serve
       the embedded small model at http://127.0.0.1:18888
   ochat-eval serve model=openchat_3.5_0106 engine.tensor_parallel_size=2
       OpenChat on two GPUs
-  OCHAT_EVAL_API_KEYS="KEY1 KEY2" ochat-eval serve host=0.0.0.0 log_file=requests.jsonl
+  OCHAT_EVAL_API_KEYS="KEY1 KEY2" ochat-eval serve host=0.0.0.0 log_file=log.jsonl
       for other machines: with keys, and a log of requests
 
 models (model=NAME):
@@ -40,10 +41,8 @@ _NAME = "ochat-eval serve"
 
 def help_text() -> str:
     """What `--help` prints: examples, every model, every option."""
-    known = options("model")
-    width = max(map(len, known))
-    models = "\n".join(f"  {name:{width}}  {text}" for name, text in known.items())
-    return HELP.format(models=models, options=option_lines("serve.yaml"))
+    models, own = options("model"), option_texts("serve.yaml")
+    return HELP.format(models=listing(models), options=listing(own))
 
 
 def serve(argv: Sequence[str]) -> int:

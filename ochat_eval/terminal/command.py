@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
 from ochat_eval.records import UserError
+from ochat_eval.terminal.grid import WIDTH
 
 MISTAKE = 2
 """The exit code of what a user can mend."""
@@ -27,8 +29,8 @@ class Parser(argparse.ArgumentParser):
         """Takes the subcommand's name and what its help says before and behind the options."""
         super().__init__(
             prog=f"ochat-eval {name}",
-            description=about,
-            epilog=epilog,
+            description=_filled(about),
+            epilog=_filled(epilog),
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
@@ -48,6 +50,14 @@ class Parser(argparse.ArgumentParser):
             metavar="DIR",
             help="folder of the runs (default: %(default)s)",
         )
+
+
+def _filled(text: str) -> str:
+    """Paragraphs to the width of a terminal; examples and lists stay as they are."""
+    return "\n\n".join(
+        part if "\n  " in part else textwrap.fill(part, WIDTH, break_on_hyphens=False)
+        for part in text.strip().split("\n\n")
+    )
 
 
 def ending(name: str, work: Callable[[], int], mistake: int = MISTAKE) -> int:

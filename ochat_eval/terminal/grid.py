@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 WIDTH = 80
 DASH = "–"
@@ -49,3 +49,19 @@ def notes(lines: Iterable[str]) -> list[str]:
         for line in dict.fromkeys(lines)
         for part in textwrap.wrap(line, WIDTH, subsequent_indent="  ", break_on_hyphens=False)
     ]
+
+
+def listing(entries: Mapping[str, str]) -> str:
+    """Names with what they are, a line each, for a help: long texts go on below themselves."""
+    width = max(map(len, entries))
+    return "\n".join(
+        textwrap.fill(
+            text,
+            WIDTH,
+            initial_indent=f"  {name:{width}}  ",
+            subsequent_indent=" " * (width + 4),
+            break_on_hyphens=False,
+            break_long_words=False,
+        )
+        for name, text in entries.items()
+    )

@@ -1,0 +1,165 @@
+"""The one door: its subcommands, its help, and a new user's first mistakes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from ochat_eval import __version__
+from ochat_eval.__main__ import COMMANDS
+from tests.conftest import CHECKOUT, environment
+from tests.replays import REPLAY, sample_answers, write
+
+HEAVY = (
+    "hydra", "omegaconf", "vllm", "torch", "transformers", "datasets", "ray", "evalplus",
+    "fastchat", "pandas", "numpy", "scipy", "pyarrow", "sympy", "aiohttp", "requests", "tqdm",
+    "tabulate",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("arguments", [(), ("--help",), ("-h",), ("help",)])
+def test_nothing_and_help_print_one_screen(cli, arguments):
+    done = cli(*arguments)
+    assert done.returncode == 0 and not done.stderr
+    lines = done.stdout.splitlines()
+    assert len(lines) <= 24 and max(map(len, lines)) <= 80
+    assert all(any(line.startswith(f"  {name} ") for line in lines) for name in COMMANDS)
+    assert sum(line.startswith("  ochat-eval ") for line in lines) == 3, "examples"
+    assert not list(CHECKOUT.glob("results/runs/*gsm8k*")), "a bare call starts nothing"
+
+
+def test_version(cli):
+    for flag in ("--version", "-V"):
+        assert cli(flag).stdout == f"ochat-eval {__version__}\n"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_subcommand_teaches_with_an_example(cli, name):
+    done = cli(name, "--help")
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"usage: ochat-eval {'[run]' if name == 'run' else name}")
+    assert "example" in done.stdout and f"ochat-eval {name}"[:10] in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 82
+
+
+@pytest.mark.parametrize("name", ["", *COMMANDS])
+def test_help_loads_nothing_heavy(name):
+    arguments = [name, "--help"] if name else ["--help"]
+    script = (
+        f"import sys; from ochat_eval.__main__ import main\n"
+        f"try: main({arguments!r})\n"
+        f"except SystemExit: pass\n"
+        f"print(sorted(set({HEAVY!r}) & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env=environment(),
+        cwd=CHECKOUT, check=True,
+    )  # fmt: skip
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_old_commands_are_gone():
+    for name in ("compare", "gate", "record", "tables", "pull", "exchange"):
+        done = subprocess.run(
+            [sys.executable, "-m", f"ochat_eval.{name}", "--help"], capture_output=True, text=True,
+            env=environment(), cwd=CHECKOUT,
+        )  # fmt: skip
+        assert done.returncode != 0
+
+
+MISTAKES = [
+    ("task=GSM8K", "task=GSM8K: there is no such task; did you mean gsm8k?"),
+    ("task=gsm8k,humanevl", "task=humanevl: there is no such task; did you mean humaneval?"),
+    ("limit=1,2", "limit=1,2: limit is one value, not several"),
+    ("engine=vllm,ray", "engine=vllm,ray: engine is one value, not several"),
+    ("+limti=4", "limti: there is no such option; did you mean limit?"),
+    ("+wandb.project=x", "wandb.project: there is no such option"),
+    ("+experiment=foo", "experiment: there is no such option; there are stage, run, "),
+    ("~judge", "'~judge' is no subcommand"),
+    ("++limit=4", "++limit=4: write limit=4, without ++"),
+    ("engine.tensor_paralel_size=2 stage=plan data=sample",
+     "engine.tensor_paralel_size: vllm.LLM has no such argument; did you mean tensor_parallel_size?"),
+    ("engine.chat_template=x stage=plan data=sample",
+     "engine.chat_template changes nothing here: prompts are token ids"),
+    ("engine.generation_config=vllm data=sample",
+     "engine.generation_config changes nothing here: sampling is the benchmark's own"),
+    ("engine.seed=3 data=sample", "engine.seed changes nothing here: write seed=…"),
+    ("model=./nowhere data=sample", "model.path=./nowhere: there is no such folder"),
+    ("tasks.mmlu.n=2", "tasks.mmlu is set but not chosen: choose it with task=mmlu"),
+    ("-m task=gsm8k", "--multirun: one command is one run; for several write a loop"),
+    ("--multirun", "--multirun: one command is one run"),
+    ("--cfg", "--cfg: write --cfg job"),
+    ("--info task=gsm8k", "--info: write stage=plan"),
+    ("--config-name x", "the options of a run stand in conf/config.yaml"),
+    ("--verbose", "--verbose: there is no such flag; options are NAME=VALUE"),
+    ("--config-dir nowhere task=gsm8k", "--config-dir nowhere: there is no such folder"),
+    ("task=gsm8k --config-dir", "--config-dir DIR: no folder is named"),
+    ("comprae a b", "'comprae' is no subcommand (an option is written NAME=VALUE, as in limit=20); "
+     "did you mean compare?"),
+    ("gsm8k", "'gsm8k' is no subcommand"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("line", "complaint"), MISTAKES)
+def test_a_mistake_is_one_line_and_nothing_is_made(cli, tmp_path, line, complaint):
+    done = cli(*line.split())
+    assert done.returncode == 2 and not done.stdout
+    [said] = done.stderr.splitlines()
+    assert said.startswith(f"ochat-eval: {complaint}")
+    assert not (tmp_path / "results").exists(), "no folder of a run"
+
+
+def test_a_model_of_the_hub_that_is_not_there_is_said_at_once(cli, tmp_path):
+    done = cli("data=sample", "model=no-such-org/no-such-model", HF_ENDPOINT="http://127.0.0.1:9")
+    assert done.returncode == 2
+    [said] = done.stderr.splitlines()
+    assert "model.path=no-such-org/no-such-model is no folder here and cannot be had" in said
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("model", ["./mine", "mine", "some/folder"])
+def test_a_model_is_named_by_its_folder_or_hub_id(cli, tmp_path, model):
+    (tmp_path / "mine").mkdir()
+    done = cli("--cfg", "job", f"model={model}", "task=gsm8k,mmlu")
+    assert done.returncode == 0, done.stderr
+    assert f"path: {model}" in done.stdout and f"name: {model.rpartition('/')[2]}" in done.stdout
+    assert "ochat_eval.tasks.mmlu.Mmlu" in done.stdout
+
+
+def test_the_name_of_a_model_makes_no_folders_in_folders(cli, tmp_path):
+    write(tmp_path / "a.jsonl", *sample_answers())
+    done = cli(*REPLAY[:-1], "model.name=step/100")
+    assert done.returncode == 0, done.stderr
+    [folder] = (tmp_path / "results/runs").iterdir()
+    assert folder.name.startswith("step-100-replay-")
+    assert "step/100" in (folder / "summary.json").read_text()
+
+
+def test_a_folder_of_ones_own_adds_to_every_group(cli, tmp_path):
+    (tmp_path / "mine/task").mkdir(parents=True)
+    (tmp_path / "mine/model").mkdir()
+    (tmp_path / "mine/task/quick.yaml").write_text(
+        "# @package tasks.quick\n# GSM8K with two examples\n"
+        "_target_: ochat_eval.tasks.gsm8k.Gsm8k\nnum_fewshot: 2\n"
+    )
+    (tmp_path / "mine/model/ours.yaml").write_text("# our model\nname: ours\npath: org/ours\n")
+    shown = cli("--config-dir", "mine", "run", "--help").stdout
+    assert "  quick  " in shown and "GSM8K with two examples" in shown and "our model" in shown
+    run = ("task=quick", "model=ours", "data=sample", "stage=plan", "run=q")
+    done = cli("--config-dir=mine", *run)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "results/runs/q/items.jsonl").read_text().count('"quick/main/') == 12
+    assert "there is no such task" in cli(*run).stderr, "only where the folder is named"
+    (tmp_path / "mine/task/bad.yaml").write_text("# @package tasks.bad\n_target_: os.system\n")
+    refused = cli("--config-dir", "mine", "task=bad", "data=sample", "stage=plan")
+    assert "a configuration may name only classes under" in refused.stderr
+
+
+def test_a_finished_run_prints_the_tables_of_a_terminal(cli, tmp_path):
+    write(tmp_path / "a.jsonl", *sample_answers())
+    first, again = cli(*REPLAY), cli(*REPLAY)
+    assert again.returncode == 0 and "finished before, nothing to do" in again.stderr
+    assert again.stdout == first.stdout
+    assert "|" not in again.stdout and max(map(len, again.stdout.splitlines())) <= 80
