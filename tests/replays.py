@@ -9,6 +9,8 @@ from pathlib import Path
 from tests.conftest import CHECKOUT
 
 REPLAY = ("task=gsm8k", "data=sample", "engine=replay", "engine.path=a.jsonl", "run=r")
+RUN = "results/runs/r"
+"""Where REPLAY runs, under the folder it is started in."""
 
 
 def write(path: Path, *records: Mapping[str, object]) -> Path:

@@ -14,9 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import CHECKOUT, command, environment, lines
-from tests.replays import REPLAY, sample_answers, write
-
-RUN = "results/runs/r"
+from tests.replays import REPLAY, RUN, sample_answers, write
 
 
 def summary_of(tmp_path: Path) -> dict[str, dict]:
@@ -155,7 +153,7 @@ def test_samples_per_item_and_truncation_are_counted(cli, tmp_path):
     ("content", "complaint"),
     [
         ('{"id": "gsm8k/main/0", "text": "1"}\n{"id": "gsm8k/main/99", "text": "1"}\n',
-         "answers 1 items that this run does not ask, the first 'gsm8k/main/99'"),
+         "answers 1 item that this run does not ask, the first 'gsm8k/main/99'"),
         ('{"id": "gsm8k/main/0", "text": "1"}\nnonsense\n', "a.jsonl line 2 is no response record"),
         ('{"id": "gsm8k/main/0"}\n', "a.jsonl line 1 is no response record"),
         ('{"id": "gsm8k/main/0", "text": "1"}\n' * 2, "two responses of 'gsm8k/main/0', sample 0 turn 0"),

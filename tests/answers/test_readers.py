@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ochat_eval.answers import published as extract
+from ochat_eval import answers as extract
 from ochat_eval.records import Reading
 from tests.conftest import table
 from tests.scaling import check_linear

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ochat_eval.__main__ import COMMANDS
 from ochat_eval.benchmark.task import Task
-from ochat_eval.config.build import all_sources, build, build_engine, build_judge, build_tasks
+from ochat_eval.config.build import build
 from ochat_eval.config.compose import load, to_yaml
 from ochat_eval.config.groups import GROUPS, options
+from ochat_eval.config.load import job, sources_of
 from ochat_eval.config.schema import Config
 from ochat_eval.engines.engine import Engine
 from ochat_eval.records import UserError
@@ -28,14 +30,11 @@ NEEDED = {
 
 @pytest.mark.parametrize("choice", [f"{g}={name}" for g in GROUPS for name in options(g)])
 def test_every_file_of_every_group_composes_and_builds(choice):
-    config = load([choice, *NEEDED.get(choice, [])])
-    tasks = build_tasks(config)
-    assert tasks and all(isinstance(task, Task) for task in tasks)
-    assert isinstance(build_engine(config), Engine)
-    assert (build_judge(config) is None) == (
-        choice.partition("=")[2] == "none" or "judge" not in choice
-    )
-    assert config.model.name and config.model.path
+    made = job([choice, *NEEDED.get(choice, [])])
+    assert made.tasks and all(isinstance(task, Task) for task in made.tasks.values())
+    assert isinstance(made.engine, Engine)
+    assert (made.judge is None) == (choice.partition("=")[2] == "none" or "judge" not in choice)
+    assert made.model.name and made.model.path
 
 
 @pytest.mark.parametrize("group", GROUPS)
@@ -47,7 +46,7 @@ def test_every_file_says_what_it_is_in_its_first_line(group):
 def test_a_task_file_lists_only_options_that_its_class_has(name):
     tree = yaml.safe_load((CHECKOUT / f"conf/task/{name}.yaml").read_text())
     if "_target_" in tree:
-        [task] = build_tasks(load([f"task={name}"]))
+        [task] = job([f"task={name}"]).tasks.values()
         assert {f.name for f in dataclasses.fields(task)} >= set(tree) - {"_target_"}
 
 
@@ -58,8 +57,17 @@ def test_a_task_file_lists_only_options_that_its_class_has(name):
         (["modle=hf"], "modle: there is no such option; did you mean model?"),
         (["task=gsm8"], "task=gsm8: there is no such task; did you mean gsm8k?"),
         (["task=[gsm8k,humanevl]"], "task=humanevl: there is no such task; did you mean humaneval?"),
-        (["task=gsm8k,mmlu"], "task=gsm8k,mmlu: a list is written in brackets: task=[gsm8k,mmlu]"),
-        (["task=mmlu", "tasks.mmlu.subsets=anatomy,virology"], "tasks.mmlu.subsets=anatomy,virology: a list is written in brackets: "),
+        (["task=gsm8k,humanevl"], "task=humanevl: there is no such task; did you mean humaneval?"),
+        (["limit=1,2"], "limit=1,2: limit is one value, not several"),
+        (["limit=1,"], "limit=1,: limit is one value, not several"),
+        (["+limit=3"], "+limit=3: write limit=3, without +"),
+        (["++limit=3"], "++limit=3: write limit=3, without ++"),
+        (["~limit=3"], "~limit=3: write limit=3, without ~"),
+        (["~limit"], "'~limit' is no option: write NAME=VALUE"),
+        (["+anything=3"], "anything: there is no such option"),
+        (["+tasks.gsm8k.limt=3"], "+tasks.gsm8k.limt=3: write tasks.gsm8k.limt=3, without +"),
+        (["anything=3"], "anything: there is no such option"),
+        (["limit.x=3"], "limit.x=3: Value '{}' of type 'dict' could not be converted to Integer"),
         (["engine=ray", "engine.replica=2"], "engine.replica: there is no such option; did you mean replicas?"),
         (["tokens_per_second=0"], "tokens_per_second=0; it must be above 0"),
         (["tokens_per_second=nan"], "tokens_per_second=nan; it must be above 0"),
@@ -82,16 +90,14 @@ def test_a_task_file_lists_only_options_that_its_class_has(name):
 )  # fmt: skip
 def test_mistakes_get_one_line(overrides, line):
     with pytest.raises(UserError) as caught:
-        config = load(overrides)
-        build_tasks(config)
-        build_engine(config)
+        job(overrides)
     assert str(caught.value).startswith(line)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
     "target",
-    ["os.system", "subprocess.Popen", "ochat_eval.sources.FileSource", "ochat_eval.tasks.gsm8k",
+    ["os.system", "subprocess.Popen", "ochat_eval.data.files.FileSource", "ochat_eval.tasks.gsm8k",
      "ochat_eval.tasks.gsm8k.first_examples", "ochat_eval.tasks.no_such.Thing",
      "ochat_eval.tasks..os.system", "ochat_eval.engines.replay.Replay"],
 )  # fmt: skip
@@ -111,19 +117,29 @@ def test_a_target_cannot_come_from_the_command_line():
 
 
 def test_any_vllm_argument_can_be_named():
-    engine = build_engine(load(["engine.swap_space=2", "engine.window=8"]))
+    engine = job(["engine.swap_space=2", "engine.window=8"]).engine
     assert engine.arguments["swap_space"] == 2 and engine.window == 8
 
 
+def test_a_list_needs_no_brackets():
+    for tasks, subsets in (
+        ("gsm8k,mmlu", "anatomy,virology"),
+        ("[gsm8k,mmlu]", "[anatomy,virology]"),
+    ):
+        made = job([f"task={tasks}", f"tasks.mmlu.subsets={subsets}"])
+        assert list(made.tasks) == ["gsm8k", "mmlu"]
+        assert made.tasks["mmlu"].subsets == ["anatomy", "virology"]
+
+
 def test_task_options_win_over_the_run():
-    config = load(["task=[gsm8k,humaneval]", "limit=9", "tasks.gsm8k.limit=4", "data=sample"])
-    gsm8k, humaneval = build_tasks(config)
+    options = ["task=[gsm8k,humaneval]", "limit=9", "tasks.gsm8k.limit=4", "data=sample"]
+    gsm8k, humaneval = job(options).tasks.values()
     assert (gsm8k.limit, humaneval.limit, gsm8k.data) == (4, 9, "sample")
 
 
 def test_conditions_are_kept_only_for_models_that_have_them():
-    [with_conditions] = build_tasks(load(["task=gsm8k", "model=openchat_3.5_0106"]))
-    [without] = build_tasks(load(["task=gsm8k", "model=smollm2_135m"]))
+    [with_conditions] = job(["task=gsm8k", "model=openchat_3.5_0106"]).tasks.values()
+    [without] = job(["task=gsm8k", "model=smollm2_135m"]).tasks.values()
     assert (with_conditions.condition, without.condition) == ("Math Correct", None)
 
 
@@ -134,27 +150,33 @@ def test_the_saved_configuration_reads_back():
 
 
 def test_sources_of_all_tasks_are_listed():
-    assert len(all_sources([])) > 2
-    assert {s.kind for s in all_sources(["gsm8k"])} == {"hub", "file"}
+    assert len(sources_of([])) > 2
+    assert {s.kind for s in sources_of(["gsm8k"])} == {"hub", "file"}
 
 
-def test_help_teaches_and_is_quick():
-    done = subprocess.run(
-        [sys.executable, "-m", "ochat_eval", "--help"],
-        capture_output=True, text=True, cwd=CHECKOUT, check=True,
-    )  # fmt: skip
-    assert done.stdout.count("python -m ochat_eval ") >= 3
+def test_help_teaches(cli):
+    for shown in (cli("--help"), cli("run", "--help")):
+        assert shown.returncode == 0 and shown.stdout.count("\n  ochat-eval ") >= 3
     for group in GROUPS:
         for name in options(group):
-            assert f"\n  {name} " in done.stdout
+            assert f"\n  {name} " in shown.stdout
     for field in dataclasses.fields(Config):
-        assert field.name in done.stdout
+        assert field.name in shown.stdout
+    first = cli("--help")
+    for name in COMMANDS:
+        assert f"\n  {name} " in first.stdout
+    assert len(first.stdout.splitlines()) < 40, "one screen"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"]])
+def test_help_is_quick(arguments):
+    script = (
+        f"from ochat_eval.__main__ import main; import sys; main({arguments}); "
+        "print(sorted({'hydra', 'omegaconf', 'torch', 'vllm', 'transformers'} & set(sys.modules)))"
+    )
     loaded = subprocess.run(
-        [sys.executable, "-c", "import sys; sys.argv[1:] = ['--help']; "
-         "from ochat_eval.__main__ import main; main(); "
-         "print(sorted({'hydra', 'torch', 'vllm', 'transformers'} & set(sys.modules)))"],
-        capture_output=True, text=True, cwd=CHECKOUT, check=True,
-    )  # fmt: skip
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=CHECKOUT, check=True
+    )
     assert loaded.stdout.splitlines()[-1] == "[]"
 
 

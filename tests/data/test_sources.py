@@ -20,13 +20,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ochat_eval import pull as pull_module
+from ochat_eval.config import command
 from ochat_eval.data.files import EvalPlusSource, FileSource, files_of
 from ochat_eval.data.hub import HubSource
+from ochat_eval.data.pull import pull
 from ochat_eval.data.rows import rows_digest
 from ochat_eval.data.shipped import PackageSource, SampleSource
 from ochat_eval.data.source import data_root
-from ochat_eval.pull import pull
 from ochat_eval.records import UserError
 from tests.conftest import environment
 
@@ -159,7 +159,7 @@ def test_hub_rows_must_be_the_pinned_ones(root: Path, shards: Any, message: str)
     assert message in text
     assert str(files[0].parent) in text
     assert "delete it" in text
-    assert "python -m ochat_eval.pull" in text
+    assert "ochat-eval pull" in text
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"not parquet at all" * 9, None])
@@ -177,16 +177,12 @@ def test_hub_offline_fails_and_says_what_to_do(root: Path) -> None:
     assert "data=sample" in text
 
 
-LOAD = "from test_sources import HUB; print(len(HUB.load()))"
+LOAD = "from tests.data.test_sources import HUB; print(len(HUB.load()))"
 
 
 def hub_process(tmp_path: Path) -> subprocess.CompletedProcess[str]:
     """Loads HUB in a fresh process: `datasets` reads its settings when it is imported."""
-    env = environment(
-        HF_HUB_OFFLINE="1",
-        HF_HOME=str(tmp_path / "hf"),
-        PYTHONPATH=f"{Path(__file__).parent.parent}:{Path(__file__).parent}",
-    )
+    env = environment(HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path / "hf"))
     return subprocess.run(
         [sys.executable, "-c", LOAD],
         cwd=tmp_path,
@@ -409,7 +405,7 @@ def test_full_disk_leaves_no_half_file(tmp_path: Path) -> None:
 import resource, sys
 from pathlib import Path
 from ochat_eval.records import UserError
-from ochat_eval.sources import EvalPlusSource
+from ochat_eval.data.files import EvalPlusSource
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 try:
     EvalPlusSource("v1", "")._write(Path(sys.argv[1]), [{"a": "x" * 3000}])
@@ -428,11 +424,11 @@ except UserError as error:
 
 
 def test_pull_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert pull_module.main([str(tmp_path / "new"), "no_such_task"]) == 2
+    assert command.pull([str(tmp_path / "new"), "no_such_task"]) == 2
     assert "no_such_task" in capsys.readouterr().err
-    assert pull_module.main([str(tmp_path / "new"), "gsm8k"]) == 2
+    assert command.pull([str(tmp_path / "new"), "gsm8k"]) == 2
     last = capsys.readouterr().err.splitlines()[-1]
-    assert last.startswith("error: openai/gsm8k (main, test): cannot reach")
+    assert last.startswith("ochat-eval pull: openai/gsm8k (main, test): cannot reach")
     assert files_under(tmp_path / "new") == []
 
 

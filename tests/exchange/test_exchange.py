@@ -10,10 +10,11 @@ import pandas
 import pyarrow.parquet as pq
 import pytest
 
+from ochat_eval.__main__ import main
 from ochat_eval.benchmark.selection import Selection
-from ochat_eval.exchange import FORMATS, parquet, tasks
-from ochat_eval.exchange.__main__ import main
-from ochat_eval.pipeline import run_command
+from ochat_eval.config.load import job
+from ochat_eval.exchange import FORMATS, parquet
+from ochat_eval.pipeline import run as replay
 from tests.conftest import lines
 
 
@@ -30,7 +31,7 @@ def write(name: str, *records: object) -> str:
 
 
 def asked(*overrides: str) -> list:
-    return [item for task in tasks(list(overrides)).values() for item in Selection(task, 0)]
+    return [item for task in job(overrides).tasks.values() for item in Selection(task, 0)]
 
 
 def imported(capsys, format_: str, file: str, *items: str) -> tuple[list[dict], list[str]]:
@@ -41,7 +42,7 @@ def imported(capsys, format_: str, file: str, *items: str) -> tuple[list[dict], 
 
 def scored(run: str, *overrides: str) -> dict[tuple, tuple]:
     """What a replay of responses.jsonl scores: (value, detail) by id, sample and rule."""
-    run_command(["engine=replay", "engine.path=responses.jsonl", f"run={run}", *overrides])
+    replay(["engine=replay", "engine.path=responses.jsonl", f"run={run}", *overrides])
     scores = lines(Path(f"results/runs/{run}/scores.jsonl"))
     return {(s["id"], s["sample"], s["rule"]): (s["value"], s["matched"]) for s in scores}
 
@@ -50,10 +51,13 @@ def scored(run: str, *overrides: str) -> dict[tuple, tuple]:
 
 
 def test_help_names_every_format(capsys):
-    with pytest.raises(SystemExit, match="0"):
-        main(["--help"])
-    shown = capsys.readouterr().out
-    assert all(name in shown and one.text[:20] in shown for name, one in FORMATS.items())
+    for direction in ("import", "export"):
+        with pytest.raises(SystemExit, match="0"):
+            main([direction, "--help"])
+        shown = capsys.readouterr().out
+        for name, one in FORMATS.items():
+            assert (f"  {name} " in shown) == (direction in one.directions)
+            assert (one.text[:20] in shown) == (direction in one.directions)
 
 
 SOLVED = {"task_id": "sample/0", "solution": "x"}
@@ -67,15 +71,15 @@ ASKED = {"doc_id": 0, "doc": {"question": "?"}, "resps": [["4"]]}
         ("evalplus", json.dumps(SOLVED) + "\n[1]\n", "bad line 2 is no JSON object: it holds list"),
         ("evalplus", json.dumps(SOLVED) + '\n\n{"task_id": "sample/1"}\n', "bad line 3: the field 'completion' is missing"),
         ("evalplus", '{"task_id": 7, "solution": "x"}\n', "bad line 1: the field 'task_id' is int, not text"),
-        ("evalplus", '{"task_id": "HumanEval/0", "solution": "x"}\n', "answers none of the 3 items asked: 1 not imported"),
+        ("evalplus", '{"task_id": "HumanEval/0", "solution": "x"}\n', "answers none of 3 items asked: 1 not imported"),
         ("evalplus", b"\xff\xfe\n", "bad line 1 is not UTF-8 text"),
         ("openchat", "[1]", "bad entry 0 is no object but int"),
         ("openchat", "{}", "bad is no JSON list"),
         ("openchat", '[{"question": "x"}]', "bad entry 0: the field 'response' is missing"),
         ("openchat", "[" * 100_000, "bad is not JSON"),
-        ("openchat", "[]", "bad answers none of the 3 items asked"),
+        ("openchat", "[]", "bad answers none of 3 items asked"),
         ("lm_eval", '{"doc_id": 0, "doc": {}}\n', "bad line 1 is no sample of lm-eval"),
-        ("lm_eval", json.dumps(ASKED) + "\n", "answers none of the 3 items asked: 1 not imported, no item asked"),
+        ("lm_eval", json.dumps(ASKED) + "\n", "answers none of 3 items asked: 1 not imported, no item asked"),
     ],
 )  # fmt: skip
 def test_a_bad_file_is_one_line_and_writes_nothing(capsys, format_, content, complaint):
@@ -107,7 +111,7 @@ def test_mistakes_are_one_line(capsys, arguments, complaint):
 
 
 def test_evalplus_samples_are_scored_exported_and_scored_the_same(capsys):
-    [task] = tasks(["task=humaneval", "data=sample"]).values()
+    [task] = job(["task=humaneval", "data=sample"]).tasks.values()
     rows = task._rows()
     right = [row["prompt"] + row["canonical_solution"] for row in rows]
     write(

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from ochat_eval.exchange.__main__ import main
-from ochat_eval.pipeline import run_command
+from ochat_eval.__main__ import main
+from ochat_eval.pipeline import run as replay
 from tests.conftest import lines
 from tests.fault_server import FaultServer, answer
 
@@ -35,7 +35,7 @@ def judged(run: str) -> None:
         server.script = {"coding": [answer("?")], "tomatoes": [answer("Hm.")]}
         server.default = answer("Rating: [[7]]")
         where = (f"judge.base_url={server.url}", "judge.served_name=grader")
-        run_command([*ASKED, f"run={run}", "judge=local", *where])
+        replay([*ASKED, f"run={run}", "judge=local", *where])
 
 
 def figures(run: str) -> dict:
@@ -44,7 +44,7 @@ def figures(run: str) -> dict:
 
 
 def test_answers_come_back_unchanged_and_the_file_has_fastchats_fields(capsys):
-    run_command([*ASKED, "run=a"])
+    replay([*ASKED, "run=a"])
     assert main(["export", "fastchat_answer", "a", "-o", "model_answer.jsonl"]) == 0
     rows = lines(Path("model_answer.jsonl"))
     assert [row["question_id"] for row in rows] == list(QUESTIONS)
@@ -55,7 +55,7 @@ def test_answers_come_back_unchanged_and_the_file_has_fastchats_fields(capsys):
     asked = ["--task", "mt_bench", "data=sample"]
     back = ["import", "fastchat_answer", "model_answer.jsonl", *asked, "-o", "back.jsonl"]
     assert main(back) == 0
-    run_command([*ASKED[:-1], "engine.path=back.jsonl", "run=b"])
+    replay([*ASKED[:-1], "engine.path=back.jsonl", "run=b"])
     assert main(["export", "fastchat_answer", "b", "-o", "again.jsonl"]) == 0
     for old, new in zip(rows, lines(Path("again.jsonl")), strict=True):
         assert {k: v for k, v in old.items() if k != "tstamp"} == {
@@ -76,7 +76,7 @@ def test_verdicts_come_back_unchanged_and_are_rescored_without_a_judge(capsys):
         assert row["judge"] == ["grader", name] and row["model"] == "smollm2_135m"
         assert row["score"] == (-1 if row["judgment"] == "Hm." else 7)
         assert "é0" in row["user_prompt"]
-    run_command([*ASKED, "run=b"])
+    replay([*ASKED, "run=b"])
     others = [
         {**rows[0], "model": "other", "user_prompt": "elsewhere"},
         {**rows[0], "question_id": 99},
@@ -92,7 +92,7 @@ def test_verdicts_come_back_unchanged_and_are_rescored_without_a_judge(capsys):
     assert "8 responses to 4 of 4 items" in said
     assert "1 not imported, on another answer than the run's: line 9, other" in said
     assert "2 not imported, the run asks no such question_id and turn: line 10; line 11" in said
-    run_command(["stage=score", "run=b"])
+    replay(["stage=score", "run=b"])
     assert figures("b") == figures("a")
     assert figures("a")["unread"] == 2
     assert main(["export", "fastchat_judgment", "b", "-o", "again.jsonl"]) == 0
@@ -150,7 +150,7 @@ def test_what_failed_at_fastchat_is_missing_and_not_an_answer_or_a_verdict(capsy
 def test_an_answer_without_its_second_turn_is_left_out_and_said(capsys):
     first = Path("answers.jsonl").read_text().splitlines()[:-1]
     Path("answers.jsonl").write_text("\n".join(first) + "\n")
-    run_command([*ASKED, "run=a"])
+    replay([*ASKED, "run=a"])
     assert main(["export", "fastchat_answer", "a", "-o", "out.jsonl"]) == 0
     assert "1 answers left out, a turn is missing: mt_bench/humanities/4" in capsys.readouterr().out
     assert len(lines(Path("out.jsonl"))) == 3
@@ -165,9 +165,9 @@ def test_an_answer_without_its_second_turn_is_left_out_and_said(capsys):
         (["fastchat_answer", "x", "--task", "mt_bench", "data=sample"],
          '{"question_id": 1}\n', "line 1: the field 'choices' is no list"),
         (["fastchat_answer", "x", "--task", "mt_bench", "data=sample"],
-         '{"question_id": 7, "choices": []}\n', "answers none of the 4 items"),
+         '{"question_id": 7, "choices": []}\n', "answers none of 4 items"),
         (["fastchat_answer", "x", "--task", "mt_bench", "data=sample"],
-         '{"question_id": [1], "choices": []}\n', "answers none of the 4 items"),
+         '{"question_id": [1], "choices": []}\n', "answers none of 4 items"),
         (["fastchat_judgment", "x", "--task", "mt_bench", "data=sample"], "{}\n", "name it with --run"),
     ],
 )  # fmt: skip
@@ -180,6 +180,6 @@ def test_a_file_of_another_kind_is_one_line(capsys, arguments, content, complain
 
 
 def test_there_is_nothing_to_export_without_verdicts_or_conversations(capsys):
-    run_command([*ASKED, "run=a"])
+    replay([*ASKED, "run=a"])
     assert main(["export", "fastchat_judgment", "a", "-o", "out.jsonl"]) == 2
     assert "has no verdicts" in capsys.readouterr().err

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from omegaconf import OmegaConf
 
 from ochat_eval.model.chat import load_format
 from ochat_eval.model.chat.openchat import OpenChatFormat
@@ -19,6 +18,8 @@ from ochat_eval.model.model import Model
 from ochat_eval.model.tokenizer import HfTokenizer, SentencePieceTokenizer
 from ochat_eval.model.weights import prepare
 from ochat_eval.records import Message, UserError
+from tests.conftest import environment
+from tests.model.configured import configured
 
 CONDITIONS = ["GPT4 Correct", "Math Correct"]
 USER = [420, 6316, 28781, 3198, 3123, 1247, 28747]
@@ -45,13 +46,6 @@ TEXTS = [
     "def f(x):\n    return x ** 2\n" * 40,
 ]
 HELLO = [Message("user", "Hello")]
-
-
-def configured(name: str, **changes: object) -> Model:
-    """The model that `conf/model/<name>.yaml` describes."""
-    file = Path(__file__).parent.parent / "conf" / "model" / f"{name}.yaml"
-    node = OmegaConf.merge(OmegaConf.structured(Model), OmegaConf.load(file))
-    return OmegaConf.to_object(OmegaConf.merge(node, changes))
 
 
 def talk(*contents: str, system: str | None = None) -> list[Message]:
@@ -483,8 +477,8 @@ def test_a_folder_without_a_working_tokenizer_gets_one_line(tmp_path):
 def test_an_unreachable_hub_gets_one_line_and_loading_is_quiet(small):
     """In a process of its own: offline mode is read at import, and that is when warnings come."""
     code = f"""
-from ochat_eval.chat import load_format
-from ochat_eval.models import Model
+from ochat_eval.model.chat import load_format
+from ochat_eval.model.model import Model
 from ochat_eval.records import UserError
 for chat in ("template", "openchat"):
     model = Model(path="org/no-such", chat=chat, condition="C", conditions=["C"])
@@ -496,7 +490,7 @@ for chat in ("template", "openchat"):
         raise SystemExit("loaded")
 load_format(Model(path={str(small[0])!r}), {str(small[0])!r})
 """
-    env = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(Path(__file__).parent.parent)}
+    env = environment(HF_HUB_OFFLINE="1")
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -8,20 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from omegaconf import OmegaConf
 
 from ochat_eval.model.model import Model
 from ochat_eval.model.weights import digest_of, prepare
 from ochat_eval.records import UserError
-
-CONF = Path(__file__).parent.parent / "conf" / "model"
-
-
-def configured(name: str, **changes: object) -> Model:
-    """The model that `conf/model/<name>.yaml` describes."""
-    node = OmegaConf.merge(OmegaConf.structured(Model), OmegaConf.load(CONF / f"{name}.yaml"))
-    return OmegaConf.to_object(OmegaConf.merge(node, changes))
-
+from tests.conftest import CHECKOUT
+from tests.model.configured import CONF, configured
 
 # -- configurations --
 
@@ -207,8 +199,8 @@ def test_what_a_killed_conversion_left_is_cleared(tiny):
 
 
 def test_two_processes_at_once_convert_once(tiny, tmp_path):
-    code = f"from ochat_eval.models import *; print(prepare({tiny!r}))"
-    path = [str(tmp_path / "site"), str(CONF.parent.parent), os.environ.get("PYTHONPATH", "")]
+    code = f"from ochat_eval.model.model import Model; from ochat_eval.model.weights import prepare; print(prepare({tiny!r}))"
+    path = [str(tmp_path / "site"), str(CHECKOUT), os.environ.get("PYTHONPATH", "")]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
     both = [
         subprocess.Popen([sys.executable, "-c", code], env=env, stdout=-1, stderr=-1, text=True)

@@ -18,8 +18,10 @@ import yaml
 from ochat_eval.baseline import figures
 from ochat_eval.report.tables import build, formats
 from ochat_eval.report.tables.build import Cell
-from tests.conftest import CHECKOUT, environment
-from tests.test_pipeline import REPLAY, RUN, sample_answers, write
+from ochat_eval.report.tables.cells import MARK, rows_of
+from ochat_eval.terminal.grid import DASH
+from tests.conftest import CHECKOUT
+from tests.replays import REPLAY, RUN, sample_answers, write
 
 NASTY = '=cmd|"/c calc"!A1\x1b[2J\u202e_%&#$\\|<b>`'
 
@@ -72,11 +74,11 @@ def test_every_figure_is_the_published_one(real_data):
 
 def test_columns_stand_in_the_published_order_and_averages_are_the_means():
     for name, definition in build.definitions().items():
-        figures = figures.tables()[name]
-        assert [c.name for c in definition.columns] == figures["columns"]
+        published = figures.tables()[name]
+        assert [c.name for c in definition.columns] == published["columns"]
         weights = {c.name: c.weight for c in definition.columns if c.task}
-        for model, row in figures["rows"].items():
-            scores = dict(zip(figures["columns"], row["scores"], strict=True))
+        for model, row in published["rows"].items():
+            scores = dict(zip(published["columns"], row["scores"], strict=True))
             if scores.get("average") is not None:
                 mean = sum(scores[k] * w for k, w in weights.items()) / len(weights)
                 assert abs(mean - scores["average"]) < 0.1, (name, model)
@@ -113,7 +115,7 @@ def test_an_average_with_a_missing_cell_is_a_dash(gone):
     for missing in ({k: v for k, v in CARD.items() if k != gone}, CARD | {gone: task(None, 0)}):
         made = table("model_card", summary(**missing))
         assert cells(made)["average"].score is None and cells(made)[gone].score is None
-        assert formats.grid(made)[0][2].startswith("–")
+        assert rows_of(made)[0][2].startswith("–")
 
 
 def test_a_rating_on_another_scale_is_no_figure():
@@ -220,7 +222,7 @@ def test_names_cannot_break_out_of_any_format():
 def test_latex_holds_what_pdflatex_knows_and_fits_the_page():
     tex = formats.latex([table("model_card", summary(**CARD)), nasty()])
     assert r"Zephyr-\ensuremath{\beta}" in tex and r"\shortstack[r]{within\\interval}" in tex
-    assert {c for c in tex if not c.isascii()} <= {formats.MARK, formats.DASH, "…"}
+    assert {c for c in tex if not c.isascii()} <= {MARK, DASH, "…"}
     assert tex.count(r"\resizebox{\ifdim") == tex.count(r"\begin{table}") == 2
     if shutil.which("pdflatex"):
         with tempfile.TemporaryDirectory() as folder:
@@ -264,7 +266,7 @@ def test_a_run_writes_its_tables_and_several_stand_in_one(cli, tmp_path):
     write(tmp_path / "a.jsonl", *sample_answers(i0="no"))
     done = cli(*REPLAY, "model=openchat_3.5_0106")
     assert done.returncode == 0, done.stderr
-    assert "in part, in build.md: OpenChat-3.5 model card, Comparison with Grok" in done.stdout
+    assert "in part, in tables.md: OpenChat-3.5 model card, Comparison with Grok" in done.stdout
     stored = json.loads((tmp_path / RUN / "summary.json").read_text())
     assert stored["tables"].keys() == {"model_card", "grok"}
     cell = stored["tables"]["grok"]["runs"][0]["cells"][4]

@@ -8,20 +8,19 @@ import random
 import pytest
 
 from ochat_eval.benchmark.task import Answered, ScoringOptions, Task, make_item
-from ochat_eval.config.build import build_tasks
-from ochat_eval.config.compose import load
+from ochat_eval.config.load import job
 from ochat_eval.records import Item, Response, Score
 from ochat_eval.report.summary import summarise_task
 from ochat_eval.report.why import OTHER_COUNT, Differences, markdown
 from tests.conftest import CHECKOUT, lines
-from tests.test_pipeline import REPLAY, RUN, sample_answers, write
+from tests.replays import REPLAY, RUN, sample_answers, write
 
 LETTERS = ("(A)", "(B)", "(C)", "(D)")
 OPTIONS = ScoringOptions("bwrap", 1)
 
 
 def made(name: str, *options: str) -> Task:
-    [task] = build_tasks(load([f"task={name}", "data=sample", *options]))
+    [task] = job([f"task={name}", "data=sample", *options]).tasks.values()
     return task
 
 
@@ -124,14 +123,15 @@ def test_the_points_add_up_to_the_difference(samples, turns, unread):
 
 
 def test_what_the_quirks_take_away(real_data):
-    [mmlu] = build_tasks(load(["task=mmlu", "model=openchat_3.5_0106"]))
+    def mmlu_with(*options: str) -> Task:
+        return job(["task=mmlu", *options]).tasks["mmlu"]
+
+    mmlu = mmlu_with("model=openchat_3.5_0106")
     quirks = mmlu.quirks()
     assert next(iter(quirks.values())) == 57 == 14042 - mmlu.expected_items()
-    [whole] = build_tasks(load(["task=mmlu", "tasks.mmlu.first_row_lost=false"]))
+    whole = mmlu_with("tasks.mmlu.first_row_lost=false")
     shown = [item for item in whole.items() if " nan" in item.turns[0].rpartition("\nQ: ")[2]]
-    [plain] = build_tasks(load(
-        ["task=mmlu", "tasks.mmlu.first_row_lost=false", "tasks.mmlu.none_as_nan=false"]
-    ))  # fmt: skip
+    plain = mmlu_with("tasks.mmlu.first_row_lost=false", "tasks.mmlu.none_as_nan=false")
     changed = sum(a.turns != b.turns for a, b in zip(whole.items(), plain.items(), strict=True))
     assert list(quirks.values())[1] == changed <= len(shown)
     assert plain.quirks() == {} and "none_as_nan" in "".join(whole.quirks())

@@ -67,7 +67,7 @@ def test_no_room_for_the_index_is_one_clear_line(tmp_path):
     script = """
 import resource, sys
 from pathlib import Path
-from ochat_eval.index import Index
+from ochat_eval.run.index import Index
 from ochat_eval.records import Response, UserError
 resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
 try:

@@ -70,7 +70,7 @@ def test_a_full_disk_leaves_whole_lines(tmp_path):
     script = f"""
 import resource, signal
 from pathlib import Path
-from ochat_eval import store
+from ochat_eval.run.journal import Journal
 from ochat_eval.records import Response, UserError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 journal = Journal(Path({str(tmp_path / "r.jsonl")!r}))

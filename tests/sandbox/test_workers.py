@@ -16,8 +16,7 @@ from pathlib import Path
 import pytest
 
 from ochat_eval.sandbox.workers import Killed, Raised, run_jobs
-
-ROOT = str(Path(__file__).parent.parent)
+from tests.conftest import CHECKOUT
 
 
 def square(number: int) -> int:
@@ -268,7 +267,7 @@ def test_closing_early_leaves_no_process() -> None:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_the_parents_death_leaves_no_process(tmp_path: Path, number: int) -> None:
     program = (
-        f"import functools, signal, sys; sys.path.insert(0, {ROOT!r})\n"
+        f"import functools, signal, sys; sys.path.insert(0, {str(CHECKOUT)!r})\n"
         # A shell starts what it puts in the background with SIGINT ignored.
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "import tests.sandbox.test_workers as t\n"

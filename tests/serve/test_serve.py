@@ -12,8 +12,8 @@ from starlette.websockets import WebSocketDisconnect
 
 from ochat_eval.model.model import Model
 from ochat_eval.records import Message, UserError
-from ochat_eval.serve.__main__ import main
 from ochat_eval.serve.clean import StreamCleaner, condition_of, to_messages
+from ochat_eval.serve.command import serve
 from ochat_eval.serve.log import RequestLog, begin, note
 from ochat_eval.serve.options import KEYS_VARIABLE, is_local, keys, load
 
@@ -44,7 +44,7 @@ from ochat_eval.serve.options import KEYS_VARIABLE, is_local, keys, load
     ],
 )
 def test_a_mistake_is_one_line(capsys, option, line):
-    assert main(option.split()) == 2
+    assert serve(option.split()) == 2
     said = capsys.readouterr().err
     assert line in said and said.count("\n") == 1
 
@@ -55,12 +55,12 @@ def test_an_address_that_is_taken_is_one_line(capsys):
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port = sock.getsockname()[1]
-        assert main([f"port={port}"]) == 2
+        assert serve([f"port={port}"]) == 2
     assert f"cannot listen on 127.0.0.1:{port}" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_help_names_every_model_and_option(capsys):
-    assert main(["--help"]) == 0
+    assert serve(["--help"]) == 0
     said = capsys.readouterr().out
     for word in ("openchat_3.5_0106", "smollm2_135m", "api_keys_file", "log_messages", "engine."):
         assert word in said
@@ -100,7 +100,7 @@ def test_keys_that_cannot_work_are_refused_and_not_shown(
 
 @pytest.mark.parametrize("option", ["api_keys=[secret", "api_keys=secret", "+api_keys={secret:1}"])
 def test_keys_that_cannot_be_read_are_not_shown(capsys, option):
-    assert main([option]) == 2
+    assert serve([option]) == 2
     said = capsys.readouterr().err
     assert "write api_keys=[KEY,KEY]" in said and said.count("\n") == 1
     assert "secret" not in said

@@ -19,10 +19,10 @@ from ochat_eval.answers.rating import published_rating, robust_rating
 from ochat_eval.benchmark.task import Answered, ScoringOptions
 from ochat_eval.records import Response
 from ochat_eval.tasks.mt_bench import DISPUTED, MtBench
-from tests.conftest import lines
+from tests.conftest import lines, table
 from tests.fault_server import FaultServer, answer, error, sends, slow
 
-RATINGS = lines(Path(__file__).parent / "cases" / "judge_ratings.jsonl")
+RATINGS = table("judge_ratings.jsonl")
 KEY = "sk-test-very-secret-4711"
 RUN = Path("results/runs/r")
 REPLAY = ("task=mt_bench", "data=sample", "run=r", "engine=replay", "engine.path=answers.jsonl")
@@ -260,7 +260,7 @@ def test_a_verdict_on_another_answer_does_not_count(cli, tmp_path):
         assert "2 not judged" in (tmp_path / RUN / "table.md").read_text()
         server.default = answer("[[1]]")
         anew = cli("stage=score", "run=r", *judge(server))
-        assert anew.returncode == 0 and "2 verdicts are on other answers" in anew.stderr
+        assert anew.returncode == 0 and "2 verdicts on other answers" in anew.stderr
         assert len(server.calls) == 10
     assert figures(tmp_path)["score"] == pytest.approx((6 * 9 + 2) / 8)
 
@@ -271,7 +271,7 @@ def test_another_judge_is_not_mixed_in(cli, tmp_path):
         assert cli(*REPLAY, *judge(server)).returncode == 0
         other = cli(*REPLAY, *judge(server), "judge.served_name=other")
     assert other.returncode == 2
-    [line] = [x for x in other.stderr.splitlines() if x.startswith("ochat_eval:")]
+    [line] = [x for x in other.stderr.splitlines() if x.startswith("ochat-eval:")]
     assert "has verdicts of grader (graded), not of other" in line
 
 

@@ -1,4 +1,4 @@
-"""ochat_eval.stats_agreement against scipy, and the coverage of its intervals by simulation."""
+"""ochat_eval.stats.agreement against scipy, and the coverage of its intervals by simulation."""
 
 import math
 
@@ -7,18 +7,17 @@ import pytest
 import scipy.stats
 
 from ochat_eval import stats
-from ochat_eval.stats import agreement
 
 COEFFICIENTS = {
-    agreement.pearson: scipy.stats.pearsonr,
-    agreement.spearman: scipy.stats.spearmanr,
-    agreement.kendall: scipy.stats.kendalltau,
+    stats.pearson: scipy.stats.pearsonr,
+    stats.spearman: scipy.stats.spearmanr,
+    stats.kendall: scipy.stats.kendalltau,
 }
 # What each coefficient is for a normal pair of correlation rho (Kendall & Gibbons 1990).
 TRUE = {
-    agreement.pearson: lambda rho: rho,
-    agreement.spearman: lambda rho: 6 / math.pi * math.asin(rho / 2),
-    agreement.kendall: lambda rho: 2 / math.pi * math.asin(rho),
+    stats.pearson: lambda rho: rho,
+    stats.spearman: lambda rho: 6 / math.pi * math.asin(rho / 2),
+    stats.kendall: lambda rho: 2 / math.pi * math.asin(rho),
 }
 
 
@@ -48,13 +47,13 @@ def test_kendall_corrects_for_ties_by_hand():
     concordant = sum(np.sign((x[i] - x[j]) * (y[i] - y[j])) for i in range(5) for j in range(i))
     ties = [sum(v[i] == v[j] for i in range(5) for j in range(i)) for v in (x, y)]
     expected = concordant / math.sqrt((10 - ties[0]) * (10 - ties[1]))
-    assert agreement.kendall(x, y).value == pytest.approx(expected)
+    assert stats.kendall(x, y).value == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("confidence", [0.9, 0.99])
 def test_pearsons_interval_is_scipys(confidence):
     x, y = normal_pairs(np.random.default_rng(1), 50, 0.6)
-    result = agreement.pearson(x, y, confidence)
+    result = stats.pearson(x, y, confidence)
     expected = scipy.stats.pearsonr(x, y).confidence_interval(confidence)
     assert (result.lo, result.hi) == pytest.approx(tuple(expected))
 
@@ -86,7 +85,7 @@ def test_perfect_agreement_and_its_opposite(ours):
 
 
 def test_agreement_is_the_share_of_equal_pairs():
-    result = agreement.agreement([1, 2, 3, 4], [1, 2, 3, 5])
+    result = stats.agreement([1, 2, 3, 4], [1, 2, 3, 5])
     assert result.score == 0.75 and (result.lo, result.hi) == stats.wilson(3, 4)
 
 
@@ -113,6 +112,6 @@ def test_confidence_is_checked_even_where_no_interval_is_needed(ours):
 
 def test_agreement_refuses_what_does_not_pair():
     with pytest.raises(ValueError, match="2 x but 1 y"):
-        agreement.agreement([1, 2], [1])
+        stats.agreement([1, 2], [1])
     with pytest.raises(ValueError, match="no values"):
-        agreement.agreement([], [])
+        stats.agreement([], [])

@@ -1,4 +1,4 @@
-"""ochat_eval.stats_gate: by hand, against statsmodels, and by simulated reruns."""
+"""ochat_eval.stats.equivalence: by hand, against statsmodels, and by simulated reruns."""
 
 import math
 

@@ -9,9 +9,8 @@ import pytest
 
 from ochat_eval.benchmark.selection import Selection
 from ochat_eval.benchmark.task import Answered, ScoringOptions, Task, make_item
-from ochat_eval.config.build import build_tasks
-from ochat_eval.config.compose import load
 from ochat_eval.config.groups import options
+from ochat_eval.config.load import job
 from ochat_eval.data.source import data_root
 from ochat_eval.records import RULES, Item, Response, Score, UserError
 from ochat_eval.tasks import mt_bench
@@ -491,15 +490,15 @@ def test_a_benchmark_of_a_known_shape_is_short():
     ],
 )
 def test_suites(suite, names, items):
-    tasks = build_tasks(load([f"task={suite}"]))
-    assert [one.name for one in tasks] == names.split()
-    assert sum(one.expected_items() or 0 for one in tasks) == items
+    tasks = job([f"task={suite}"]).tasks
+    assert [one.name for one in tasks.values()] == list(tasks) == names.split()
+    assert sum(one.expected_items() or 0 for one in tasks.values()) == items
     assert f"{items:,} items" in options("task")[suite]
 
 
 @pytest.mark.parametrize("name", TASKS)
 def test_a_task_file_gives_the_published_setting(name):
     """What the file sets is what the class has by itself; its first line has the right count."""
-    [one] = build_tasks(load([f"task={name}", "model=openchat_3.5_0106"]))
+    [one] = job([f"task={name}", "model=openchat_3.5_0106"]).tasks.values()
     assert dataclasses.replace(one, data="full") == task(name, "full")
     assert f"{one.expected_items() or 0:,} items" in options("task")[name]
