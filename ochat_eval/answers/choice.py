@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from string import ascii_letters
@@ -12,13 +11,14 @@ from ochat_eval.answers.statements import (
     ANSWER,
     BOX,
     ENDED,
-    LATEST,
     LINKS,
     LONGEST,
     NEGATED,
     NOT,
     NOTHING,
     PLAIN,
+    latest,
+    lines_of,
     sentence_end,
 )
 from ochat_eval.records import Reading
@@ -132,7 +132,7 @@ def _reading(label: _Label | None, letters: Mapping[str, str]) -> Reading:
 def _stated_choice(plain: str, begin: int, letters: Mapping[str, str]) -> Reading | None:
     """What the last statement from `begin` on that names a label says; None where none does."""
     ruled_out: set[str] = set()
-    for match in reversed(deque(_CHOSEN.finditer(plain, begin), maxlen=LATEST)):
+    for match in latest(_CHOSEN, plain, begin):
         if _NOT_SAID.search(plain, max(0, match.start() - 40), match.start()):
             continue
         filler = _FILLER.match(plain, match.end())
@@ -207,7 +207,7 @@ def _rivalled(plain: str, label: _Label, end: int, letters: Collection[str]) -> 
 def _label_of_lines(plain: str, letters: Collection[str]) -> _Label | None:
     """The label that the first or last line is, or that the last ends with; else the one before
     its text, else in brackets."""
-    lines = [match.span() for match in re.finditer(r"[^\n]+", plain) if not match[0].isspace()]
+    lines = lines_of(plain)
     if not lines:
         return None
     firsts = [_first_label(plain, *line, letters) for line in lines]

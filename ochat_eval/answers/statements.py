@@ -22,7 +22,7 @@ _STATED = re.compile(f"{ANSWER}|(?P<box>{BOX})", re.IGNORECASE)
 NEGATED = re.compile(r"n't|not\b", re.IGNORECASE)  # `the answer cannot be 5`
 _SENTENCE_END = re.compile(r"[.!?](?=[\s*)]|$)|[\n。;]|$")
 # What is looked at, however long a model rambles; both keep the rules linear.
-LATEST = 100  # statements, the last ones
+_LATEST = 100  # statements, the last ones
 LONGEST = 300  # characters of a sentence
 NOT = re.compile(  # before an answer: it is ruled out
     r"(?:\b(?:not|cannot|neither|nor|than|instead of|except|rule[sd]? out|eliminate[sd]?)"
@@ -33,9 +33,19 @@ MARKUP = " \t\r\n*_`\"'“”‘’$"
 ENDED = re.compile(r"\s*(?:$|[\n;!?。、]|[.,:](?![A-Za-z]))")
 
 
+def latest(pattern: re.Pattern[str], plain: str, begin: int = 0) -> Iterator[re.Match[str]]:
+    """The matches of a pattern from `begin` on, last first; so many that a rule stays linear."""
+    return reversed(deque(pattern.finditer(plain, begin), maxlen=_LATEST))
+
+
+def lines_of(plain: str) -> list[tuple[int, int]]:
+    """The spans of the lines that are not blank."""
+    return [match.span() for match in re.finditer(r"[^\n]+", plain) if not match[0].isspace()]
+
+
 def statements(plain: str) -> Iterator[tuple[int, int]]:
     """Where the text states its answer, last first: the span of each box and `answer is …`."""
-    for match in reversed(deque(_STATED.finditer(plain), maxlen=LATEST)):
+    for match in latest(_STATED, plain):
         start = match.end()
         limit = min(len(plain), start + LONGEST)
         if NEGATED.search(match[0]):

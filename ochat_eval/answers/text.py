@@ -5,7 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ochat_eval.answers.statements import ENDED, LONGEST, MARKUP, NOT, NOTHING, PLAIN, statements
+from ochat_eval.answers.statements import (
+    ENDED,
+    LONGEST,
+    MARKUP,
+    NOT,
+    NOTHING,
+    PLAIN,
+    lines_of,
+    statements,
+)
 from ochat_eval.records import Reading
 
 _TEXT_MACRO = re.compile(r"\\(?:text|math)[a-z]{0,4}\s?\{([^{}]*)\}")
@@ -26,7 +35,7 @@ def robust_text(text: str, options: Sequence[str] = ()) -> Reading:
             first or last line begins with (`Yes, …`) or the last line ends with, if no other does.
     """
     plain = text.translate(PLAIN)
-    lines = [match.span() for match in re.finditer(r"[^\n]+", plain) if not match[0].isspace()]
+    lines = lines_of(plain)
     if options:
         found = _stated_option(plain, lines, options)
         if found is None:

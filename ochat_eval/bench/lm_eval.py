@@ -201,13 +201,11 @@ def with_model(
         def theirs(pair: int) -> float:
             command = [str(python), "lm_eval", *arguments]
             shutil.rmtree(folder / "output", ignore_errors=True)
-            packages = {"PYTHONPATH": _packages()}
-            env = _offline(folder, **environment, **packages)
+            env = _offline(folder, **environment, PYTHONPATH=_packages())
             return measured("theirs", folder / "output", command, env)
 
         seconds = in_turn({"ochat_eval": ours, f"lm-eval {LM_EVAL}": theirs}, pairs)
-    made = len(items) * task.n
-    same = _same(texts["ours"], texts["theirs"], made)
+    same = _same(texts["ours"], texts["theirs"], made := len(items) * task.n)
     title = (
         f"{asked.model.name}, gsm8k ({data_title()}): {made} requests, at most "
         f"{task.max_tokens} tokens; {same} of the texts are the same; {pairs} runs of each in "

@@ -61,15 +61,8 @@ def summarise_task(task: Task, judged: Iterable[Judged], asked: int, of: int) ->
     whole: dict[str, Any] = {}
     for rule in RULES:
         parts = {name: part[rule] for name, part in subsets.items()}
-        total = _Part(task, codes)
-        for part in parts.values():
-            total.merge(part)
         more = _own_figures(task, kept, rule) if kept else {}
-        whole[rule] = {
-            **total.figures(),
-            **more,
-            "subsets": {name: part.figures() for name, part in parts.items()},
-        }
+        whole[rule] = _of_rule(_Part(task, codes), parts, more)
     whole.update(
         metric=task.metric,
         asked=asked,
@@ -83,6 +76,14 @@ def summarise_task(task: Task, judged: Iterable[Judged], asked: int, of: int) ->
     )
     whole["notes"] = _notes(task, whole, unjudged, unasked)
     return whole
+
+
+def _of_rule(total: _Part, parts: Mapping[str, _Part], more: Mapping[str, Any]) -> dict[str, Any]:
+    """One rule's figures over all subsets, and those of each; `total` is empty before."""
+    for part in parts.values():
+        total.merge(part)
+    by_subset = {name: part.figures() for name, part in parts.items()}
+    return {**total.figures(), **more, "subsets": by_subset}
 
 
 def _own_figures(task: Task, judged: Sequence[Judged], rule: Rule) -> dict[str, Any]:

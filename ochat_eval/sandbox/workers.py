@@ -143,26 +143,21 @@ def run_jobs(
     """Run `function(job)` for each job, in worker processes that are used again and again.
 
     Args:
-        function: what to run. It, the jobs and the results are pickled; it must be importable
-            by name, so not one defined in `__main__`.
+        function: what to run; importable by name. It, the jobs and the results are pickled.
         jobs: pulled one by one, as workers fall idle; any number of them.
         workers: how many processes, at least 1.
         seconds: wall time that a job may take; its worker's start and imports do not count.
         memory_bytes: limit of a worker's address space (RLIMIT_AS), None for none.
         setup: run once in each worker before its first job.
-        here: tried in this process first; it must be quick and harmless whatever the job. None
-            from it: a worker must do the job.
+        here: tried in this process first, quick and harmless; None from it: a worker's job.
 
     Yields:
-        (place of the job in `jobs`, its result) in order of completion. A job over its time or
-        memory, or whose worker dies, gives `Killed`; its worker, with its whole process group,
-        is killed and replaced, and no other job is touched. A function that raises gives
-        `Raised`, a kind of `Killed`. Limits are enforced while the next pair is waited for.
-
-    Closing the generator kills all workers; so does the death of this process, however it came.
+        (place in `jobs`, result) as they finish. A job over its time or memory, or whose worker
+        dies, gives `Killed`; the worker's process group is killed and replaced, no other job is
+        touched. A function that raises gives `Raised`. Limits are enforced while the next pair is
+        waited for. Closing the generator, and the death of this process, kill all workers.
 
     Raises:
-        ValueError: `workers` or `seconds` is not positive.
         RuntimeError: the workers cannot start (`function` cannot be imported, `setup` raised).
     """
     if workers < 1 or seconds <= 0:
@@ -171,18 +166,8 @@ def run_jobs(
     queue = enumerate(jobs)
     pool: list[_Worker] = []
     failed_starts = 0
-
-    def pull() -> Generator[tuple[int, T], None, tuple[int, J] | None]:
-        """The next job for a worker; None at the end. Yields the results known here before it."""
-        for place, job in queue:
-            known = None if here is None else here(job)
-            if known is None:
-                return place, job
-            yield place, known
-        return None
-
     try:
-        while len(pool) < workers and (first := (yield from pull())) is not None:
+        while len(pool) < workers and (first := (yield from _pull(queue, here))) is not None:
             pool.append(_Worker(payload, first))
         while pool:
             for worker, (kind, value) in _events(pool):
@@ -190,7 +175,7 @@ def run_jobs(
                 done = None
                 if worker.ready:
                     done = worker.job[0], value
-                    follows = yield from pull()
+                    follows = yield from _pull(queue, here)
                 elif kind != "ready":
                     failed_starts += 1
                     if kind == "unfit" or failed_starts == _FAILED_STARTS:
@@ -205,6 +190,18 @@ def run_jobs(
     finally:
         for worker in pool:
             worker.kill()
+
+
+def _pull(
+    queue: Iterator[tuple[int, J]], here: Callable[[J], T | None] | None
+) -> Generator[tuple[int, T], None, tuple[int, J] | None]:
+    """The next job for a worker; None at the end. Yields the results known here before it."""
+    for place, job in queue:
+        known = None if here is None else here(job)
+        if known is None:
+            return place, job
+        yield place, known
+    return None
 
 
 def _events(pool: list[_Worker]) -> Iterator[tuple[_Worker, _Message]]:
