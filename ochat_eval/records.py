@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar, cast
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 import msgspec
 
@@ -99,6 +99,10 @@ class Request:
         return hashlib.sha256(asked.encode()).hexdigest()[:16]
 
 
+Count = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+"""A number of tokens; JSON's readers agree up to 2**53."""
+
+
 @dataclass(frozen=True, slots=True)
 class Response:
     """What the model wrote.
@@ -114,8 +118,8 @@ class Response:
     sample: int = 0
     turn: int = 0
     finish_reason: str | None = None
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
+    prompt_tokens: Count | None = None
+    completion_tokens: Count | None = None
 
     @property
     def key(self) -> tuple[str, int, int]:

@@ -11,8 +11,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 from ochat_eval.data.mirrors import download, raw_address, release_address
-from ochat_eval.data.rows import Row, check_digest, check_rows, gunzip, parse_jsonl
+from ochat_eval.data.rows import Row, check_digest, check_rows, parse_jsonl
 from ochat_eval.data.source import Remote, V, check_names
+from ochat_eval.data.unpack import gunzip
 from ochat_eval.records import UserError
 from ochat_eval.terminal.words import one_line
 

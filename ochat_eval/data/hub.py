@@ -11,6 +11,9 @@ from ochat_eval.data.source import Remote, check_names
 from ochat_eval.records import UserError
 from ochat_eval.terminal.words import one_line
 
+_BATCH_ROWS = 256  # at a time: a small file may hold rows that are huge, or without end
+_ROWS_BYTES = 512 << 20
+
 
 @dataclass(frozen=True)
 class HubSource(Remote[list[Row]]):
@@ -53,10 +56,15 @@ class HubSource(Remote[list[Row]]):
         import pyarrow.parquet as pq
 
         rows: list[Row] = []
+        size = 0
         for file in files:
             try:
                 with pq.ParquetFile(file) as parquet:
-                    rows += parquet.read().to_pylist()
+                    for batch in parquet.iter_batches(batch_size=_BATCH_ROWS):
+                        rows += batch.to_pylist()
+                        size += batch.nbytes
+                        if len(rows) > self.rows or size > _ROWS_BYTES:
+                            raise ValueError(f"it has more than {self.rows:,} rows, or huge ones")
             except pa.ArrowException as error:
                 raise ValueError(f"{file.name}: {error}") from error
         check_rows(rows, self.rows, self.digest, *filter(None, [self.also]))
@@ -69,6 +77,8 @@ class HubSource(Remote[list[Row]]):
             from datasets import load_dataset
 
             data = load_dataset(self.id, self.config, split=self.split, revision=self.revision)
+            if len(data) != self.rows or data.data.nbytes > _ROWS_BYTES:
+                raise ValueError(f"{len(data):,} rows of {data.data.nbytes:,} bytes")
             rows: list[Row] = data.to_list()
             check_rows(rows, self.rows, self.digest, *filter(None, [self.also]))
         # The errors of the hub, its two http clients, Arrow and the system share no base class.

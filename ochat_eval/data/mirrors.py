@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from pathlib import Path
 
 from ochat_eval.records import UserError
@@ -52,16 +53,20 @@ ADVICE = (
 )
 
 
+DOWNLOAD_BYTES = 256 << 20
+"""The most that one file may have; the largest of ours has 30 MB."""
+_DOWNLOAD_SECONDS = 900.0
+
+
 def download(label: str, url: str, sha256: str | None) -> bytes:
     """The bytes at an address, verified where `sha256` is given. Raises UserError."""
     import pooch
     import requests
 
     pooch.get_logger().setLevel("WARNING")  # no line for each file
-    get = pooch.HTTPDownloader(timeout=TIMEOUT, chunk_size=2**16)
     with tempfile.TemporaryDirectory() as folder:
         try:
-            file = pooch.retrieve(url, sha256, fname="download", path=folder, downloader=get)
+            file = pooch.retrieve(url, sha256, fname="download", path=folder, downloader=_fetch)
             return Path(file).read_bytes()
         except requests.HTTPError as error:
             problem = f"{one_line(error)}; check the pin or the mirror"
@@ -70,6 +75,35 @@ def download(label: str, url: str, sha256: str | None) -> bytes:
             raise unreachable(label, url) from error
         except (ValueError, OSError) as error:
             raise UserError(f"{label}: cannot fetch {url}: {one_line(error)}") from error
+
+
+def _fetch(url: str, output_file: str, _: object) -> None:
+    """Writes what is at an address into a file, piece by piece: a mirror is not trusted.
+
+    Raises:
+        ValueError: it is longer than allowed for, packed though that was not asked for, or does
+            not end.
+        requests.RequestException: it cannot be had.
+    """
+    import requests
+
+    ends, size = time.monotonic() + _DOWNLOAD_SECONDS, 0
+    headers = {"Accept-Encoding": "identity"}
+    with requests.get(url, stream=True, timeout=TIMEOUT, headers=headers) as response:
+        response.raise_for_status()
+        if (packed := response.headers.get("Content-Encoding", "identity")) != "identity":
+            raise ValueError(f"the server packs it as {packed[:20]!r}, which was not asked for")
+        declared = response.headers.get("Content-Length", "0")
+        if declared.isdecimal() and int(declared) > DOWNLOAD_BYTES:
+            raise ValueError(f"it has {declared[:20]} bytes, allowed are {DOWNLOAD_BYTES:,}")
+        with open(output_file, "wb") as file:
+            for part in response.iter_content(2**16):
+                size += len(part)
+                if size > DOWNLOAD_BYTES:
+                    raise ValueError(f"it has more than {DOWNLOAD_BYTES:,} bytes")
+                if time.monotonic() > ends:
+                    raise ValueError(f"it is not there after {_DOWNLOAD_SECONDS:g} s")
+                file.write(part)
 
 
 def unreachable(label: str, url: str) -> UserError:

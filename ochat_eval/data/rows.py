@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
-import zlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -58,11 +56,3 @@ def parse_jsonl(content: bytes) -> list[Row]:
             raise ValueError(f"line {number} is not a JSON object but {type(row).__name__}")
         rows.append(row)
     return rows
-
-
-def gunzip(content: bytes) -> bytes:
-    """The unpacked bytes. Raises ValueError where it is no whole gzip file."""
-    try:
-        return gzip.decompress(content)
-    except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"not a whole gzip file: {error}") from error

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
-from ochat_eval.data.rows import Row, check_rows, gunzip, parse_jsonl, rows_digest
+from ochat_eval.data.rows import Row, check_rows, parse_jsonl, rows_digest
 from ochat_eval.data.source import Source, check_names
+from ochat_eval.data.unpack import gunzip
 from ochat_eval.records import UserError
 from ochat_eval.terminal.words import one_line
 

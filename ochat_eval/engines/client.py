@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
+from ochat_eval.data import unpack
 from ochat_eval.engines.address import ClientOptions
 from ochat_eval.records import Message, Sampling, UserError
 from ochat_eval.terminal.words import counted
@@ -116,7 +117,11 @@ class Client:
             # Servers drop connections that idle for 5 s (uvicorn): ours are dropped before.
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=2),
             cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
+            headers={
+                "Accept-Encoding": "identity",
+                **({"Authorization": f"Bearer {self._key}"} if self._key else {}),
+            },
+            auto_decompress=False,  # what is packed all the same is unpacked to a limit
             proxy=_proxy(self._base),
         )
         limits = aiohttp.ClientTimeout(total=2 * _PROBE_SECONDS, sock_connect=_PROBE_SECONDS)
@@ -214,6 +219,12 @@ class Client:
         if content is None:
             reason = f"an answer of more than {_LONGEST_ANSWER >> 20} MiB"
             return _Again("unreadable answer", reason)
+        try:
+            content = unpack.body(
+                content, response.headers.get("Content-Encoding", ""), _LONGEST_ANSWER
+            )
+        except ValueError as e:
+            return _Again("unreadable answer", f"an answer that cannot be read: {e}")
         if response.status == 200:
             return self._read(content)
         reason = f"HTTP {response.status}: {self._quote(_error_text(content))}".removesuffix(": ")
@@ -240,7 +251,7 @@ class Client:
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             reason = f"no chat completion but {self._quote(_error_text(content)) or 'nothing'}"
             return _Again("unreadable answer", reason)
-        if not isinstance(text, str | None) or not all(isinstance(n, int | None) for n in counts):
+        if not isinstance(text, str | None) or not all(map(_is_count, counts)):
             return _Again("unreadable answer", "a chat completion with fields of a wrong type")
         self._completed = True
         if finish not in ("stop", "length"):
@@ -256,6 +267,11 @@ class Client:
         text = re.sub(r"://[^/@\s]*@", "://", text)
         line = " ".join(text.split())
         return line if len(line) <= _TEXT_CHARACTERS else line[:_TEXT_CHARACTERS] + "…"
+
+
+def _is_count(value: object) -> bool:
+    """Whether it can be a number of tokens, or says nothing; `true` and `10**400` cannot."""
+    return value is None or (type(value) is int and 0 <= value < 2**53)
 
 
 def _proxy(base: str) -> str | None:

@@ -6,8 +6,64 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from ochat_eval.records import Response, to_json
-from ochat_eval.run.store import open_file, writing
+from ochat_eval.records import R, Response, UserError, from_json, to_json
+from ochat_eval.run.index import Index
+from ochat_eval.run.store import DAMAGED, append_line, atomic, open_file, writing
+from ochat_eval.terminal.say import say
+from ochat_eval.terminal.words import counted
+
+
+def _line(response: Response) -> bytes:
+    """A response's line, which can be read again: one that cannot makes the whole file damaged."""
+    try:
+        line = to_json(response)
+        if from_json(type(response), line) != response:
+            raise ValueError("it would be read otherwise")
+    except (ValueError, OverflowError, TypeError) as e:
+        raise UserError(
+            f"the response to {response.id!r} cannot be written down ({e}); it is not counted"
+        ) from e
+    return line + b"\n"
+
+
+def recovered(path: Path, cls: type[R]) -> Index[R]:
+    """The records of a journal that is to be gone on with, made if need be.
+
+    A half-written last line is cut off; lines that are damaged are set aside, into a file beside
+    it, so that what they answered is asked again. Both are said.
+
+    Raises:
+        UserError: the file cannot be read or written, or has a record twice.
+    """
+    journal = Journal(path)
+    journal.close()
+    if journal.torn:
+        say(f"cut {counted(journal.torn, 'byte')} of a half-written last line off {path}")
+    try:
+        return Index(path, cls)
+    except UserError:
+        aside = path.with_name(f"{path.stem}.{DAMAGED}")
+        if not (number := _set_aside(path, cls, aside)):
+            raise
+        say(f"set {counted(number, 'damaged line')} of {path} aside in {aside.name}: asked again")
+        return Index(path, cls)
+
+
+def _set_aside(path: Path, cls: type[R], aside: Path) -> int:
+    """Moves the lines that cannot be read into another file; returns how many there were."""
+    damaged = []
+    with path.open("rb") as old, atomic(path) as new:
+        for number, line in enumerate(old, 1):
+            try:
+                from_json(cls, line)
+                new.buffer.write(line)
+            except (ValueError, RecursionError) as e:
+                if not line.isspace():
+                    text = line.decode(errors="backslashreplace").rstrip("\n")
+                    damaged.append({"line": number, "why": str(e), "text": text})
+        for one in damaged:
+            append_line(aside, one)
+    return len(damaged)
 
 
 class Journal:
@@ -48,7 +104,7 @@ class Journal:
         Raises:
             UserError: the disk refused; the file ends with the last whole line before the call.
         """
-        data = b"".join(to_json(r) + b"\n" for r in responses)
+        data = b"".join(map(_line, responses))
         with writing(self.path):
             try:
                 view = memoryview(data)

@@ -16,7 +16,7 @@ from ochat_eval.engines.engine import Failure, Session, Work
 from ochat_eval.records import Item, Message, Request, Response, UserError
 from ochat_eval.run import store
 from ochat_eval.run.index import Index
-from ochat_eval.run.journal import Journal
+from ochat_eval.run.journal import Journal, recovered
 from ochat_eval.stages.plan import Plan
 from ochat_eval.terminal.say import bar, say
 from ochat_eval.terminal.words import counted
@@ -79,44 +79,39 @@ class Queue:
 
 def generate(job: Job, planned: Plan) -> None:
     """Asks what has no response yet; each response is on disk the moment it exists."""
+    known = _recorded(planned)
+    missing = planned.requests - len(known)
+    if not missing:
+        say(f"all {planned.requests:,} responses are there; nothing to generate")
+        return
+    if known:
+        say(f"going on: {len(known):,} of {counted(planned.requests, 'response')} are there")
+    work = Work(
+        model=job.model,
+        items=planned.items,
+        seed=job.seed,
+        truncate_overlong=job.truncate_overlong,
+        say=say,
+        note=functools.partial(store.append_line, planned.run.file(store.REPLICAS)),
+    )
+    with planned.manifest.timing("start"):
+        session = job.engine.start(work)
     journal = Journal(planned.run.file(store.RESPONSES))
     try:
-        if journal.torn:
-            torn = counted(journal.torn, "byte")
-            say(f"cut {torn} of a half-written last line off {journal.path}")
-        known = _recorded(planned)
-        missing = planned.requests - len(known)
-        if not missing:
-            say(f"all {planned.requests:,} responses are there; nothing to generate")
-            return
-        if known:
-            say(f"going on: {len(known):,} of {counted(planned.requests, 'response')} are there")
-        work = Work(
-            model=job.model,
-            items=planned.items,
-            seed=job.seed,
-            truncate_overlong=job.truncate_overlong,
-            say=say,
-            note=functools.partial(store.append_line, planned.run.file(store.REPLICAS)),
-        )
-        with planned.manifest.timing("start"):
-            session = job.engine.start(work)
-        try:
-            with planned.manifest.timing("generate"):
-                done = known.of if known else _nothing
-                queue = Queue(planned, job.seed, done, job.shuffle)
-                failures = drive(session, queue, journal, missing)
-        finally:
-            session.close()
+        with planned.manifest.timing("generate"):
+            done = known.of if known else _nothing
+            queue = Queue(planned, job.seed, done, job.shuffle)
+            failures = drive(session, queue, journal, missing)
     finally:
         journal.close()
+        session.close()
     record_failures(planned.run.file(store.FAILURES), failures)
 
 
 def _recorded(planned: Plan) -> Index[Response]:
     """The responses at hand, each to something that this run asks."""
     path = planned.run.file(store.RESPONSES)
-    known = Index(path, Response)
+    known = recovered(path, Response)
     expected = 0
     for item in planned.items() if known else ():
         for one in known.of(item.id):

@@ -9,7 +9,7 @@ from ochat_eval.engines.judge import Judge
 from ochat_eval.records import Request, Response, Sampling, UserError, Verdict
 from ochat_eval.run import store
 from ochat_eval.run.index import Index
-from ochat_eval.run.journal import Journal
+from ochat_eval.run.journal import Journal, recovered
 from ochat_eval.stages.generate import drive, record_failures
 from ochat_eval.stages.plan import Plan
 from ochat_eval.terminal.say import say
@@ -28,10 +28,7 @@ def judge_answers(judge: Judge, planned: Plan, responses: Index[Response]) -> No
     if not any(task.judged for task in planned.tasks.values()):
         say("judge: none of the chosen benchmarks is rated by a judge; nothing to do")
         return
-    path = planned.run.file(store.JUDGMENTS)
-    journal = Journal(path)  # cuts off a half-written last line
-    journal.close()
-    known = Index(path, Verdict)
+    known = recovered(planned.run.file(store.JUDGMENTS), Verdict)
     wanted = _write_prompts(judge, planned, responses)
     kept = _drop_stale(judge, planned, responses, known)
     if kept < wanted:

@@ -359,3 +359,48 @@ def test_a_proxys_password_is_in_no_message(monkeypatch):
         with pytest.raises(UserError, match="no server answers at https://nowhere") as caught:
             ask(proxy, "a", base_url="https://nowhere.invalid/v1")
     assert "hush" not in str(caught.value) and "http://127.0.0.1:" in str(caught.value)
+
+
+# --- What a server says is not believed ----------------------------------------------------------
+
+
+def counted(**usage: object) -> fs.Reply:
+    return fs.sends(200, {**fs.completion("The answer is 4"), "usage": usage})
+
+
+@pytest.mark.parametrize(
+    "count", [True, False, -1, 1.5, "7", 2**53, 10**400, [], {}, float("inf")], ids=repr
+)
+@pytest.mark.parametrize("name", ["prompt_tokens", "completion_tokens"])
+def test_a_count_that_is_none_makes_the_answer_unreadable(name, count):
+    usage = {"prompt_tokens": 7, "completion_tokens": 3, name: count}
+    with FaultServer({"a": [counted(**usage), fs.RIGHT]}) as server:
+        assert ask(server, "a") == [FINE], "asked again"
+        assert len(server.asked("a")) == 2
+    with FaultServer({"a": [counted(**usage)]}) as server:
+        [outcome] = ask(server, "a", attempts=2)
+    assert isinstance(outcome, NoCompletion) and "2 attempts" in outcome.reason
+
+
+def test_a_packed_answer_is_unpacked_to_a_limit():
+    import gzip
+    import json
+
+    plain = json.dumps(fs.completion("The answer is 4")).encode()
+    bomb = gzip.compress(b" " * (64 << 20) + plain)
+    assert len(bomb) < 100_000
+    script = {
+        "packed": [fs.sends(200, gzip.compress(plain), Content_Encoding="gzip")],
+        "bomb": [fs.sends(200, bomb, Content_Encoding="gzip")],
+        "odd": [fs.sends(200, plain, Content_Encoding="br")],
+        "broken": [fs.sends(200, gzip.compress(plain)[:-5], Content_Encoding="gzip")],
+        "refused": [fs.sends(429, gzip.compress(b"x" * (32 << 20)), Content_Encoding="gzip")],
+    }
+    with FaultServer(script) as server:
+        packed, *others = ask(server, *script, attempts=1)
+    assert packed == FINE
+    why = [outcome.reason for outcome in others]
+    assert "unpacks to more than 16,777,216 bytes" in why[0]
+    assert "packed as 'br', which was not asked for" in why[1]
+    assert "its end is missing" in why[2]
+    assert "unpacks to more than" in why[3]
