@@ -216,15 +216,10 @@ class Client:
             return _Again("connection lost", reason)
         self._answers += 1
         self._down = False
-        if content is None:
-            reason = f"an answer of more than {_LONGEST_ANSWER >> 20} MiB"
-            return _Again("unreadable answer", reason)
         try:
-            content = unpack.body(
-                content, response.headers.get("Content-Encoding", ""), _LONGEST_ANSWER
-            )
+            content = _plain_body(content, response.headers.get("Content-Encoding", ""))
         except ValueError as e:
-            return _Again("unreadable answer", f"an answer that cannot be read: {e}")
+            return _Again("unreadable answer", str(e))
         if response.status == 200:
             return self._read(content)
         reason = f"HTTP {response.status}: {self._quote(_error_text(content))}".removesuffix(": ")
@@ -293,6 +288,16 @@ async def _body(response: aiohttp.ClientResponse) -> bytes | None:
         if len(content) > _LONGEST_ANSWER:
             return None
     return bytes(content)
+
+
+def _plain_body(content: bytes | None, encoding: str) -> bytes:
+    """A body unpacked; ValueError where it is too long or cannot be."""
+    if content is None:
+        raise ValueError(f"an answer of more than {_LONGEST_ANSWER >> 20} MiB")
+    try:
+        return unpack.body(content, encoding, _LONGEST_ANSWER)
+    except ValueError as e:
+        raise ValueError(f"an answer that cannot be read: {e}") from e
 
 
 def _error_text(content: bytes) -> str:

@@ -108,16 +108,17 @@ class Vllm(Engine):
                 than the context.
         """
         self.check_machine()
-        llm_class = self.import_llm()
-        path, chat = self.check_prompts(work)
-        work.say(f"loading {work.model.name} in vLLM …")
-        arguments = self.llm_arguments(work.model, work.seed)
-        preload, guard = os.environ.get("LD_PRELOAD"), Guard()
+        preload = os.environ.get("LD_PRELOAD")
         try:
-            llm = llm_class(model=path, **arguments)
-        except (ValueError, RuntimeError, OSError, TypeError) as e:
-            guard.stand_down()
-            raise UserError(f"vLLM cannot load {work.model.name}: {one_line(e)}") from e
+            llm_class = self.import_llm()
+            path, chat = self.check_prompts(work)
+            work.say(f"loading {work.model.name} in vLLM …")
+            arguments, guard = self.llm_arguments(work.model, work.seed), Guard()
+            try:
+                llm = llm_class(model=path, **arguments)
+            except (ValueError, RuntimeError, OSError, TypeError) as e:
+                guard.stand_down()
+                raise UserError(f"vLLM cannot load {work.model.name}: {one_line(e)}") from e
         finally:  # it names its libraries for its own processes; ours are none of them
             os.environ.pop("LD_PRELOAD", None)
             if preload is not None:

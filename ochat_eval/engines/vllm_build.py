@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import ast
+import atexit
 import functools
 import importlib.metadata
 import importlib.util
 import logging
 import os
+import re
+import shutil
 import sys
+import tempfile
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +20,12 @@ from typing import Any
 
 from ochat_eval.records import UserError
 from ochat_eval.run import hardware
+
+_PRELOADED = {
+    "libgomp": ("torch.libs/libgomp*.so*", "torch/lib/libgomp*.so*"),
+    "libtcmalloc": ("vllm/libs/libtcmalloc_minimal*.so*", "vllm/libs/libtcmalloc.so*"),
+}
+"""What vLLM 0.32 preloads on CPUs (`vllm/platforms/cpu.py`), and where it looks for it."""
 
 
 @functools.cache
@@ -93,9 +103,38 @@ def cpu_environment(world: int) -> None:
     if not on_cpu():
         return
     os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "4")  # GiB, per engine
+    _preload_by_plain_names()
     if world > 1:  # else vLLM wants a NUMA node for each
         os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
         os.environ.setdefault("OMP_NUM_THREADS", str(hardware.cores() // world))
+
+
+def _preload_by_plain_names() -> None:
+    """Names the libraries that vLLM preloads by links whose path has no blank and no colon.
+
+    The loader splits LD_PRELOAD there, and nothing can be quoted: from a folder with a blank it
+    would load whatever file is named like the path's first word, whoever put it there. vLLM leaves
+    a list that names these libraries as it is. The links lie in a folder of ours alone, which is
+    removed when this process ends.
+    """
+    spec = importlib.util.find_spec("torch")
+    packages = Path(spec.origin).parents[1] if spec and spec.origin else None
+    if packages is None or not re.search(r"[\s:]", str(packages)):
+        return
+    known = os.environ.get("LD_PRELOAD", "")
+    folder = None
+    for library, places in _PRELOADED.items():
+        found = [file for place in places for file in sorted(packages.glob(place))]
+        if library in known or not found:
+            continue
+        if folder is None:
+            folder = Path(tempfile.mkdtemp(prefix="ochat-preload-", dir="/tmp"))
+            atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        link = folder / found[0].name
+        link.symlink_to(found[0])
+        known = f"{link}:{known}".removesuffix(":")
+    if folder is not None:
+        os.environ["LD_PRELOAD"] = known
 
 
 def cpu_arguments(given: Mapping[str, Any], context: int) -> dict[str, Any]:

@@ -1,0 +1,90 @@
+"""The vLLM that is installed: what it preloads from a path with a blank."""
+
+from __future__ import annotations
+
+import ctypes.util
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import environment
+
+SCRIPT = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from ochat_eval.engines.vllm_build import _preload_by_plain_names
+_preload_by_plain_names()
+found = os.environ.get("LD_PRELOAD", "")
+print(found)
+if found:
+    print(sorted(os.path.realpath(one) for one in found.split(":")))
+    folder = os.path.dirname(found.split(":")[0])
+    print(oct(os.stat(folder).st_mode & 0o777))
+sys.stdout.flush()
+os.execv("/bin/cat", ["cat", "/proc/self/maps"]) if sys.argv[2:] else None
+"""
+
+
+def preloading(folder: Path, *more: str, **changes: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-S", "-c", SCRIPT, str(folder), *more]
+    env = environment(**changes)
+    packages = os.pathsep.join(one for one in sys.path if one.endswith("site-packages"))
+    env["PYTHONPATH"] = f"{env['PYTHONPATH']}{os.pathsep}{packages}"
+    return subprocess.run(command, capture_output=True, text=True, env=env, cwd="/")
+
+
+@pytest.fixture
+def packages(tmp_path: Path) -> Path:
+    """Packages in a path with blanks and a colon, with libraries where vLLM looks for them."""
+    real = ctypes.util.find_library("m") or "libm.so.6"
+    library = next(
+        file for folder in ("/lib", "/usr/lib") for file in Path(folder).glob(f"**/{real}")
+    )
+    folder = tmp_path / "my models: new" / "packages"
+    for name in ("torch/lib/libgomp.so.1", "vllm/libs/libtcmalloc_minimal.so.4"):
+        (folder / name).parent.mkdir(parents=True)
+        shutil.copy(library, folder / name)
+    (folder / "torch/__init__.py").touch()
+    return folder
+
+
+def test_libraries_in_a_path_with_a_blank_are_preloaded_by_plain_names(packages):
+    done = preloading(packages)
+    assert done.returncode == 0, done.stderr
+    named, real, mode = done.stdout.splitlines()
+    assert " " not in named and named.count(":") == 1
+    assert real == str(
+        sorted(
+            str(packages / one)
+            for one in ("torch/lib/libgomp.so.1", "vllm/libs/libtcmalloc_minimal.so.4")
+        )
+    )
+    assert mode == "0o700", "nobody else can put a file there"
+    assert not Path(named.split(":")[0]).parent.exists(), "removed at the end"
+
+
+def test_the_loader_takes_them_and_nothing_named_like_the_first_word(packages, tmp_path):
+    decoy = tmp_path / "my"
+    shutil.copy(packages / "torch/lib/libgomp.so.1", decoy)
+    done = preloading(packages, "and then a process")
+    assert done.returncode == 0 and done.stderr == "", "no complaint of ld.so"
+    mapped = {line.rpartition("  ")[2].strip() for line in done.stdout.splitlines()[3:]}
+    assert str(packages / "torch/lib/libgomp.so.1") in mapped
+    assert str(decoy) not in mapped
+
+
+def test_what_is_preloaded_already_stays(packages):
+    own = str(packages / "torch/lib/libgomp.so.1").replace(" ", "-")
+    done = preloading(packages, LD_PRELOAD="/nowhere/libgomp-mine.so")
+    assert done.stdout.splitlines()[0].endswith("libtcmalloc_minimal.so.4:/nowhere/libgomp-mine.so")
+    assert own not in done.stdout
+
+
+def test_in_a_plain_path_nothing_is_changed(packages, tmp_path):
+    plain = tmp_path / "plain"
+    shutil.copytree(packages, plain)
+    assert preloading(plain).stdout.splitlines()[:1] in ([""], [])
