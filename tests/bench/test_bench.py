@@ -17,6 +17,7 @@ from ochat_eval.benchmark.selection import Selection
 from ochat_eval.benchmark.task import Answered, ScoringOptions
 from ochat_eval.config.load import job
 from ochat_eval.records import UserError
+from tests.bench.with_vllm import tables
 from tests.fault_server import FaultServer
 
 
@@ -287,10 +288,15 @@ def test_what_is_handed_to_vllm_is_noted_and_handed_on():
     assert calls == [("prompt", "params")]
 
 
+@pytest.fixture(scope="module")
+def with_vllm():
+    return costs.in_new_process(tables)
+
+
 @pytest.mark.vllm
 @pytest.mark.timeout(900)
-def test_vllm_sides_write_the_same_tokens():
-    table = vllm.vllm(1, requests=4, max_tokens=6)
+def test_vllm_sides_write_the_same_tokens(with_vllm):
+    table, _ = with_vllm
     ours, bare, ratio = table.rows
     assert (ours[0], bare[0], ratio[0]) == ("engine=vllm", "vllm.LLM.generate", "ratio")
     assert ours[3] == bare[3] == "24"
@@ -299,8 +305,8 @@ def test_vllm_sides_write_the_same_tokens():
 
 @pytest.mark.vllm
 @pytest.mark.timeout(900)
-def test_a_small_cache_is_as_small_as_asked():
-    table = prefix.prefix(1, requests=2, more=["max_tokens=2"])
+def test_a_small_cache_is_as_small_as_asked(with_vllm):
+    _, table = with_vllm
     tokens = [int(row[0].replace(",", "")) for row in table.rows]
     assert tokens[0] == tokens[2] > 2 * prefix.SMALL_CACHE
     assert tokens[3] == tokens[5] == prefix.SMALL_CACHE

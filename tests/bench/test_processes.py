@@ -74,6 +74,7 @@ def test_what_lies_outside_vllm_is_the_rest():
     assert rows[2] == ["ratio", f"{ratio:.3f}", "", "", "", f"{outside:.3f}"]
 
 
+@pytest.mark.vllm
 def test_lm_eval_is_asked_for_the_very_same(tmp_path):
     arguments = ["task=gsm8k", "data=sample", "tasks.gsm8k.n=2", "max_tokens=9"]
     [task] = job(arguments).tasks.values()

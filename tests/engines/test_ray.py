@@ -68,6 +68,7 @@ def drive(tmp_path: Path, engine: FakeRay, requests: Requests, count: int, meddl
 TWO: dict[str, Any] = {"replicas": 2, "cpus_per_replica": 1}
 
 
+@pytest.mark.slow
 def test_thousands_of_requests_each_once_by_both_replicas_and_nothing_is_left(tmp_path):
     before, others = set(Path("/tmp").glob("ochat-ray-*")), descendants(os.getpid()).keys()
     engine = FakeRay(**TWO, requests=64, at_once=16, seconds=0.01)
@@ -88,6 +89,7 @@ def test_thousands_of_requests_each_once_by_both_replicas_and_nothing_is_left(tm
     assert set(Path("/tmp").glob("ochat-ray-*")) == before
 
 
+@pytest.mark.slow
 def test_a_killed_replica_loses_and_duplicates_nothing(tmp_path):
     def killing(session, noted):
         submit, count = session.submit, 0
@@ -112,6 +114,7 @@ def test_a_killed_replica_loses_and_duplicates_nothing(tmp_path):
     assert events.count("died") == 2 and events.count("ready") >= 3
 
 
+@pytest.mark.slow
 def test_what_kills_three_replicas_is_set_aside_and_nothing_else_is(tmp_path):
     engine = FakeRay(**TWO, requests=32, at_once=4)
     requests = Requests(300, killers=frozenset({50, 299}))
@@ -123,6 +126,7 @@ def test_what_kills_three_replicas_is_set_aside_and_nothing_else_is(tmp_path):
     assert 5 <= sum("died" in line for line in said) <= 6, "both may have been there at one death"
 
 
+@pytest.mark.slow
 def test_a_run_in_which_everything_kills_is_given_up(tmp_path):
     others = descendants(os.getpid()).keys()
     engine = FakeRay(**TWO, requests=8, at_once=1)
@@ -131,12 +135,17 @@ def test_a_run_in_which_everything_kills_is_given_up(tmp_path):
     assert descendants(os.getpid()).keys() <= others
 
 
+def without_rays() -> dict[str, str]:
+    """The environment, without what a test in this process has set for Ray."""
+    return {k: v for k, v in environment().items() if not k.startswith("RAY_")}
+
+
+@pytest.mark.slow
 def test_a_machine_lost_in_mid_run_loses_and_duplicates_nothing(tmp_path):
     """A real cluster of two nodes; there is no room for another replica on the one that is left."""
-    env = {k: v for k, v in environment().items() if not k.startswith("RAY_")}
     done = subprocess.run(
         [sys.executable, "-m", "tests.engines.two_nodes", str(tmp_path), "2000"],
-        cwd=CHECKOUT, env=env, capture_output=True, text=True, timeout=300,
+        cwd=CHECKOUT, env=without_rays(), capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.splitlines()[-1])
@@ -149,12 +158,13 @@ def test_a_machine_lost_in_mid_run_loses_and_duplicates_nothing(tmp_path):
     assert told["noted"][-1]["replica"] != number, "the other one went on"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_a_driver_that_is_ended_goes_on_with_another_number_of_replicas(tmp_path, how):
     command = [sys.executable, str(CHECKOUT / "tests/stages/endless_task.py"), "ray", "40000"]
     with (tmp_path / "err").open("w") as err:
         process = subprocess.Popen(
-            command, cwd=tmp_path, env=environment(), stdout=err, stderr=err
+            command, cwd=tmp_path, env=without_rays(), stdout=err, stderr=err
         )  # fmt: skip
     journal, until = tmp_path / "results/runs/r/responses.jsonl", time.monotonic() + 200
     while not journal.exists() or not journal.stat().st_size:
@@ -167,7 +177,7 @@ def test_a_driver_that_is_ended_goes_on_with_another_number_of_replicas(tmp_path
     if how == signal.SIGTERM:
         assert "KeyboardInterrupt" in said, "the command line makes one line of it"
     again = subprocess.run(
-        [*command, "1"], cwd=tmp_path, env=environment(), capture_output=True, text=True
+        [*command, "1"], cwd=tmp_path, env=without_rays(), capture_output=True, text=True
     )
     assert again.returncode == 0, again.stderr[-3000:]
     assert "of 40,000 responses are there" in again.stderr
@@ -185,6 +195,7 @@ def test_a_run_is_the_same_on_any_number_of_replicas(arguments):
     assert ray.label == vllm.label
 
 
+@pytest.mark.vllm
 @pytest.mark.parametrize("kind", [Ray, Vllm])
 def test_vllm_gets_every_argument_from_either_engine(kind):
     given = {"tensor_parallel_size": 2, "pipeline_parallel_size": 3, "quantization": "fp8"}
@@ -262,7 +273,7 @@ def test_what_can_never_work_is_one_line_at_every_stage(cli, tmp_path, options, 
 
 def test_what_this_machine_has_too_little_for_is_one_line(cli, tmp_path):
     refused(cli, "needs 512", "engine=vllm", "engine.tensor_parallel_size=512")
-    assert not (tmp_path / "results/runs/r/responses.jsonl").exists()
+    assert not (tmp_path / "results").exists(), "refused before the prompts are made"
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """The server with a real engine: clients, conditions, refusals, disconnects, deaths, the page.
 
 One server for most tests: a tiny model of random weights with OpenChat's chat format. The small
-real model is served once, for the README's examples and for `engine=openai`.
+real model is served once, for the guide's examples and for `engine=openai`.
 """
 
 from __future__ import annotations
@@ -258,7 +258,7 @@ def test_the_log_has_figures_and_no_text(server):
     assert entry["prompt_tokens"] > 10
 
 
-# -- the real small model: the README's examples, engine=openai --
+# -- the real small model: the guide's examples, engine=openai --
 
 
 @pytest.fixture
@@ -266,15 +266,14 @@ def small(servers: Servers) -> Server:
     return servers.running(**ONE_LESS)
 
 
-def readme_examples() -> list[str]:
-    """The curl commands that stand in README's section on the server."""
-    section = (CHECKOUT / "README.md").read_text().split("### Serve")[1].split("\n### ")[0]
-    blocks = section.split("```")[1::2]
-    return [block.removeprefix("sh\n") for block in blocks if "curl" in block]
+def guides_examples() -> list[str]:
+    """The curl commands that stand in the guide's page on the server."""
+    blocks = (CHECKOUT / "docs/server.md").read_text().split("```")[1::2]
+    return [block.removeprefix("bash\n") for block in blocks if "curl" in block]
 
 
-def test_the_readmes_examples_run(small, server):
-    examples = readme_examples()
+def test_the_guides_examples_run(small, server):
+    examples = guides_examples()
     assert len(examples) == 3
     for example in examples:
         to = server if "condition" in example else small

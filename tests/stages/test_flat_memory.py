@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import CHECKOUT, environment
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def run(folder: Path, kind: str, count: int) -> dict[str, Any]:
