@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import hashlib
 import os
@@ -74,13 +75,15 @@ class Plan:
             if found := responses.of(item.id):
                 yield Answered(item, tuple(found))
 
-    def responses_digest(self) -> str | None:
-        """SHA-256 of the journal; None where there is none."""
-        path = self.run.file(store.RESPONSES)
-        if not path.exists():
-            return None
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of the files that a finished run is made of, so far as they are there."""
+        found = {}
+        for name in (store.ITEMS, store.RESPONSES, store.JUDGMENTS, store.SCORES, store.SUMMARY):
+            path = self.run.file(name)
+            if path.exists():
+                with path.open("rb") as file:
+                    found[name] = hashlib.file_digest(file, "sha256").hexdigest()
+        return found
 
 
 def plan(job: Job) -> Plan:
@@ -114,7 +117,8 @@ def plan(job: Job) -> Plan:
         with store.writing(run_dir.path):
             draft.replace(run_dir.file(store.ITEMS))
     finally:
-        draft.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a read-only folder has none
+            draft.unlink(missing_ok=True)
     manifest = Manifest(run_dir)
     if manifest.is_new:
         manifest.begin(

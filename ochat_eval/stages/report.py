@@ -60,7 +60,7 @@ def report(job: Job, planned: Plan, responses: Index[Response]) -> None:
     judge = [judging["judge"], judging["style"]] if all_judged else None
     planned.manifest.set("judged_by", judge)
     planned.manifest.set("report_only", _report_only(planned))
-    planned.manifest.set("finished", planned.responses_digest() if whole else "no")
+    planned.manifest.set("finished", planned.digests() if whole else "no")
     show(run_dir)
 
 
@@ -73,14 +73,14 @@ def show(run_dir: RunDir) -> None:
 
 
 def is_finished(planned: Plan, judge: Judge | None) -> bool:
-    """Whether a run is done: all answers there, rated by this judge, reported as now asked for."""
+    """Whether a run is done: its files are those that were reported, rated by this judge, and the
+    report is as now asked for."""
     done, asked = planned.manifest.values, any(task.judged for task in planned.tasks.values())
     by = [judge.served_name, judge.style] if judge is not None and asked else None
     return (
-        done.get("finished") == planned.responses_digest()
+        done.get("finished") == planned.digests()
         and (by is None or done.get("judged_by") == by)
         and done.get("report_only", {}) == _report_only(planned)
-        and planned.run.file(store.SUMMARY).exists()
     )
 
 
