@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import TracebackType
 
 from ochat_eval.records import UserError
+from ochat_eval.sandbox import seccomp
 
 # Solutions may import these; the rest of site-packages holds, among others, the answers.
 _PACKAGES = ("numpy",)
@@ -69,7 +73,61 @@ def _bwrap_files() -> list[str]:
     return options
 
 
-def bwrap(info_fd: int, tmp_bytes: int) -> list[str]:
+class Plumbing:
+    """The pipes between this process and a bwrap that it starts; a context manager.
+
+    bwrap tells the number of the sandbox's first process, then waits for `go` before it starts
+    anything: so both of its processes can be put into a control group before.
+
+    Attributes:
+        theirs: the ends that bwrap inherits.
+    """
+
+    def __init__(self) -> None:
+        self._told, tell = os.pipe()
+        wait, self._go = os.pipe()
+        self.theirs = [tell, wait]
+        self.options = ["--info-fd", str(tell), "--block-fd", str(wait)]
+        self._ours = [self._told, self._go]
+        program = seccomp.program(seccomp.machine())
+        if program is not None:
+            read, write = os.pipe()  # which holds 64 KiB, more than any filter has
+            os.write(write, program)
+            os.close(write)
+            self.theirs.append(read)
+            self.options += ["--seccomp", str(read)]
+
+    def __enter__(self) -> Plumbing:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for descriptor in (*self.theirs, *self._ours):
+            os.close(descriptor)
+
+    def first(self) -> int | None:
+        """The sandbox's first process, with whom all others die; None if bwrap has ended."""
+        while self.theirs:  # so that bwrap's end can be seen
+            os.close(self.theirs.pop())
+        told = b""
+        while b"}" not in told:
+            part = os.read(self._told, 1000)
+            if not part:
+                return None
+            told += part
+        return int(json.loads(told)["child-pid"])
+
+    def go(self) -> None:
+        """Let it start Python."""
+        with contextlib.suppress(BrokenPipeError):  # it has ended
+            os.write(self._go, b"!")
+
+
+def bwrap(plumbing: Plumbing, tmp_bytes: int) -> list[str]:
     """The bwrap command, to stand before Python's."""
     bwrap = shutil.which("bwrap")
     if bwrap is None:
@@ -78,7 +136,7 @@ def bwrap(info_fd: int, tmp_bytes: int) -> list[str]:
             "risk of sandbox=none"
         )
     known = _bwrap_help(bwrap)
-    command = [bwrap, "--info-fd", str(info_fd), "--die-with-parent", "--new-session"]
+    command = [bwrap, *plumbing.options, "--die-with-parent", "--new-session"]
     command += ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts"]
     command += ["--unshare-cgroup-try", "--cap-drop", "ALL"]
     if is_root():

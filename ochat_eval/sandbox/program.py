@@ -9,22 +9,33 @@ from __future__ import annotations
 import builtins
 import contextlib
 import json
+import math
 import os
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, NoReturn
 
-from ochat_eval.sandbox.bwrap import PACKAGE_FOLDER, bwrap, is_root, package_folders, python
+from ochat_eval.sandbox import cgroup
+from ochat_eval.sandbox.bwrap import (
+    PACKAGE_FOLDER,
+    Plumbing,
+    bwrap,
+    is_root,
+    package_folders,
+    python,
+)
 from ochat_eval.sandbox.child import decode, encode, frame
 from ochat_eval.sandbox.limits import Limits
 from ochat_eval.sandbox.workers import signal_name
 
 _START_SECONDS = 30.0
+_CPU_GRACE = 0.2  # seconds, and how often a program's processor time is looked at in the end
 # The base of the user ids that programs run as when we are root; systemd's list of id ranges
 # ("Users, Groups, UIDs and GIDs on systemd systems") has nobody there.
 _FIRST_USER = 2_000_000_000
@@ -68,6 +79,9 @@ class Program:
         self._sandbox = sandbox
         self._limits = limits
         self._first: int | None = None
+        self._group: cgroup.Group | None = None
+        self._clock: int | None = None
+        self._cpu_end = math.inf
         self._cleanup = contextlib.ExitStack()
 
     def __enter__(self) -> Program:
@@ -127,6 +141,7 @@ class Program:
         if self.failure is not None:
             raise ProgramFailed(self.failure)
         packed = [encode(part, strict=True) for part in (list(args), dict(kwargs or {}))]
+        self._cpu_end = self._cpu() + seconds if seconds else math.inf
         self._send([name, *packed, seconds, digested])
         match self._receive():
             case ["value", value, float(taken)]:
@@ -146,38 +161,76 @@ class Program:
 
     def _start(self) -> None:
         """Start the process and wait until it is confined."""
-        isolated = self._sandbox == "bwrap"
         self._socket, theirs = map(self._cleanup.enter_context, socket.socketpair())
-        folder = "/"
-        if not isolated:
-            temporary = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-            folder = self._cleanup.enter_context(temporary)
-        read_end, write_end = os.pipe()
-        with open(read_end, "rb") as info:
-            with theirs, open(write_end, "wb"):
-                self._process = subprocess.Popen(
-                    [*(bwrap(write_end, self._limits.tmp_bytes) if isolated else []), *python()],
-                    stdin=theirs.fileno(),
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.PIPE,  # the child leaves it before it runs the program
-                    env=_ENVIRONMENT,
-                    cwd=folder,
-                    pass_fds=[write_end] if isolated else [],
-                    start_new_session=not isolated,
-                )
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)  # for `_peer`
+        self._group = cgroup.make(self._limits)
+        if self._group is not None:
+            self._cleanup.callback(self._group.remove)
+        with theirs:
+            if self._sandbox == "bwrap":
+                self._start_isolated(theirs)
+            else:
+                temporary = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+                folder = self._cleanup.enter_context(temporary)
+                self._process = self._popen(python(), theirs, folder)
+                self._cleanup.callback(self._stop)
+                self._limit(self._process.pid)
+        self._deadline = time.monotonic() + _START_SECONDS
+        try:
+            self._send(self._instructions())
+            self._clock = _clock_of(self._peer())
+            ready = self._receive()
+        except ProgramFailed as error:
+            raise RuntimeError(f"the sandbox did not start: {self._complaint()}") from error
+        assert ready == ["ready"], ready  # nothing untrusted has run yet
+        assert self._process.stderr is not None
+        self._process.stderr.close()
+
+    def _start_isolated(self, theirs: socket.socket) -> None:
+        """Start bwrap; it does nothing before it is in the control group."""
+        with Plumbing() as plumbing:
+            command = [*bwrap(plumbing, self._limits.tmp_bytes), *python()]
+            self._process = self._popen(command, theirs, "/", plumbing.theirs)
             self._cleanup.callback(self._stop)
-            self._deadline = time.monotonic() + _START_SECONDS
+            first = plumbing.first()
+            if first is not None:
+                self._first = os.pidfd_open(first)
+                self._limit(self._process.pid, first)
+            plumbing.go()
+
+    def _popen(
+        self, command: list[str], link: socket.socket, folder: str, inherited: Sequence[int] = ()
+    ) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            command,
+            stdin=link.fileno(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,  # the child leaves it before it runs the program
+            env=_ENVIRONMENT,
+            cwd=folder,
+            pass_fds=inherited,
+            start_new_session=self._sandbox != "bwrap",
+        )
+
+    def _limit(self, *pids: int) -> None:
+        """Put processes into the program's control group, where there is one."""
+        if self._group is not None:
             try:
-                self._send(self._instructions())
-                ready = self._receive()
-            except ProgramFailed as error:
-                raise RuntimeError(f"the sandbox did not start: {self._complaint()}") from error
-            assert ready == ["ready"], ready  # nothing untrusted has run yet
-            if isolated:
-                # The first process of the sandbox: all others in there die with it.
-                self._first = os.pidfd_open(json.load(info)["child-pid"])
-            assert self._process.stderr is not None
-            self._process.stderr.close()
+                for pid in pids:
+                    self._group.add(pid)
+            except OSError as error:
+                raise RuntimeError(f"no process can enter {self._group.path}: {error}") from error
+
+    def _peer(self) -> int | None:
+        """The process at the other end, as the kernel says with its first message."""
+        self._socket.settimeout(self._left())
+        with contextlib.suppress(OSError):  # `_receive` will say why
+            _, messages, *_ = self._socket.recvmsg(1, socket.CMSG_SPACE(12), socket.MSG_PEEK)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 0)
+            for _, kind, data in messages:
+                if kind == socket.SCM_CREDENTIALS:
+                    return int.from_bytes(data[:4], sys.byteorder)
+        return None
 
     def _instructions(self) -> dict[str, Any]:
         limits = self._limits
@@ -220,15 +273,30 @@ class Program:
                 self._process.kill()
                 os.killpg(self._process.pid, signal.SIGKILL)
 
-    def _limit_time(self) -> None:
-        """Let the next use of the socket take no longer than there is time left."""
-        left = self._deadline - time.monotonic()
-        if left <= 0:
+    def _left(self) -> float:
+        """How long there may be waited for the program now, until its clocks are looked at."""
+        wall, cpu = self._deadline - time.monotonic(), self._cpu_left()
+        if wall <= 0 or cpu <= 0:
             self._fail("time limit")
-        self._socket.settimeout(left)
+        cores = min(self._limits.processes, os.cpu_count() or 1)  # which its threads keep busy
+        return min(wall, max(cpu / cores, _CPU_GRACE))
+
+    def _cpu_left(self) -> float:
+        """Processor time that is left, also to a program that ignores signals.
+
+        A little more than that after which a signal ends it (`child`).
+        """
+        return min(self._cpu_end, self._limits.cpu_seconds) + _CPU_GRACE - self._cpu()
+
+    def _cpu(self) -> float:
+        """Processor time that the program's first process has taken, all of its threads."""
+        if self._clock is not None:
+            with contextlib.suppress(OSError):  # it has ended
+                return time.clock_gettime(self._clock)
+        return 0.0
 
     def _send(self, message: Any) -> None:
-        self._limit_time()
+        self._socket.settimeout(max(self._deadline - time.monotonic(), 1e-3))
         try:
             self._socket.sendall(frame(message))
         except TimeoutError:
@@ -250,11 +318,11 @@ class Program:
     def _read(self, size: int) -> bytes:
         data = bytearray()
         while len(data) < size:
-            self._limit_time()
+            self._socket.settimeout(self._left())
             try:
                 part = self._socket.recv(min(size - len(data), 1 << 20))
             except TimeoutError:
-                self._fail("time limit")
+                continue  # to look at the clocks
             except ConnectionResetError:
                 part = b""
             if not part:
@@ -267,6 +335,8 @@ class Program:
         if self._first is None:
             self._kill()  # the group; what is ending by itself keeps its own status
         code = self._process.wait()  # bwrap itself holds the connection open until its end
+        if self._group is not None and self._group.ran_out():
+            return "memory limit"
         number = code - 128 if code > 128 else -code  # bwrap's way, or subprocess's
         if number in (signal.SIGXCPU, signal.SIGPROF):
             return "time limit"
@@ -276,6 +346,11 @@ class Program:
         self.failure = one_line(reason)
         self._kill()
         raise ProgramFailed(self.failure)
+
+
+def _clock_of(pid: int | None) -> int | None:
+    """The number of the clock that counts a process's processor time (clock_getcpuclockid(3))."""
+    return None if pid is None else (~pid << 3) | 2
 
 
 def one_line(text: str) -> str:

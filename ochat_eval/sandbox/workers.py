@@ -18,6 +18,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe, wait
 from typing import Any, Literal, TypeVar
@@ -35,6 +36,15 @@ _BOOT = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[2]); "
     "from ochat_eval.sandbox.workers import _serve; _serve(int(sys.argv[1]))"
 )
+
+
+STOP: ContextVar[Connection[Any, Any] | None] = ContextVar("STOP", default=None)
+"""Set in a thread: its `run_jobs` raises `Stopped` when this can be read. A thread that waits for
+workers hears of no Ctrl-C, which goes to the main thread alone."""
+
+
+class Stopped(Exception):
+    """`STOP` could be read: nobody wants the results any more."""
 
 
 @dataclass(frozen=True)
@@ -159,6 +169,7 @@ def run_jobs(
 
     Raises:
         RuntimeError: the workers cannot start (`function` cannot be imported, `setup` raised).
+        Stopped: see `STOP`.
     """
     if workers < 1 or seconds <= 0:
         raise ValueError(f"workers={workers} and seconds={seconds} must be positive")
@@ -207,7 +218,11 @@ def _pull(
 def _events(pool: list[_Worker]) -> Iterator[tuple[_Worker, _Message]]:
     """Wait for something to happen; give each worker that has a message or is out of time."""
     first = min(worker.deadline for worker in pool)
-    links = wait([worker.link for worker in pool], max(0.0, first - time.monotonic()))
+    stop = STOP.get()
+    ends = [worker.link for worker in pool] + ([] if stop is None else [stop])
+    links = wait(ends, max(0.0, first - time.monotonic()))
+    if stop in links:
+        raise Stopped
     now = time.monotonic()
     for worker in pool.copy():
         if worker.link in links:

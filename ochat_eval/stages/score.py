@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections.abc import Iterator
+from multiprocessing.connection import Pipe
 from queue import SimpleQueue
 
 from ochat_eval.benchmark.task import ScoringOptions
 from ochat_eval.records import RULES, Response, Score, UserError, Verdict, to_json
 from ochat_eval.run import store
 from ochat_eval.run.index import Index
+from ochat_eval.sandbox.workers import STOP
 from ochat_eval.stages.plan import Plan
 from ochat_eval.terminal.say import bar
 
@@ -43,6 +45,7 @@ class _Beside:
         self._scores = scores
         self._queue: SimpleQueue[Score | BaseException | None] = SimpleQueue()
         self._stop = threading.Event()
+        self._wake, self._woken = Pipe()  # interrupts the waiting for workers
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> _Beside:
@@ -51,10 +54,13 @@ class _Beside:
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
+        self._wake.close()
         self._thread.join()
+        self._woken.close()
 
     def _run(self) -> None:
         end: BaseException | None = None
+        STOP.set(self._woken)
         try:
             for one in self._scores:
                 self._queue.put(one)

@@ -114,12 +114,12 @@ def follow(path):
     return read(link)
 
 def connect(family, address):
-    with socket.socket(family, socket.SOCK_STREAM) as s:
-        try:
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as s:
             s.connect(address)
             return "connected"
-        except OSError as error:
-            return type(error).__name__
+    except OSError as error:
+        return type(error).__name__
 
 def environment():
     return dict(os.environ)
