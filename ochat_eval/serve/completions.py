@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
@@ -61,6 +62,8 @@ def install(state: Any, model: Model, chat: ChatFormat, log_texts: bool) -> None
     )
     for asks in (state.serving_tokenization, state.openai_serving_completion):
         asks.online_renderer = renderer
+    for answers in (handler, state.openai_serving_completion):
+        answers.engine_client = GrammarCheck(answers.engine_client)
     state.online_renderer = renderer
     state.openai_serving_chat = handler
 
@@ -116,6 +119,37 @@ def refuse(request: Any) -> None:
                 f"{name} is not supported: the prompt is written by the model's own chat format",
                 parameter=name,
             )
+
+
+class GrammarCheck:
+    """The engine, which says nothing but "error" of a grammar that it cannot keep to.
+
+    vLLM makes a 500 of that; but it is the request that is wrong.
+    """
+
+    def __init__(self, engine: Any):
+        """Takes vLLM's engine client."""
+        self._engine = engine
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    async def generate(self, prompt: Any, params: Any, *rest: Any, **named: Any) -> Any:
+        """As the engine's.
+
+        Raises:
+            VLLMValidationError: answered as a 400, or within a stream that has begun.
+        """
+        async with aclosing(self._engine.generate(prompt, params, *rest, **named)) as results:
+            async for result in results:
+                ends = {output.finish_reason for output in result.outputs}
+                if "error" in ends and getattr(params, "structured_outputs", None):
+                    raise VLLMValidationError(
+                        "the grammar or schema cannot be kept to: it lets nothing follow, or it "
+                        "cannot be compiled",
+                        parameter="structured_outputs",
+                    )
+                yield result
 
 
 class HarnessChat(OpenAIServingChat):  # type: ignore[misc]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,21 @@ from ochat_eval.config.compose import compose_file
 from ochat_eval.records import UserError
 
 KEYS_VARIABLE = "OCHAT_EVAL_API_KEYS"
+_COUNTS = (
+    "read_timeout_seconds",
+    "max_body_bytes",
+    "max_choices",
+    "max_new_tokens",
+    "max_stops",
+    "max_stop_length",
+    "max_logprobs",
+    "max_grammar_length",
+    "max_grammar_depth",
+    "max_in_flight",
+    "max_client_in_flight",
+    "max_client_waiting",
+    "log_max_bytes",
+)
 
 
 @dataclass
@@ -25,7 +41,20 @@ class Serve:
     api_keys: list[str] = field(default_factory=list)
     api_keys_file: str | None = None
     cors: list[str] = field(default_factory=list)
+    hosts: list[str] = field(default_factory=list)
+    proxies: list[str] = field(default_factory=list)
+    read_timeout_seconds: float = 30
     max_body_bytes: int = 2**21
+    max_choices: int = 16
+    max_new_tokens: int | None = None
+    max_stops: int = 16
+    max_stop_length: int = 200
+    max_logprobs: int = 20
+    max_grammar_length: int = 2**14
+    max_grammar_depth: int = 32
+    max_in_flight: int | None = None
+    max_client_in_flight: int | None = None
+    max_client_waiting: int = 256
     log_file: str | None = None
     log_messages: bool = False
     log_max_bytes: int = 10 * 2**20
@@ -46,9 +75,10 @@ def load(overrides: Sequence[str]) -> Serve:
         raise UserError(_without_keys(str(e), overrides)) from None
     if not 0 < options.port < 2**16:
         raise UserError(f"port={options.port}: a port is 1 to 65535")
-    for name in ("max_body_bytes", "log_max_bytes"):
-        if getattr(options, name) < 1:
-            raise UserError(f"{name}={getattr(options, name)}: it must be at least 1")
+    for name in _COUNTS:
+        value, least = getattr(options, name), 0 if name == "max_logprobs" else 1
+        if value is not None and not least <= value < math.inf:
+            raise UserError(f"{name}={value}: it must be at least {least}")
     if options.log_backups < 1:
         raise UserError(f"log_backups={options.log_backups}: without one, a full log is never cut")
     for origin in options.cors:
@@ -56,6 +86,12 @@ def load(overrides: Sequence[str]) -> Serve:
             raise UserError(
                 f'cors: {origin!r} is no origin: write https://HOST[:PORT], or "*" for all'
             )
+    for host in options.hosts:
+        if not re.fullmatch(r"[\w.-]+", host) and not _is_address(host):
+            raise UserError(f"hosts: {host!r} is no name: write it without https:// and port")
+    for proxy in options.proxies:
+        if not _is_network(proxy):
+            raise UserError(f"proxies: {proxy!r} is no address, and no network as 10.0.0.0/8")
     return options
 
 
@@ -98,7 +134,16 @@ def keys(options: Serve) -> list[str]:
 
 def is_local(host: str) -> bool:
     """Whether only this machine can reach a server that listens on `host`."""
+    return host == "localhost" or (_is_address(host) and ip_address(host).is_loopback)
+
+
+def _is_address(text: str) -> bool:
+    return "/" not in text and _is_network(text)
+
+
+def _is_network(text: str) -> bool:
     try:
-        return host == "localhost" or ip_address(host).is_loopback
+        ip_network(text, strict=False)
     except ValueError:
         return False
+    return True

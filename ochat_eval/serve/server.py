@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
+import math
 import signal
 import sys
 import threading
 import time
 from argparse import Namespace
 from contextlib import AsyncExitStack
+from dataclasses import fields
 from typing import Any
 
 from starlette.middleware.cors import CORSMiddleware
@@ -23,9 +24,12 @@ from ochat_eval.model.model import Model
 from ochat_eval.model.weights import prepare
 from ochat_eval.records import UserError
 from ochat_eval.serve.access import Gate
+from ochat_eval.serve.callers import Callers
 from ochat_eval.serve.chat_page import PAGE_PATHS, page_routes
+from ochat_eval.serve.limits import Limits
 from ochat_eval.serve.log import RequestLog
 from ochat_eval.serve.options import Serve, is_local, keys
+from ochat_eval.serve.shares import Shares
 from ochat_eval.terminal.words import nearest
 
 KEPT = {
@@ -65,6 +69,7 @@ _OURS = {
     "chat_template": "model.chat",
     "chat_template_content_format": "model.chat",
     "default_chat_template_kwargs": "model.chat",
+    "max_logprobs": "max_logprobs",
     "enable_log_requests": "log_file",
     "enable_log_outputs": "log_messages",
     "enable_auto_tool_choice": "nothing: tools are not supported",
@@ -133,7 +138,7 @@ def _arguments(options: Serve, model: Model) -> Namespace:
     parallel = Vllm(arguments={n: options.engine[n] for n in degrees if n in options.engine})
     parallel.check_machine()
     cpu_environment(parallel.world)
-    known = {f.name for c in (AsyncEngineArgs, FrontendArgs) for f in dataclasses.fields(c)}
+    known = {f.name for c in (AsyncEngineArgs, FrontendArgs) for f in fields(c)}
     for name in options.engine:
         if name in _OURS:
             raise UserError(f"engine.{name}: not here; it is set by {_OURS[name]}")
@@ -155,6 +160,7 @@ def _arguments(options: Serve, model: Model) -> Namespace:
         "uvicorn_log_level": "warning",
         "disable_uvicorn_access_log": True,
         "disable_fastapi_docs": True,
+        "max_logprobs": options.max_logprobs,
     }
     args: Namespace = make_arg_parser(FlexibleArgumentParser()).parse_args([])
     for name, value in values.items():
@@ -166,9 +172,10 @@ async def _run(
     args: Namespace, options: Serve, chat: ChatFormat, api_keys: list[str], log: RequestLog
 ) -> None:
     """Loads the model and serves: vLLM's `run_server` with our application in it."""
-    from vllm import envs
     from vllm.entrypoints.launchers.api_server.entry import build_async_engine_client
     from vllm.entrypoints.launchers.launcher import serve_http, setup_server
+
+    from ochat_eval.serve.patience import impatient  # noqa: PLC0415 (derives from uvicorn's)
 
     name = options.model.name
     # Until the server has its own. SIGINT keeps asyncio's: without it uvloop holds streams back.
@@ -197,7 +204,9 @@ async def _run(
             port=args.port,
             log_level=args.uvicorn_log_level,
             access_log=False,
-            timeout_keep_alive=envs.VLLM_HTTP_TIMEOUT_KEEP_ALIVE,
+            http=impatient(options.read_timeout_seconds),
+            proxy_headers=False,  # uvicorn would believe whoever comes from this machine
+            timeout_keep_alive=math.ceil(options.read_timeout_seconds),
             timeout_graceful_shutdown=_GRACE_SECONDS,
             ssl_keyfile=args.ssl_keyfile,
             ssl_certfile=args.ssl_certfile,
@@ -255,21 +264,48 @@ async def _application(
     app = build_app(args, tasks, engine.model_config)
     await init_app_state(engine, app.state, args, tasks)
     install(app.state, options.model, chat, log.texts)
-    guard(app, options, api_keys, log)
+    slots = engine.vllm_config.scheduler_config.max_num_seqs
+    guard(app, options, api_keys, log, slots, engine.model_config.max_model_len)
     return app
 
 
-def guard(app: Any, options: Serve, api_keys: list[str], log: RequestLog) -> None:
-    """Leaves vLLM's application the routes that are ours to vouch for, with the page, gated."""
+def guard(
+    app: Any,
+    options: Serve,
+    api_keys: list[str],
+    log: RequestLog,
+    slots: int,
+    context: int,
+) -> None:
+    """Leaves vLLM's application the routes that are ours to vouch for, with the page, gated.
+
+    Args:
+        slots: how many answers the engine computes at once.
+        context: its tokens for each.
+    """
     app.router.routes[:] = [r for r in app.routes if getattr(r, "path", None) in KEPT]
     app.router.routes += page_routes(options.model, bool(api_keys))
     # build_app has put its middleware together already, so that none can be added by name.
     inner = app.middleware_stack or app.build_middleware_stack()
+    named = {f.name: getattr(options, f.name) for f in fields(Limits) if f.name != "context"}
     gate = Gate(
-        inner, keys=api_keys, open_paths=OPEN, max_body_bytes=options.max_body_bytes, log=log
+        inner,
+        keys=api_keys,
+        open_paths=OPEN,
+        limits=Limits(**named, context=context),
+        shares=_shares(options, slots),
+        callers=Callers(None if api_keys else [options.host, *options.hosts], options.proxies),
+        log=log,
     )
     app.middleware_stack = gate
     if options.cors:  # outside the gate, so that its refusals can be read, too
         app.middleware_stack = CORSMiddleware(
             gate, allow_origins=options.cors, allow_methods=["*"], allow_headers=["*"]
         )
+
+
+def _shares(options: Serve, slots: int) -> Shares:
+    """The bounds as they are set, or from what the engine computes at once."""
+    in_flight = options.max_in_flight or slots
+    of_a_client = options.max_client_in_flight or max(1, in_flight * 3 // 4)
+    return Shares(in_flight, of_a_client, options.max_client_waiting)

@@ -27,6 +27,12 @@ from ochat_eval.serve.options import KEYS_VARIABLE, is_local, keys, load
         ("port=0", "port=0: a port is 1 to 65535"),
         ("port=x", "port=x: "),
         ("max_body_bytes=0", "max_body_bytes=0: it must be at least 1"),
+        ("max_choices=0", "max_choices=0: it must be at least 1"),
+        ("read_timeout_seconds=inf", "read_timeout_seconds=inf: it must be"),
+        ("hosts=[https://a.example]", "'https://a.example' is no name"),
+        ("hosts=['a.example:80']", "'a.example:80' is no name"),
+        ("proxies=[proxy.lan]", "'proxy.lan' is no address"),
+        ("engine.max_logprobs=50", "engine.max_logprobs: not here; it is set by max_logprobs"),
         ("log_backups=0", "log_backups=0: "),
         ("cors=[example.com]", "'example.com' is no origin"),
         ("cors=[https://a.example/]", "'https://a.example/' is no origin"),
@@ -154,7 +160,9 @@ PIECES = st.lists(st.text(" \n\tab▁", max_size=4), max_size=12)
 
 
 @given(pieces=PIECES)
-@pytest.mark.parametrize("clean", [str.strip, lambda t: t.removeprefix(" "), str], ids=str)
+@pytest.mark.parametrize(
+    "clean", [str.strip, lambda t: t.removeprefix(" "), str], ids=["strip", "first blank", "none"]
+)
 def test_pieces_cleaned_are_the_whole_cleaned(clean, pieces):
     cleaner = StreamCleaner(clean)
     assert "".join([cleaner.feed(piece) for piece in pieces]) == clean("".join(pieces))
@@ -183,8 +191,12 @@ def application(tmp_path, *options: str):
     app.state.log_stats = False
     before = list(app.routes)
     log = RequestLog(chosen.log_file, chosen.log_max_bytes, chosen.log_backups, chosen.log_messages)
-    server.guard(app, chosen, keys(chosen), log)
+    server.guard(app, chosen, keys(chosen), log, slots=256, context=chosen.model.context)
     return app, before
+
+
+def client_of(app, **options: object) -> TestClient:
+    return TestClient(app, base_url="http://127.0.0.1", **options)
 
 
 def test_every_route_is_open_by_name_or_asks_for_the_key(tmp_path):
@@ -218,7 +230,7 @@ def test_every_route_is_open_by_name_or_asks_for_the_key(tmp_path):
 
 def test_a_long_body_is_refused_announced_or_not(tmp_path):
     app, _ = application(tmp_path, "max_body_bytes=1000")
-    client = TestClient(app, raise_server_exceptions=False)
+    client = client_of(app, raise_server_exceptions=False)
     long = b"x" * 1001
     assert client.post("/tokenize", content=long).status_code == 413
     assert client.post("/tokenize", content=iter([long[:600], long[600:]])).status_code == 413
@@ -230,20 +242,20 @@ def test_a_long_body_is_refused_announced_or_not(tmp_path):
 def test_pages_of_other_origins_only_where_they_are_named(tmp_path):
     asks = {"Origin": "https://a.example", "Access-Control-Request-Method": "POST"}
     path = "/v1/chat/completions"
-    allowed = TestClient(application(tmp_path, "cors=[https://a.example]", "api_keys=[k]")[0])
+    allowed = client_of(application(tmp_path, "cors=[https://a.example]", "api_keys=[k]")[0])
     assert allowed.options(path, headers=asks).status_code == 200
     refused = allowed.post(path, headers=asks)
     assert refused.status_code == 401, "its page can read why"
     assert refused.headers["access-control-allow-origin"] == "https://a.example"
     other = {**asks, "Origin": "https://b.example"}
     assert allowed.options(path, headers=other).status_code == 400
-    closed = TestClient(application(tmp_path)[0])
+    closed = client_of(application(tmp_path)[0])
     answer = closed.options(path, headers=asks)
     assert "access-control-allow-origin" not in answer.headers
 
 
 def test_the_page_loads_nothing_and_runs_nothing_else(tmp_path):
-    client = TestClient(application(tmp_path)[0])
+    client = client_of(application(tmp_path)[0])
     for path in ("/", "/chat.js", "/chat.css"):
         answer = client.get(path)
         assert answer.status_code == 200
