@@ -16,17 +16,19 @@ help: ## what there is to make
 
 setup: $(READY) ## the environment in .venv: make setup, or make setup GPU=1 on a GPU machine
 
-$(READY): locks/$(KIND).txt pyproject.toml
+$(READY): locks/$(KIND).txt $(wildcard locks/$(KIND)-torch.txt) pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "needs Python 3.11 (PYTHON=/path/to/python3.11)"; exit 1; }
 	@test -x $(PY) || $(PYTHON) -m venv .venv
 	@echo "installing locks/$(KIND).txt into .venv: about three minutes the first time"
-	@set -o pipefail; $(PY) -m pip install --disable-pip-version-check --progress-bar off --no-deps \
+	@test ! -f locks/$(KIND)-torch.txt || $(PY) -m pip install -qq --disable-pip-version-check --no-deps \
+	  -r locks/$(KIND)-torch.txt 2>.venv/pip-errors || { grep -v ^WARNING .venv/pip-errors; \
+	  echo "torch's CPU build is not on the ordinary package index:"; \
+	  echo "  make setup PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu"; exit 1; }
+	@set -o pipefail; $(PY) -m pip install --disable-pip-version-check --progress-bar off --no-deps --require-hashes \
 	  -r locks/$(KIND).txt 2>.venv/pip-errors | awk -v total="$$(grep -c == locks/$(KIND).txt)" \
 	  '/^Collecting|already satisfied/ { if (++n % 20 == 0 || n == total) { printf "\r  %d of %d packages", n, total; fflush() } } \
 	   /^Installing/ { printf ", installing"; fflush() } END { print "" }' || { \
-	  grep -v ^WARNING .venv/pip-errors; \
-	  echo "If it is torch's CPU build that is missing (not on the ordinary package index): "; \
-	  echo "  make setup PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu"; exit 1; }
+	  grep -v ^WARNING .venv/pip-errors; exit 1; }
 	@$(PY) -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@command -v bwrap >/dev/null || $(MAKE) -s bubblewrap
 	@rm -f .venv/.ready-*; touch $(READY)
@@ -56,12 +58,22 @@ chromium:
 	    $$root apt-get install -y -qq chromium; }; } >/dev/null 2>&1 || \
 	  echo "could not: install it yourself (apt-get install chromium); its tests are skipped without"
 
-test: $(READY) ## the linter, the type checker and every test: make test TEST="-k gsm8k"
-	@command -v chromium >/dev/null || $(MAKE) -s chromium
+# Two processes; tests of one file, and all with a real engine, share one (tests/conftest.py).
+PYTEST = $(PY) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+
+.PHONY: lint
+lint: $(READY)
 	@$(PY) -m ruff check ochat_eval tasks tests
 	@$(PY) -m ruff format --check ochat_eval tasks tests
 	@$(PY) -m mypy ochat_eval tasks
-	@$(PY) -m pytest $(TEST)
+	@.venv/bin/lint-imports >.venv/lint-imports || { cat .venv/lint-imports; exit 1; }
+
+check: lint ## the linters, the type checker and the quick tests, for while you work: about a minute
+	@$(PYTEST) -m "not (vllm or browser or sandbox or slow)" $(TEST)
+
+test: lint ## all of check, and every other test: make test TEST="-k gsm8k"
+	@command -v chromium >/dev/null || $(MAKE) -s chromium
+	@$(PYTEST) $(TEST)
 
 DOCS := .venv-docs/bin
 
@@ -69,7 +81,7 @@ DOCS := .venv-docs/bin
 	@command -v $(PYTHON) >/dev/null || { echo "needs Python 3.11 (PYTHON=/path/to/python3.11)"; exit 1; }
 	@test -x $(DOCS)/python || $(PYTHON) -m venv .venv-docs
 	@echo "installing locks/docs.txt into .venv-docs"
-	@$(DOCS)/python -m pip install -qq --disable-pip-version-check --no-deps -r locks/docs.txt 2>.venv-docs/pip-errors || { \
+	@$(DOCS)/python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes -r locks/docs.txt 2>.venv-docs/pip-errors || { \
 	  grep -v ^WARNING .venv-docs/pip-errors; exit 1; }
 	@touch $@
 
@@ -102,14 +114,28 @@ baseline: $(READY) ## record the small model anew, four runs of 200 items, with 
 
 lock: $(READY) ## solve locks/*.in again (cpu: with the index that has torch's CPU build)
 	@$(PY) -m pip install -q uv
-	@for kind in cpu gpu; do $(PY) -m uv pip compile locks/$$kind.in \
-	  --override locks/$$kind-without.txt --python-version 3.11 \
+	@for kind in cpu gpu docs audit; do \
+	  without=""; [ ! -f locks/$$kind-without.txt ] || without="--override locks/$$kind-without.txt"; \
+	  $(PY) -m uv pip compile locks/$$kind.in $$without --generate-hashes --python-version 3.11 \
 	  --python-platform x86_64-manylinux_2_28 --no-annotate --no-header -q \
 	  --index-strategy unsafe-best-match -o locks/$$kind.txt || exit 1; \
-	  sed -i "1i # Made by 'make lock' from $$kind.in; installed with --no-deps, so that what stands here is all there is." locks/$$kind.txt; done
-	@$(PY) -m uv pip compile locks/docs.in --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
-	  --no-annotate --no-header -q -o locks/docs.txt
-	@sed -i "1i # Made by 'make lock' from docs.in; installed with --no-deps, so that what stands here is all there is." locks/docs.txt
+	  sed -i "1i # Made by 'make lock' from $$kind.in; installed with --no-deps and --require-hashes: what stands here is all there is." locks/$$kind.txt; done
+	@grep '^torch==' locks/cpu.txt | cut -d' ' -f1 >locks/.torch; sed -i '/^torch==/d' locks/cpu-torch.txt; cat locks/.torch >>locks/cpu-torch.txt
+	@awk '/^[^ ]/ { torch = /^torch==/ } !torch' locks/cpu.txt >locks/.cpu; mv locks/.cpu locks/cpu.txt; rm locks/.torch
+
+.venv-audit/.ready: locks/audit.txt
+	@test -x .venv-audit/bin/python || $(PYTHON) -m venv .venv-audit
+	@.venv-audit/bin/python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes -r locks/audit.txt
+	@touch $@
+
+.PHONY: sbom audit
+sbom: $(READY) .venv-audit/.ready ## what is installed, as CycloneDX, in build/sbom.json
+	@mkdir -p build; .venv-audit/bin/cyclonedx-py environment --output-file build/sbom.json $(PY)
+	@echo build/sbom.json
+
+audit: .venv-audit/.ready ## known weaknesses of what is installed; asks the package index's database
+	@for kind in cpu gpu docs audit; do echo "locks/$$kind.txt"; \
+	  .venv-audit/bin/pip-audit --requirement locks/$$kind.txt --no-deps --disable-pip --progress-spinner off || bad=1; done; [ -z "$$bad" ]
 
 clean: ## remove the environment and what tools left behind (results stay)
-	@rm -rf .venv .venv-docs .venv-lm-eval build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf .venv .venv-docs .venv-audit .venv-lm-eval build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
