@@ -58,8 +58,8 @@ chromium:
 	    $$root apt-get install -y -qq chromium; }; } >/dev/null 2>&1 || \
 	  echo "could not: install it yourself (apt-get install chromium); its tests are skipped without"
 
-# Two processes; tests of one file, and all with a real engine, share one (tests/conftest.py).
-PYTEST = $(PY) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+# Two processes; tests of one file share one, for the fixtures of their module.
+PYTEST = $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: lint
 lint: $(READY)

@@ -23,7 +23,11 @@ def run(argv: Sequence[str]) -> int:
     """`ochat-eval run`; returns the exit code."""
     job = asked(argv)
     if job is not None:
-        execute(job)
+        try:
+            execute(job)
+        except KeyboardInterrupt:
+            say("the same command goes on where this one was stopped")
+            raise
     return 0
 
 

@@ -15,11 +15,36 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from ochat_eval.__main__ import main
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+hypothesis.settings.register_profile("shared machine", deadline=None)  # pytest has a time limit
+hypothesis.settings.load_profile("shared machine")
+
+
+_NEEDED = {"chromium": "browser", "real_data": "realdata", "parity": "realdata"}
+"""Fixtures, and the marker of the tests that take them."""
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Marks what takes certain fixtures."""
+    for fixture in item.fixturenames:  # type: ignore[attr-defined]
+        if fixture in _NEEDED:
+            item.add_marker(_NEEDED[fixture])
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest come first, so that of two processes none is left alone with one at the end."""
+    order = {"vllm": 0, "slow": 1, "sandbox": 2, "browser": 3}
+    items.sort(key=lambda item: min((order.get(m.name, 9) for m in item.iter_markers()), default=9))
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Bytes are named by their number: packed ones hold the time, and every process has another."""
+    return f"{len(val)} bytes" if isinstance(val, bytes) else None
 
 
 @pytest.fixture(scope="session")

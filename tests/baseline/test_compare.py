@@ -11,8 +11,8 @@ import pytest
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from ochat_eval.baseline import difference_formats, figures
 from ochat_eval.baseline import compare as c
+from ochat_eval.baseline import difference_formats, figures
 from ochat_eval.baseline.command import compare
 from ochat_eval.baseline.flips import Answer, Flip
 from ochat_eval.baseline.results import Outcome, RunResults, TaskResults, Verdicts

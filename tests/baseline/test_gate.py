@@ -97,6 +97,7 @@ def verdicts(file: str) -> dict[str, str]:
     return found
 
 
+@pytest.mark.slow
 def test_a_rerun_passes_and_a_run_with_three_percent_corrupted_fails(here, capsys):
     here.run("new", seed=17)
     arguments = ["--against", "base", "--junit", "j.xml", "--summary", "s.md"]
@@ -124,6 +125,7 @@ def answer_wrongly(text: str) -> str:
     )
 
 
+@pytest.mark.slow
 def test_unreadable_answers_never_pass(here, capsys):
     here.run("garbled", 17, lambda text: "I am sorry")
     assert gate(["garbled", "--against", "base", "--junit", "j.xml"]) in (1, 3)
@@ -143,6 +145,7 @@ def edit(path: Path, number: int, **fields: object) -> None:
     path.write_text("\n".join(rows))
 
 
+@pytest.mark.slow
 def test_one_changed_prompt_is_refused(here, capsys):
     run = copy(here, "prompt")
     item = lines(run / "items.jsonl")[5]
@@ -154,6 +157,7 @@ def test_one_changed_prompt_is_refused(here, capsys):
     assert verdicts("j.xml") == {"gsm8k": "REFUSED", "mmlu": "PASS"}
 
 
+@pytest.mark.slow
 def test_another_reading_of_the_same_response_is_refused(here, capsys):
     run = copy(here, "reading", "r0")
     edit(run / "scores.jsonl", 0, answer="7")
@@ -161,6 +165,7 @@ def test_another_reading_of_the_same_response_is_refused(here, capsys):
     assert "reads 1 unchanged responses otherwise" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_missing_answers_other_sampling_and_parts_are_refused(here, capsys):
     run = copy(here, "missing")
     rows = (run / "responses.jsonl").read_text().splitlines(keepends=True)
@@ -179,6 +184,7 @@ def test_missing_answers_other_sampling_and_parts_are_refused(here, capsys):
     assert "part: 600 of 15,304 items, 2 of 2 benchmarks" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_recorded_run_holds_no_text_and_reads_back_as_it_was(here):
     folder = Path("results/recorded/base")
     stored = (folder / "items.jsonl").read_text() + (folder / "recorded.json").read_text()
@@ -197,6 +203,7 @@ def test_a_recorded_run_holds_no_text_and_reads_back_as_it_was(here):
         assert head["tasks"][name]["published"]["psi"] == pytest.approx(0.01, abs=0.005)
 
 
+@pytest.mark.slow
 def test_a_published_figure_passes_only_a_full_run_of_the_published_prompts(
     here, capsys, monkeypatch
 ):

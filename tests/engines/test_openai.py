@@ -229,7 +229,9 @@ def test_killed_with_requests_in_flight_it_goes_on(cli, tmp_path):
             process.kill()
             process.wait()
         assert process.returncode == 130 and "Traceback" not in errors
-        assert "stopped; run the same command again" in errors
+        assert (
+            "the same command goes on where this one was stopped\nochat-eval: stopped\n" in errors
+        )
         done = cli(*run)
         assert done.returncode == 0, done.stderr
     assert "going on: 6 of 12" in done.stderr

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from ochat_eval.bench.harness import workload
-from ochat_eval.pipeline import run_command
-from tests.conftest import environment, lines
+from ochat_eval.pipeline import run as run_command
+from tests.conftest import door, lines
 
 HOSTILE = (
     "</script><script>window.pwned = 1</script><img src=x onerror='window.pwned = 2'><!-- "
@@ -63,8 +61,7 @@ def replay(folder: Path, run: str, text, **more: object) -> Path:
 def compared(folder: Path, *runs: Path) -> Path:
     """The page of runs side by side, as the command line makes it."""
     out = folder / "compared.html"
-    command = [sys.executable, "-m", "ochat_eval.report", *map(str, runs), "-o", str(out)]
-    subprocess.run(command, check=True, env=environment(), cwd=folder)
+    assert door("report", *map(str, runs), "-o", str(out), folder=folder).returncode == 0
     return out
 
 
@@ -258,9 +255,8 @@ def test_figures_beside_the_score_are_in_picture_and_table(tmp_path, opened):
     assert "average, model_card" not in drawn, "it has no figure"
 
 
-def test_a_folder_that_is_no_run_is_one_line(tmp_path):
-    command = [sys.executable, "-m", "ochat_eval.report", str(tmp_path), "-o", "x.html"]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment(), cwd=tmp_path)
+def test_a_folder_that_is_no_run_is_one_line(cli, tmp_path):
+    done = cli("report", str(tmp_path), "-o", "x.html")
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "x.html").exists()
 
@@ -403,7 +399,7 @@ def test_lengths_are_in_tokens_only_where_every_answer_says(tmp_path, opened):
 
 
 def test_more_answers_than_a_page_holds_are_said(tmp_path, opened, monkeypatch):
-    monkeypatch.setattr("ochat_eval.report.page.SHOWN", 5)
+    monkeypatch.setattr("ochat_eval.report.page.page.SHOWN", 5)
     path = replay(tmp_path, "r", right)
     page = opened(path)
     left_out = len(lines(path.parent / "items.jsonl")) - 5

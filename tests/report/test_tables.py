@@ -8,7 +8,6 @@ import json
 import math
 import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -277,11 +276,7 @@ def test_a_run_writes_its_tables_and_several_stand_in_one(cli, tmp_path):
     write(tmp_path / "a.jsonl", *sample_answers())
     assert cli(*REPLAY[:-1], "run=other", "model=openchat_3.5_0106").returncode == 0
 
-    def show(*arguments: str) -> subprocess.CompletedProcess[str]:
-        line = [sys.executable, "-m", "ochat_eval.tables", *arguments]
-        return subprocess.run(line, cwd=tmp_path, env=environment(), capture_output=True, text=True)
-
-    both = show("r", "results/runs/other", "--table", "grok", "--format", "csv")
+    both = cli("tables", "r", "results/runs/other", "--table", "grok", "--format", "csv")
     rows = list(csv.DictReader(io.StringIO(both.stdout)))
     scores = {r["run"]: float(r["score"]) for r in rows
               if r["rule"] == "published" and r["column"] == "gsm8k" and r["run"]}  # fmt: skip
@@ -292,7 +287,7 @@ def test_a_run_writes_its_tables_and_several_stand_in_one(cli, tmp_path):
         (("r", "--table", "humaneval_plus"), "no benchmark of humaneval_plus"),
         (("r", "--psi", "2"), "--psi is 2"),
     ):
-        done = show(*wrong)
+        done = cli("tables", *wrong)
         assert done.returncode == 2 and said in done.stderr and done.stderr.count("\n") == 1
 
 

@@ -25,6 +25,7 @@ from ochat_eval.sandbox.program import Program, ProgramFailed
 from tests.sandbox.attacks import ATTACKS, SQUARE, inside
 from tests.sandbox.test_workers import children, running, soon
 
+pytestmark = pytest.mark.sandbox
 BWRAP = shutil.which("bwrap")
 needs_bwrap = pytest.mark.skipif(BWRAP is None, reason="bubblewrap is not installed")
 SHORT = Limits(wall_seconds=2, cpu_seconds=1)

@@ -32,6 +32,8 @@ from ochat_eval.sandbox.io_checks import (
 )
 from ochat_eval.tasks.humaneval import PROBLEMS, HumanEval
 
+pytestmark = pytest.mark.sandbox
+
 SQUARES = IoProblem(
     "humaneval",
     "squares",
