@@ -137,6 +137,11 @@ class Task:
         and the code that an answer continues. Other tools' files go by these."""
         return {}
 
+    @property
+    def executes_code(self) -> bool:
+        """Whether `score` runs what models wrote: where it says whose code answers continue."""
+        return type(self).code_problems is not Task.code_problems
+
     def check_scoring(self, options: ScoringOptions) -> None:
         """Raises UserError where `score` could not work; asked before anything is generated."""
 

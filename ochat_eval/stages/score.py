@@ -12,6 +12,7 @@ from ochat_eval.benchmark.task import ScoringOptions
 from ochat_eval.records import RULES, Response, Score, UserError, Verdict, to_json
 from ochat_eval.run import store
 from ochat_eval.run.index import Index
+from ochat_eval.sandbox.guards import guards
 from ochat_eval.sandbox.workers import STOP
 from ochat_eval.stages.plan import Plan
 from ochat_eval.terminal.say import bar
@@ -102,7 +103,9 @@ def recorded_responses(planned: Plan) -> Index[Response]:
 
 
 def score(planned: Plan, responses: Index[Response], options: ScoringOptions) -> None:
-    """Reads and judges every response under both rules."""
+    """Reads and judges every response under both rules; the manifest says what guarded that."""
+    if any(task.executes_code for task in planned.tasks.values()):
+        planned.manifest.set("sandbox", guards(options.sandbox))
     with (
         planned.manifest.timing("score"),
         store.atomic(planned.run.file(store.SCORES)) as file,

@@ -74,4 +74,7 @@ def ending(name: str, work: Callable[[], int], mistake: int = MISTAKE) -> int:
         return mistake
     except KeyboardInterrupt:
         print(f"{name}: stopped", file=sys.stderr)
+        # Python ends by SIGINT instead where the exception came through an `exec` of some import
+        # and `python -m` runs us: CPython notes it there, and the next `exec` clears the note.
+        exec("")
         return STOPPED

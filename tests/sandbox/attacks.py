@@ -244,3 +244,168 @@ ATTACKS = {
     "empty": ("", "exception: NameError: name 'square' is not defined"),
     "no function": ("square = 4", "exception: TypeError: 'int' object is not callable"),
 }
+
+# --- For test_limits.py --------------------------------------------------------------------------
+
+CALLS = """
+import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+
+def done(result):
+    return 0 if result >= 0 else ctypes.get_errno()
+
+def call(number, *args):
+    return done(libc.syscall(*map(ctypes.c_long, (number, *args, 0, 0, 0, 0))))
+
+def socket_number(name):
+    return {"x86_64": {"socket": 41, "pair": 53, "clone": 56}}.get(
+        os.uname().machine, {"socket": 198, "pair": 199, "clone": 220}
+    )[name]
+
+def family(number):
+    for kind in (1, 2, 3, 5):  # a family may know one kind only
+        error = call(socket_number("socket"), number, kind)
+        if not error:
+            return 0
+    return error
+
+def pair(number):
+    ends = (ctypes.c_int * 2)()
+    return call(socket_number("pair"), number, 1, 0, ctypes.addressof(ends))
+
+def clone(flags):
+    result = libc.syscall(*map(ctypes.c_long, (socket_number("clone"), flags | 17, 0, 0, 0, 0)))
+    if result == 0:
+        os._exit(0)
+    if result > 0:
+        os.waitpid(result, 0)
+    return done(result)
+
+def thread():
+    import threading
+    found = []
+    one = threading.Thread(target=found.append, args=(1,))
+    one.start()
+    one.join()
+    return len(found)
+
+def spawned():
+    import sys
+    pid = os.posix_spawn(sys.executable, [sys.executable, "-S", "-c", "pass"], {})
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+def kernel_memory(how):
+    try:
+        if how == "memfd":
+            os.close(os.memfd_create("x"))
+            return 0
+        if how == "xattr":
+            with open("file", "w"):
+                os.setxattr("file", "user.x", bytes(60000))
+            return 0
+    except OSError as error:
+        return error.errno
+    private, create = 0, 0o1600
+    if how == "shared memory":
+        made = libc.shmget(private, ctypes.c_size_t(1 << 20), create)
+        libc.shmctl(made, 0, None)
+    elif how == "semaphores":
+        made = libc.semget(private, 100, create)
+        libc.semctl(made, 0, 0)
+    else:
+        made = libc.msgget(private, create)
+        error = ctypes.get_errno()
+        libc.msgctl(made, 0, None)
+        return 0 if made >= 0 else error
+    return done(made)
+"""
+"""Functions that make system calls, and return the number of the error or 0."""
+
+BUFFERS = """
+import array, socket
+
+def in_flight():
+    total, kept = 0, [*socket.socketpair()]
+    carrier, _ = kept
+    carrier.setblocking(False)
+    while True:
+        try:
+            a, b = socket.socketpair()
+            a.setblocking(False)
+            try:
+                while True:
+                    total += a.send(bytes(4096))
+            except BlockingIOError:
+                pass
+            fds = array.array("i", [a.fileno(), b.fileno()])
+            carrier.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
+            a.close()
+            b.close()
+        except OSError:
+            return total
+"""
+
+FOREIGN = {
+    "x32": inside(
+        "import ctypes\nctypes.CDLL(None).syscall(ctypes.c_long(0x40000000 + 39))\nreturn x * x"
+    ),
+    "32 bits": inside(
+        "import ctypes, mmap\n"
+        "code = b'\\xb8\\x14\\0\\0\\0\\xcd\\x80\\xc3'  # getpid by int 0x80\n"
+        "page = mmap.mmap(-1, 4096, prot=7)\n"
+        "page.write(code)\n"
+        "ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(page)))()\n"
+        "return x * x"
+    ),
+}
+
+GREEDY = {
+    "many processes": inside(
+        "import os, signal\n"
+        "for _ in range(6):\n"
+        "    if os.fork() == 0:\n"
+        "        kept = bytearray(b'x') * (120 << 20)\n"
+        "        signal.pause()\n"
+        "signal.pause()"
+    ),
+    "shared by many processes": inside(
+        "import mmap, os, signal\n"
+        "for _ in range(6):\n"
+        "    if os.fork() == 0:\n"
+        "        kept = mmap.mmap(-1, 120 << 20)\n"
+        "        for place in range(0, 120 << 20, 4096): kept[place] = 1\n"
+        "        signal.pause()\n"
+        "signal.pause()"
+    ),
+    "empty files": inside(
+        "import os\n"
+        "for n in range(10**9):\n"
+        "    os.mknod('%x' % n)"
+    ),
+}  # fmt: skip
+"""Programs that need more than 260 MiB, no process of them more than 200 MiB."""
+
+_SPIN = "\nwhile True: pass"
+EVASIONS = {
+    name: "import signal, threading, os\nALL = {s for s in signal.Signals if s not in (9, 19)}\n"
+    + inside(body + _SPIN)
+    for name, body in {
+        "ignored": "for s in ALL: signal.signal(s, signal.SIG_IGN)",
+        "handled": "for s in ALL: signal.signal(s, lambda *_: None)",
+        "blocked": "signal.pthread_sigmask(signal.SIG_BLOCK, ALL)",
+        "timer stopped": "signal.setitimer(signal.ITIMER_PROF, 0)",
+        "timer set anew": "signal.setitimer(signal.ITIMER_PROF, 1000)\n"
+        "signal.signal(signal.SIGXCPU, signal.SIG_IGN)",
+        "exceptions swallowed": "def no(*_): raise KeyboardInterrupt\n"
+        "for s in ALL: signal.signal(s, no)\n"
+        "while True:\n    try:\n        while ALL: len(ALL)\n    except BaseException: pass",
+    }.items()
+}
+"""Programs that spin, whatever signal says that their time is over."""
+
+THREADS = "import hashlib, signal, threading\n" + inside(
+    "for s in (signal.SIGPROF, signal.SIGXCPU): signal.signal(s, signal.SIG_IGN)\n"
+    "def work():\n    while True: hashlib.sha256(bytes(1 << 20))\n"
+    "for _ in range(4): threading.Thread(target=work).start()\n"
+    "threading.Event().wait()"
+)

@@ -300,12 +300,13 @@ function facts(pairs) {
 }
 
 const FIRST_FACTS = ["overrides", "created", "git_revision", "ochat_eval", "python"];
+const FIRST_PARTS = /^(hardware|sandbox)\./;
 
 function showRun(runs) {
   for (const run of runs) {
     const { identity, sources, packages, items, times, ...rest } = run.manifest;
     const seconds = (times || []).map((one) => `${one.stage} ${number(one.seconds, 1)} s`);
-    const known = flat(rest).filter(([k]) => FIRST_FACTS.includes(k) || k.startsWith("hardware."));
+    const known = flat(rest).filter(([k]) => FIRST_FACTS.includes(k) || FIRST_PARTS.test(k));
     const top = [
       ["model", run.summary.model],
       ["prompts", (identity || {}).prompts || "–"],

