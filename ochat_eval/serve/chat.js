@@ -97,6 +97,43 @@ function blocks(text) {
   return made;
 }
 
+// -- long texts --
+
+// As Markdown a text is shown up to so many characters. Of a longer one, or of one whose combining
+// marks would take a browser minutes to lay out, there are its beginning and end, and the whole as
+// plain text at the press of a button, in pieces of which only those in sight are laid out.
+const LONGEST = 60_000;
+const BEGINNING = 8_000;
+const END = 2_000;
+const PIECE = 4_000;
+const MARKS = /\p{M}{1000}/u;
+
+const border = (text, at) => at + (/^[\uDC00-\uDFFF]/.test(text[at] ?? "") ? 1 : 0);
+
+function shortened(text, render) {
+  if (text.length <= LONGEST && !MARKS.test(text)) return render(text);
+  const first = border(text, Math.min(BEGINNING, text.length));
+  const last = Math.max(first, border(text, text.length - END));
+  const button = element("button", `Show all ${text.length.toLocaleString("en")} characters`);
+  button.type = "button";
+  const gap = element("p", `… ${(last - first).toLocaleString("en")} characters … `, button);
+  gap.className = "gap";
+  button.addEventListener("click", () => gap.parentElement.replaceChildren(...wholly(text)));
+  return [...render(text.slice(0, first)), gap, ...render(text.slice(last))];
+}
+
+function wholly(text) {
+  const made = [];
+  for (let start = 0; start < text.length; ) {
+    const end = border(text, Math.min(start + PIECE, text.length));
+    const piece = element("div", text.slice(start, end));
+    piece.className = "piece";
+    made.push(piece);
+    start = end;
+  }
+  return made;
+}
+
 // -- the conversation on the page --
 
 function show(role) {
@@ -126,7 +163,7 @@ function draw(shown) {
   shown.timer = null;
   const begun = performance.now();
   const follow = atEnd();
-  shown.body.replaceChildren(...blocks(shown.text));
+  shown.body.replaceChildren(...shortened(shown.text, blocks));
   if (follow) talk.scrollTop = talk.scrollHeight;
   shown.cost = performance.now() - begun;
 }
@@ -254,7 +291,7 @@ async function send() {
   if (inFlight || !text.trim()) return;
   conversation.push({ role: "user", content: text });
   const asked = show("user");
-  asked.body.textContent = text;
+  asked.body.append(...shortened(text, (part) => [part]));
   $("text").value = "";
   grow();
   const mine = conversation;

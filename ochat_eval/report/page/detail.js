@@ -13,20 +13,83 @@ const score = ([sample, turn, rule, answer, matched, value, detail]) => ({
 });
 const judgment = ([sample, turn, text, judge]) => ({ sample, turn, text, judge });
 
+// A text is shown whole up to so many characters; of a longer one its beginning and end, and all
+// of it at the press of a button, in pieces of which only those in sight are laid out. Laid out as
+// one, 10 MB take 10 s, and 200,000 combining marks on a letter 200 s.
+const LONGEST = 16_000;
+const BEGINNING = 8_000;
+const END = 4_000;
+const PIECE = 4_000;
+
 // A text with each span {start, end, rule} marked. Spans count code points, as Python does; where
 // those of two rules overlap, the part that both have read is marked as both's.
 function marked(text, spans, kind) {
-  const points = [...text];
   const ends = spans.flatMap(({ start, end }) => [start, end]);
-  const cuts = [...new Set([0, points.length, ...ends])].sort((a, b) => a - b);
+  const units = inUnits(text, ends);
+  const found = spans.map((s) => ({ start: units.get(s.start), end: units.get(s.end), rule: s.rule }));
+  const part = (start, end) => markedPart(text, found, start, end);
   const pre = el("pre", { class: kind, tabindex: 0 });
-  cuts.slice(1).forEach((end, n) => {
-    const part = visible(points.slice(cuts[n], end).join(""));
-    const rules = spans.filter((s) => s.start <= cuts[n] && end <= s.end).map((s) => s.rule);
-    const name = `read by: ${rules.join(", ")}`;
-    pre.append(rules.length ? el("mark", { class: rules.join(" "), title: name }, part) : part);
+  if (text.length <= LONGEST) {
+    pre.append(...part(0, text.length));
+    return pre;
+  }
+  const [first, last] = [border(text, BEGINNING), border(text, text.length - END)];
+  const name = `show all ${whole(text.length)} characters`;
+  const button = el("button", { type: "button", class: "link" }, name);
+  button.addEventListener("click", () => {
+    pre.replaceChildren(...pieces(text).map((ends) => el("span", { class: "piece" }, ...part(...ends))));
+    pre.focus();
   });
+  const gap = el("span", { class: "gap" }, `… ${whole(last - first)} characters … `, button);
+  pre.append(...part(0, first), gap, ...part(last, text.length));
   return pre;
+}
+
+// The part of a text between two places, as nodes.
+function markedPart(text, spans, first, last) {
+  const inside = spans.flatMap(({ start, end }) => [start, end]);
+  const cuts = [first, last, ...inside.filter((at) => first < at && at < last)];
+  const sorted = [...new Set(cuts)].sort((a, b) => a - b);
+  return sorted.slice(1).map((end, n) => {
+    const part = visible(text.slice(sorted[n], end));
+    const rules = spans.filter((s) => s.start <= sorted[n] && end <= s.end).map((s) => s.rule);
+    const name = `read by: ${rules.join(", ")}`;
+    return rules.length ? el("mark", { class: rules.join(" "), title: name }, part) : part;
+  });
+}
+
+// Where the pieces of a text begin and end; at the end of a line where there is one.
+function pieces(text) {
+  const found = [];
+  for (let start = 0; start < text.length; start = found.at(-1)[1]) {
+    const end = Math.min(start + PIECE, text.length);
+    const line = end < text.length ? text.lastIndexOf("\n", end - 1) + 1 : 0;
+    found.push([start, line > start + PIECE / 2 ? line : border(text, end)]);
+  }
+  return found;
+}
+
+const isLow = (unit) => unit >= 0xdc00 && unit < 0xe000;
+const isHigh = (unit) => unit >= 0xd800 && unit < 0xdc00;
+const isPair = (text, at) => isHigh(text.charCodeAt(at)) && isLow(text.charCodeAt(at + 1));
+// A place that divides no pair of surrogates.
+const border = (text, at) => (at > 0 && isPair(text, at - 1) ? at + 1 : at);
+
+// Places in code points -> in a string's own units.
+function inUnits(text, places) {
+  const found = new Map();
+  let [unit, point] = [0, 0];
+  for (const place of [...new Set(places)].sort((a, b) => a - b)) {
+    for (; point < place && unit < text.length; point++) unit += isPair(text, unit) ? 2 : 1;
+    found.set(place, unit);
+  }
+  return found;
+}
+
+function points(text) {
+  let count = 0;
+  for (let unit = 0; unit < text.length; count++) unit += isPair(text, unit) ? 2 : 1;
+  return count;
 }
 
 const spans = (scores, name) =>
@@ -39,13 +102,13 @@ function describe(entry, sample, runs) {
   const badges = entry.condition ? [el("span", { class: "badge" }, visible(entry.condition))] : [];
   const target = entry.target.length ? [el("h4", {}, "Target")] : [];
   if (entry.target.length)
-    target.push(el("pre", { class: "target" }, visible(entry.target.join("\n"))));
+    target.push(marked(entry.target.join("\n"), [], "target"));
   const name = entry.id + (sample ? `, sample ${sample}` : "");
   const parts = [el("h3", {}, visible(name)), ...badges];
   entry.turns.forEach((turn, t) => {
     const heading = entry.turns.length > 1 ? `Prompt, turn ${t + 1}` : "Prompt";
-    const prompt = el("pre", { class: "prompt", tabindex: 0 }, visible(turn));
-    parts.push(el("h4", {}, `${heading} (${whole([...turn].length)} characters)`), prompt);
+    const prompt = marked(turn, [], "prompt");
+    parts.push(el("h4", {}, `${heading} (${whole(points(turn))} characters)`), prompt);
     entry.runs.forEach((run, n) => {
       parts.push(
         el("h4", {}, visible(runs.length > 1 ? `Response of ${runs[n].name}` : "Response")),
@@ -60,10 +123,7 @@ function describe(entry, sample, runs) {
 // Said where a run asked another prompt, or had another target, under the same id.
 function otherwise([turns, target], turn) {
   const summary = el("summary", { class: "no" }, "This run's prompt or target is another one");
-  const more = [
-    el("pre", {}, visible(turns[turn] ?? "–")),
-    el("pre", {}, visible(target.join("\n"))),
-  ];
+  const more = [marked(turns[turn] ?? "–", [], ""), marked(target.join("\n"), [], "")];
   return el("details", {}, summary, ...more);
 }
 
