@@ -17,6 +17,7 @@ from ochat_eval.config.help import run_help
 from ochat_eval.records import UserError
 from ochat_eval.terminal.command import MISTAKE, ending
 from ochat_eval.terminal.grid import listing
+from ochat_eval.terminal.say import tell, uncaught
 from ochat_eval.terminal.words import nearest
 
 COMMANDS = {
@@ -84,7 +85,7 @@ def _command(given: Sequence[str]) -> int:
             f"{nearest(name, COMMANDS)}"
         )
     if name == "run" and any(a in ("-h", "--help", "help") for a in rest):
-        print(run_help(), end="")
+        tell(run_help(), end="")
         return 0
     module = importlib.import_module(COMMANDS[name][1])
     if name == "completion":
@@ -104,12 +105,13 @@ def _flags_of(name: str) -> list[str]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code: 0, or what the subcommand says of a mistake."""
+    sys.excepthook = uncaught
     given = list(sys.argv[1:] if argv is None else argv)
     if given in ([], ["-h"], ["--help"], ["help"]):
-        print(help_text(), end="")
+        tell(help_text(), end="")
         return 0
     if given in (["--version"], ["-V"]):
-        print(f"ochat-eval {__version__}")
+        tell(f"ochat-eval {__version__}")
         return 0
     try:
         return ending("ochat-eval", lambda: _command(_own_folder(given)))

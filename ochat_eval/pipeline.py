@@ -16,7 +16,7 @@ from ochat_eval.stages.judge import judge_answers
 from ochat_eval.stages.plan import Plan, is_new, plan, planned_work
 from ochat_eval.stages.report import is_finished, report, show
 from ochat_eval.stages.score import recorded_responses, score
-from ochat_eval.terminal.say import say
+from ochat_eval.terminal.say import say, tell
 
 
 def run(argv: Sequence[str]) -> int:
@@ -47,7 +47,7 @@ def execute(job: Job) -> Path:
     planned = plan(job)
     with contextlib.closing(planned.run):
         if job.stage is Stage.plan:
-            print(planned_work(job, planned))
+            tell(planned_work(job, planned))
         elif job.stage is Stage.all and is_finished(planned, job.judge):
             say("finished before, nothing to do; stage=score or stage=report do their part anew")
             show(planned.run)

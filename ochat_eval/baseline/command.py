@@ -25,7 +25,7 @@ from ochat_eval.baseline.sides import Side, compare_sides, read_side
 from ochat_eval.records import RULES, UserError
 from ochat_eval.run import store
 from ochat_eval.terminal.command import Parser, ending
-from ochat_eval.terminal.say import say
+from ochat_eval.terminal.say import say, tell
 from ochat_eval.terminal.words import counted
 
 FORMATS = ("terminal", "markdown", "json")
@@ -71,7 +71,7 @@ def compare(argv: Sequence[str]) -> int:
     def work() -> int:
         if args.flips < 0:
             raise UserError(f"--flips is {args.flips}; it must be at least 0")
-        print(_compared(args))
+        tell(_compared(args))
         return 0
 
     return ending(parser.prog, work)
@@ -189,13 +189,13 @@ def gate(argv: Sequence[str]) -> int:
                 flip_sds=args.flip_sds,
             )
         _write_verdict(made, args)
-        print(verdict_formats.terminal(made))
+        tell(verdict_formats.terminal(made))
         return EXIT[made.verdict]
 
     try:
         return ending(parser.prog, work, refused)
     except Exception:  # Python's own exit code for it is 1, and that is FAIL
-        traceback.print_exc()
+        say(traceback.format_exc().rstrip())
         return refused
 
 
@@ -242,8 +242,8 @@ def record(argv: Sequence[str]) -> int:
 
     def work() -> int:
         folder, made = record_runs([args.run, *args.rerun], args.name, args.into, args.runs)
-        print(difference_formats.recorded_table(made))
-        print(
+        tell(difference_formats.recorded_table(made))
+        tell(
             f"\n{folder}: {counted(made.runs, 'run')}. "
             f"Gate with: ochat-eval gate RUN --against {args.name}"
         )

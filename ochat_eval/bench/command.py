@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -22,6 +21,7 @@ from ochat_eval.run.manifest import surroundings
 from ochat_eval.run.store import write_json
 from ochat_eval.terminal.command import MISTAKE, Parser, ending
 from ochat_eval.terminal.grid import listing
+from ochat_eval.terminal.say import say, tell
 
 WHAT = {
     "harness": "each stage, over GSM8K and over all benchmarks, or over the tasks named; no model",
@@ -124,10 +124,10 @@ def _measure(given: argparse.Namespace) -> int:
     for table in _tables(given):
         try:
             done.append(table())
-            print(done[-1].text(), flush=True)
+            tell(done[-1].text(), flush=True)
             if given.record:  # after each, so that a stop costs one table
                 write_json(given.record, {**record, "tables": [asdict(one) for one in done]})
         except UserError as e:  # costs the others nothing
-            print(f"ochat-eval bench: {e}", file=sys.stderr)
+            say(f"ochat-eval bench: {e}")
             failed = MISTAKE
     return failed

@@ -15,6 +15,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
+from ochat_eval.terminal.say import tell
+
 DELAY = 0.05
 """Seconds that every answer takes at least, where there is a pace."""
 WORDS = 200
@@ -90,7 +92,7 @@ class _Connection(asyncio.Protocol):
 async def _serve(rate: float) -> None:
     pace, loop = _Pace(rate), asyncio.get_running_loop()
     server = await loop.create_server(lambda: _Connection(pace), "127.0.0.1", 0, backlog=1024)
-    print(server.sockets[0].getsockname()[1], flush=True)
+    tell(str(server.sockets[0].getsockname()[1]), flush=True)
     await server.serve_forever()
 
 

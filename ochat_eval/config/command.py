@@ -10,6 +10,7 @@ from ochat_eval.config.load import job, sources_of
 from ochat_eval.data.pull import pull as pull_sources
 from ochat_eval.records import UserError
 from ochat_eval.terminal.command import Parser, ending
+from ochat_eval.terminal.say import tell
 from ochat_eval.terminal.words import counted
 
 _FLAGS = {
@@ -38,7 +39,7 @@ def asked(argv: Sequence[str]) -> Job | None:
     flags = [a for a in argv if a.startswith("-")]
     options = [a for a in argv if not a.startswith("-")]
     if flags == ["--cfg"] and options[:1] == ["job"]:
-        print(job(options[1:]).resolved, end="")
+        tell(job(options[1:]).resolved, end="")
         return None
     for flag in flags:
         known = _FLAGS.get(flag.partition("=")[0])
@@ -69,7 +70,7 @@ def pull(argv: Sequence[str]) -> int:
 
     def work() -> int:
         written = pull_sources(sources_of(args.task), args.dir)
-        print(
+        tell(
             f"{args.dir}: complete, {counted(written, 'file')} written. "
             f"Use it: OCHAT_EVAL_DATA={args.dir}"
         )

@@ -16,6 +16,7 @@ from ochat_eval.engines.vllm_build import vllm_arguments
 from ochat_eval.model.model import Model
 from ochat_eval.records import UserError
 from ochat_eval.terminal.command import Parser, ending
+from ochat_eval.terminal.say import tell
 
 _VALUES = {"stage": Stage, "data": Data, "sandbox": Sandbox, "overlong": Overlong}
 _OF_RUNS = ("compare", "gate", "record", "tables", "report", "export")
@@ -65,9 +66,9 @@ def completion(argv: Sequence[str], commands: Mapping[str, Callable[[], Sequence
 
     def work() -> int:
         if args.line is None:
-            print(SCRIPTS[args.shell], end="")
+            tell(SCRIPTS[args.shell], end="")
         else:
-            print("\n".join(candidates(args.line, commands)))
+            tell("\n".join(candidates(args.line, commands)))
         return 0
 
     return ending(parser.prog, work)

@@ -16,6 +16,7 @@ from ochat_eval.records import RULES, Item, Response, UserError
 from ochat_eval.run import store
 from ochat_eval.terminal.command import Parser, ending
 from ochat_eval.terminal.grid import listing
+from ochat_eval.terminal.say import tell
 from ochat_eval.terminal.words import counted
 
 _IMPORT = """\
@@ -65,7 +66,7 @@ def import_(argv: Sequence[str]) -> int:
     def work() -> int:
         _check_output(args.output)
         module = importlib.import_module(FORMATS[args.format].module)
-        print("\n".join(import_file(module, args.file, _asked(args), args.output)))
+        tell("\n".join(import_file(module, args.file, _asked(args), args.output)))
         return 0
 
     return ending(parser.prog, work)
@@ -85,7 +86,7 @@ def export(argv: Sequence[str]) -> int:
         module = importlib.import_module(FORMATS[args.format].module)
         run = Recorded(_run_folder(args.run, args.runs))
         notes: Iterator[Note] = module.write(run, args.output, args.rule)
-        print("\n".join([*_counted(notes), str(args.output)]))
+        tell("\n".join([*_counted(notes), str(args.output)]))
         return 0
 
     return ending(parser.prog, work)

@@ -13,6 +13,7 @@ from ochat_eval.report.page.page import reported, write_page
 from ochat_eval.report.tables.build import build_all, definitions
 from ochat_eval.report.tables.formats import FORMATS
 from ochat_eval.terminal.command import Parser, ending
+from ochat_eval.terminal.say import tell
 from ochat_eval.terminal.words import nearest
 
 _TABLES = """\
@@ -47,7 +48,7 @@ def tables(argv: Sequence[str]) -> int:
     args = parser.parse_args(argv)
 
     def work() -> int:
-        print(_tables(args).rstrip("\n"))
+        tell(_tables(args).rstrip("\n"))
         return 0
 
     return ending(parser.prog, work)
@@ -93,7 +94,7 @@ def report(argv: Sequence[str]) -> int:
 
     def work() -> int:
         write_page(args.output, [reported(find(name, args.runs)) for name in args.run])
-        print(args.output)
+        tell(str(args.output))
         return 0
 
     return ending(parser.prog, work)

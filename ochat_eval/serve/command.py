@@ -12,6 +12,7 @@ from ochat_eval.serve.options import load
 from ochat_eval.serve.server import EngineDied, run_server
 from ochat_eval.terminal.command import MISTAKE, STOPPED
 from ochat_eval.terminal.grid import listing
+from ochat_eval.terminal.say import say, tell
 
 HELP = """\
 usage: ochat-eval serve [NAME=VALUE ...]
@@ -53,19 +54,19 @@ def serve(argv: Sequence[str]) -> int:
         that has served ends the process itself: with 0 after SIGTERM, 1 if the engine died.
     """
     if any(a in ("-h", "--help", "help") for a in argv):
-        print(help_text(), end="")
+        tell(help_text(), end="")
         return 0
     code = 0
     try:
         run_server(load(argv))
     except KeyboardInterrupt:
-        print(f"{_NAME}: stopped while it was starting", file=sys.stderr)
+        say(f"{_NAME}: stopped while it was starting")
         return STOPPED
     except UserError as e:
-        print(f"{_NAME}: {e}", file=sys.stderr)
+        say(f"{_NAME}: {e}")
         return MISTAKE
     except EngineDied:
-        print(f"{_NAME}: vLLM's engine died; start the server again", file=sys.stderr)
+        say(f"{_NAME}: vLLM's engine died; start the server again")
         code = 1
     sys.stdout.flush()
     sys.stderr.flush()

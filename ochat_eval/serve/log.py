@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ochat_eval.records import UserError
+from ochat_eval.terminal.say import say
 
 LONGEST_NAME = 200
 """What a sender may put into a log line by a path or a model's name, in characters."""
@@ -44,7 +45,7 @@ class _Private(RotatingFileHandler):
         if not self.failed:
             self.failed = True
             reason = sys.exc_info()[1]
-            print(f"log_file={self.baseFilename}: lines are lost ({reason})", file=sys.stderr)
+            say(f"log_file={self.baseFilename}: lines are lost ({reason})")
 
     def _open(self) -> TextIOWrapper:
         descriptor = os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

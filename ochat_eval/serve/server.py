@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 import signal
-import sys
 import threading
 import time
 from argparse import Namespace
@@ -30,6 +29,7 @@ from ochat_eval.serve.limits import Limits
 from ochat_eval.serve.log import RequestLog
 from ochat_eval.serve.options import Serve, is_local, keys
 from ochat_eval.serve.shares import Shares
+from ochat_eval.terminal.say import say
 from ochat_eval.terminal.words import nearest
 
 KEPT = {
@@ -113,17 +113,13 @@ def run_server(options: Serve) -> None:
     args.model = args.model_tag = path
     chat = load_format(model, path)
     if not api_keys and not is_local(options.host):
-        _say(f"warning: host={options.host} without keys: whoever reaches this port can use it")
+        say(f"warning: host={options.host} without keys: whoever reaches this port can use it")
     import uvloop
 
     try:
         uvloop.run(_run(args, options, chat, api_keys, log))
     except _Stopped:
         raise KeyboardInterrupt from None
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def _arguments(options: Serve, model: Model) -> Namespace:
@@ -188,14 +184,14 @@ async def _run(
     async with AsyncExitStack() as stack:
         stack.callback(sock.close)
         stack.callback(Guard().stand_down)
-        _say(f"loading {name} in vLLM …")
+        say(f"loading {name} in vLLM …")
         try:
             engine = await stack.enter_async_context(build_async_engine_client(args))
         except (ValueError, RuntimeError, OSError, TypeError) as e:
             raise UserError(f"vLLM cannot load {name}: {one_line(e)}") from e
         stopped = _noticed_stop(engine)
         app = await _application(engine, args, options, chat, api_keys, log)
-        _say(f"serving {', '.join(args.served_model_name)} at {address}/v1; chat page: {address}/")
+        say(f"serving {', '.join(args.served_model_name)} at {address}/v1; chat page: {address}/")
         closing = await serve_http(
             app,
             sock=sock,

@@ -16,6 +16,7 @@ from ochat_eval.run import store
 from ochat_eval.run.folder import RunDir
 from ochat_eval.run.index import Index
 from ochat_eval.stages.plan import Plan
+from ochat_eval.terminal.say import tell
 
 
 def report(job: Job, planned: Plan, responses: Index[Response]) -> None:
@@ -67,9 +68,9 @@ def report(job: Job, planned: Plan, responses: Index[Response]) -> None:
 def show(run_dir: RunDir) -> None:
     """Prints a reported run's tables, and where its page is."""
     summary = store.read_json(run_dir.file(store.SUMMARY))
-    print(scores_table.terminal(summary))
+    tell(scores_table.terminal(summary))
     files.show(summary)
-    print(f"\n{run_dir.file(store.REPORT)}")
+    tell(f"\n{run_dir.file(store.REPORT)}")
 
 
 def is_finished(planned: Plan, judge: Judge | None) -> bool:

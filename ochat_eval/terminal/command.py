@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from ochat_eval.records import UserError
 from ochat_eval.terminal.grid import WIDTH
+from ochat_eval.terminal.say import say
 
 MISTAKE = 2
 """The exit code of what a user can mend."""
@@ -38,7 +39,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Says what is wrong in one line and ends the process."""
-        print(f"{self.prog}: {message}; {self.prog} --help shows the options", file=sys.stderr)
+        say(f"{self.prog}: {message}; {self.prog} --help shows the options")
         sys.exit(self.mistake)
 
     def add_runs(self) -> None:
@@ -70,10 +71,10 @@ def ending(name: str, work: Callable[[], int], mistake: int = MISTAKE) -> int:
     try:
         return work()
     except UserError as e:
-        print(f"{name}: {e}", file=sys.stderr)
+        say(f"{name}: {e}")
         return mistake
     except KeyboardInterrupt:
-        print(f"{name}: stopped", file=sys.stderr)
+        say(f"{name}: stopped")
         # Python ends by SIGINT instead where the exception came through an `exec` of some import
         # and `python -m` runs us: CPython notes it there, and the next `exec` clears the note.
         exec("")

@@ -1,14 +1,34 @@
-"""What a user is told while something runs: a line, or a bar with rate and time left."""
+"""What a user is told: lines, tables, a bar with rate and time left.
+
+Nothing else prints. Texts of models, servers, files and people come in what is said here, and one
+with an escape sequence could rewrite the screen or worse: what cannot be printed is replaced.
+"""
 
 from __future__ import annotations
 
 import sys
+import traceback
+from types import TracebackType
 from typing import Any
+
+from ochat_eval.terminal.words import plain
+
+_KEPT = "\n\t"
 
 
 def say(line: str) -> None:
     """A line for the user, on the error stream: what is printed for use goes to the output."""
-    print(line, file=sys.stderr, flush=True)
+    print(plain(line, _KEPT), file=sys.stderr, flush=True)
+
+
+def tell(text: str, end: str = "\n", flush: bool = False) -> None:
+    """What was asked for, on the output: a table, a path."""
+    print(plain(text, _KEPT), end=end, flush=flush)
+
+
+def uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Python's report of a mistake of ours, as `sys.excepthook`: it may quote others, too."""
+    say("".join(traceback.format_exception(kind, error, trace)).rstrip())
 
 
 def bar(what: str, unit: str, total: int | None = None, *, delay: float = 2) -> Any:
@@ -28,8 +48,8 @@ def bar(what: str, unit: str, total: int | None = None, *, delay: float = 2) -> 
     moving = sys.stderr.isatty()
     return tqdm(
         total=total,
-        desc=what,
-        unit=f" {unit}",
+        desc=plain(what),
+        unit=f" {plain(unit)}",
         delay=delay,
         dynamic_ncols=moving,
         smoothing=0.05,

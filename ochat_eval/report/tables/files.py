@@ -9,6 +9,7 @@ from ochat_eval.report.tables import build, formats
 from ochat_eval.report.tables.upright import terminal
 from ochat_eval.run import store
 from ochat_eval.run.folder import RunDir
+from ochat_eval.terminal.say import tell
 
 _FILES = {"md": "markdown", "csv": "csv", "tex": "latex"}
 
@@ -33,6 +34,6 @@ def show(summary: Mapping[str, Any]) -> None:
     made = build.build_all([summary])
     whole = [table for table in made if build.is_whole(table, summary)]
     if whole:
-        print(f"\n{terminal(whole)}")
+        tell(f"\n{terminal(whole)}")
     if left := [table.title for table in made if table not in whole]:
-        print(f"\nin part, in {store.TABLES}.md: {', '.join(left)}")
+        tell(f"\nin part, in {store.TABLES}.md: {', '.join(left)}")
