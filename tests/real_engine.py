@@ -18,7 +18,11 @@ SETTINGS = {
 
 @pytest.fixture(scope="module", autouse=True)
 def frugal_engines() -> Iterator[None]:
-    """The settings, for every engine that a test starts; a folder's conftest.py imports it."""
+    """The settings, for every engine that a test starts; a folder's conftest.py imports it.
+
+    Threads are counted when torch is loaded, which this process may have done before: a test that
+    generates does so in a process of its own.
+    """
     with pytest.MonkeyPatch.context() as patch:
         for name, value in SETTINGS.items():
             patch.setenv(name, value)

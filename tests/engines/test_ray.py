@@ -333,10 +333,9 @@ REAL = (
 
 @pytest.mark.vllm
 @pytest.mark.timeout(1200)
-def test_two_real_replicas_of_which_one_is_killed(started, cli, tmp_path, monkeypatch):
+def test_two_real_replicas_of_which_one_is_killed(started, process, tmp_path):
     """Real vLLM under real Ray on this machine; SIGKILL of a replica while it answers."""
-    monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "1")
-    process = started(*REAL)
+    driver = started(*REAL)
     run, said = tmp_path / "results/runs/r", tmp_path / "stderr-0"
     until = time.monotonic() + 900
 
@@ -345,11 +344,11 @@ def test_two_real_replicas_of_which_one_is_killed(started, cli, tmp_path, monkey
         return lines(path) if path.exists() else []
 
     while sum(line.get("event") == "ready" for line in noted()) < 2:
-        assert process.poll() is None and time.monotonic() < until, said.read_text()[-3000:]
+        assert driver.poll() is None and time.monotonic() < until, said.read_text()[-3000:]
         time.sleep(0.2)
     victim = next(line for line in noted() if line.get("event") == "ready")
     os.kill(victim["pid"], signal.SIGKILL)
-    assert process.wait(timeout=900) == 0, said.read_text()[-3000:]
+    assert driver.wait(timeout=900) == 0, said.read_text()[-3000:]
     responses = lines(run / "responses.jsonl")
     assert len(responses) == len({(r["id"], r["sample"]) for r in responses}) == 36
     assert all(r["completion_tokens"] for r in responses)
@@ -360,6 +359,6 @@ def test_two_real_replicas_of_which_one_is_killed(started, cli, tmp_path, monkey
     # As a kill leaves it; it goes on without Ray, and is the same run.
     kept = (run / "responses.jsonl").read_text().splitlines(keepends=True)[:33]
     (run / "responses.jsonl").write_text("".join(kept) + '{"id": "gsm8k/ma')
-    done = cli(*(o for o in REAL if "engine" not in o), "engine=vllm")
+    done = process(*(o for o in REAL if "engine" not in o), "engine=vllm")
     assert done.returncode == 0 and "going on: 33 of 36" in done.stderr, done.stderr[-3000:]
     assert len({(r["id"], r["sample"]) for r in lines(run / "responses.jsonl")}) == 36

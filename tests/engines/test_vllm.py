@@ -72,12 +72,14 @@ def wait_for_the_end(pids: Iterable[int], seconds: float = 120) -> None:
         time.sleep(0.1)
 
 
-def test_killed_in_mid_generation_it_goes_on_and_then_has_nothing_to_do(tmp_path, started, cli):
+def test_killed_in_mid_generation_it_goes_on_and_then_has_nothing_to_do(
+    tmp_path, started, process, cli
+):
     journal = tmp_path / "results/runs/r/responses.jsonl"
-    process = started(*SAMPLE, *NARROW)
-    wait_for_lines(journal, 3, process)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    first = started(*SAMPLE, *NARROW)
+    wait_for_lines(journal, 3, first)
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
     before = journal.read_bytes()
     before = before[: before.rindex(b"\n") + 1]
     kept = before.count(b"\n")
@@ -85,7 +87,7 @@ def test_killed_in_mid_generation_it_goes_on_and_then_has_nothing_to_do(tmp_path
     with journal.open("ab") as file:
         file.write(b'{"id": "gsm8k/main/')  # as a kill in the middle of a write would leave it
 
-    done = cli(*SAMPLE, *NARROW)
+    done = process(*SAMPLE, *NARROW)
     assert done.returncode == 0, done.stderr
     assert "half-written last line" in done.stderr
     assert f"going on: {kept} of 12" in done.stderr
