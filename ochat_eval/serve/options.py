@@ -86,6 +86,8 @@ def load(overrides: Sequence[str]) -> Serve:
             raise UserError(
                 f'cors: {origin!r} is no origin: write https://HOST[:PORT], or "*" for all'
             )
+    if not re.fullmatch(r"[\w.:%-]+", options.host, re.ASCII):
+        raise UserError(f"host={options.host!r}: it is no name and no address")
     for host in options.hosts:
         if not re.fullmatch(r"[\w.-]+", host) and not _is_address(host):
             raise UserError(f"hosts: {host!r} is no name: write it without https:// and port")

@@ -63,8 +63,8 @@ function pieces(text) {
   const found = [];
   for (let start = 0; start < text.length; start = found.at(-1)[1]) {
     const end = Math.min(start + PIECE, text.length);
-    const line = end < text.length ? text.lastIndexOf("\n", end - 1) + 1 : 0;
-    found.push([start, line > start + PIECE / 2 ? line : border(text, end)]);
+    const line = end < text.length ? text.slice(start, end).lastIndexOf("\n") + 1 : 0;
+    found.push([start, line > PIECE / 2 ? start + line : border(text, end)]);
   }
   return found;
 }
