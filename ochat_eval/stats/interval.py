@@ -7,7 +7,6 @@ from array import array
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 
 from ochat_eval.stats.checks import NOT_NEGATIVE, Bounds, check_numbers, check_same_length, mean
 
@@ -224,6 +223,8 @@ def _groups(strata: Sequence[Hashable], clusters: Sequence[Hashable] | None) -> 
 
 def quantile(probability: float) -> float:
     """The standard normal quantile; ValueError unless 0 < probability < 1."""
+    from statistics import NormalDist  # costs as much to import as all the rest
+
     if not 0 < probability < 1:
         raise ValueError(f"{probability} is not between 0 and 1")
     return NormalDist().inv_cdf(probability)

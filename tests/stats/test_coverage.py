@@ -14,6 +14,7 @@ from scipy.stats import binom
 
 from ochat_eval import stats
 
+pytestmark = pytest.mark.slow
 ROUNDS = 1500
 
 
