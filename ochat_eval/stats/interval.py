@@ -223,7 +223,7 @@ def _groups(strata: Sequence[Hashable], clusters: Sequence[Hashable] | None) -> 
 
 def quantile(probability: float) -> float:
     """The standard normal quantile; ValueError unless 0 < probability < 1."""
-    from statistics import NormalDist  # costs as much to import as all the rest
+    from statistics import NormalDist  # noqa: PLC0415 (costs as much to import as all the rest)
 
     if not 0 < probability < 1:
         raise ValueError(f"{probability} is not between 0 and 1")
