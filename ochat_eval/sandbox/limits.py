@@ -16,7 +16,8 @@ class Limits:
     Attributes:
         wall_seconds: time for loading the program and all calls together.
         cpu_seconds: processor time of each of its processes.
-        memory_bytes: address space of each of its processes.
+        memory_bytes: address space of each of its processes; where there is a control group
+            (`cgroup`), also the memory of all together, beside what is in /tmp.
         processes: processes and threads at a time.
         tmp_bytes: all it may write to /tmp.
         message_bytes: the longest answer to one call, encoded.

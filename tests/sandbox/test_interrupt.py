@@ -23,10 +23,10 @@ import pytest
 from ochat_eval.tasks.math import Math
 from tests.conftest import command, environment
 from tests.replays import REPLAY, RUN, write
-from tests.sandbox.test_sandbox import needs_bwrap, sandboxed
+from tests.sandbox.test_sandbox import needs_bwrap
 from tests.sandbox.test_workers import running, soon
 
-MARK = "OCHAT_EVAL_TEST_RUN"
+MINE = os.readlink("/proc/self/ns/pid")
 SECONDS = 5.0  # it takes 0.2 s; other tests may run beside this one
 # Reference answers that never come: as ground truth is computed, in the thread that scores.
 TRUTHS = """
@@ -50,28 +50,36 @@ sys.exit(ending("ochat-eval", work))
 """
 
 
+def descendants(pid: int) -> set[int]:
+    """The processes that one has started, and those that these have started."""
+    found: set[int] = set()
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in map(int, path.read_text().split()):
+            found |= {child} | descendants(child)
+    return found
+
+
+def works(pid: int, workers: int, programs: int) -> bool:
+    """Whether so many of its workers run, and so many programs in their sandboxes."""
+    try:
+        found = {one: Path(f"/proc/{one}/cmdline").read_bytes() for one in descendants(pid)}
+        inside = [one for one in found if os.readlink(f"/proc/{one}/ns/pid") != MINE]
+    except OSError:  # one has ended meanwhile
+        return False
+    serving = [one for one, line in found.items() if b"_serve" in line]
+    return len(serving) >= workers and len(inside) >= 2 * programs  # bwrap's first, and Python
+
+
 @pytest.fixture
 def stopped(tmp_path: Path) -> Iterator[Callable[..., str]]:
     """Runs a command, interrupts it when its workers work; checks all that must hold then."""
     begun: list[subprocess.Popen[str]] = []
 
-    def of(mark: str) -> set[int]:
-        """All that the command has started and that runs, wherever it has moved to."""
-        found = set()
-        for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                if f"{MARK}={mark}".encode() in (folder / "environ").read_bytes():
-                    found.add(int(folder.name))
-            except OSError:  # ended, or another user's
-                continue
-        return {pid for pid in found if running(pid)}
-
-    def run(arguments: list[str], at_work: Callable[[], bool]) -> str:
-        mark = str(tmp_path)
+    def run(arguments: list[str], workers: int, programs: int) -> str:
         process = subprocess.Popen(
             arguments,
             cwd=tmp_path,
-            env=environment(XDG_CACHE_HOME=str(tmp_path / "cache"), **{MARK: mark}),
+            env=environment(XDG_CACHE_HOME=str(tmp_path / "cache")),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
@@ -80,14 +88,16 @@ def stopped(tmp_path: Path) -> Iterator[Callable[..., str]]:
             preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
         )
         begun.append(process)
-        assert soon(lambda: len(of(mark)) >= 3 and at_work(), 60), process.poll()
+        at_work = functools.partial(works, process.pid, workers, programs)
+        assert soon(at_work, 60), process.poll()
         time.sleep(0.3)
+        started = descendants(process.pid)
         begin = time.monotonic()
         os.killpg(process.pid, signal.SIGINT)
         _, said = process.communicate(timeout=30)
         assert time.monotonic() - begin < SECONDS
         assert process.returncode == 130
-        assert soon(lambda: not of(mark), 2), of(mark)
+        assert soon(lambda: not any(map(running, started)), 2)
         return said
 
     yield run
@@ -100,7 +110,7 @@ def only_stopped(said: str) -> bool:
     """Whether the last words are the one line, and no traceback is among the others."""
     assert "Traceback" not in said and "Error" not in said and "Exception" not in said, said
     lines = [line for line in said.replace("\r", "\n").splitlines() if line.strip()]
-    return lines[-1] == "ochat-eval: stopped" and said.count("stopped") == 1
+    return lines[-1] == "ochat-eval: stopped" and said.count("ochat-eval: stopped") == 1
 
 
 def humaneval(folder: Path) -> tuple[str, ...]:
@@ -120,10 +130,8 @@ def humaneval(folder: Path) -> tuple[str, ...]:
 def test_while_programs_run(stopped, cli, tmp_path: Path) -> None:
     options = humaneval(tmp_path)
     assert cli(*options, "stage=generate").returncode == 0
-    before = sandboxed()
-    said = stopped(command(*options, "stage=score"), lambda: len(sandboxed() - before) >= 6)
+    said = stopped(command(*options, "stage=score"), workers=4, programs=4)
     assert only_stopped(said), said
-    assert soon(lambda: sandboxed() <= before, 2)
     assert not (tmp_path / RUN / "scores.jsonl").exists()
 
 
@@ -133,13 +141,11 @@ def test_while_math_is_graded(stopped, cli, tmp_path: Path) -> None:
     items = Math(name="math", data="sample").items()
     write(tmp_path / "a.jsonl", *({"id": item.id, "text": hostile} for item in items))
     assert cli(*options, "stage=generate").returncode == 0
-    said = stopped(command(*options, "stage=score"), lambda: True)
+    said = stopped(command(*options, "stage=score"), workers=2, programs=0)
     assert only_stopped(said), said
 
 
 @needs_bwrap
 def test_while_ground_truth_is_computed(stopped) -> None:
-    before = sandboxed()
-    said = stopped([sys.executable, "-c", TRUTHS], lambda: len(sandboxed() - before) >= 3)
+    said = stopped([sys.executable, "-c", TRUTHS], workers=2, programs=2)
     assert only_stopped(said), said
-    assert soon(lambda: sandboxed() <= before, 2)
