@@ -10,8 +10,9 @@ import pytest
 
 from ochat_eval.terminal.say import say, tell
 from tests import fault_server as fs
-from tests.conftest import CHECKOUT, Done, environment, lines
+from tests.conftest import CHECKOUT, Done, environment
 from tests.fault_server import FaultServer
+from tests.stages.test_judge import IDS
 
 ESC = "\x1b]0;owned\x07\x1b[2J\x1b[31m\u202eEVIL\x9b1m\r\x08"
 """Sets a window's title, wipes the screen, turns text around; with a C1 control as well."""
@@ -71,7 +72,6 @@ def test_the_name_of_a_model_and_of_a_run_in_tables_and_comparisons(cli, tmp_pat
     cli(*REPLAY, f"engine.path={path}", "run=s", quoted("model.name"))
     for form in ("tables", "compare", "export", "report"):
         harmless(cli(form, "r", "s"), "")
-    harmless(cli(*REPLAY, f"engine.path={path}", quoted("model.name"), "stage=plan"), "")
     harmless(cli("--cfg", "job", *REPLAY, quoted("model.name")), "EVIL")
 
 
@@ -90,13 +90,12 @@ def test_the_id_and_the_path_of_a_replay_file(cli, tmp_path):
 
 def test_a_judge_and_what_it_says(cli, tmp_path):
     with FaultServer(default=fs.error(400, f"no {ESC}")) as server:
-        base = ("task=mt_bench", "data=sample", "run=r", "limit=2")
-        cli(*base, "stage=plan", "run=plan")
+        base = ("task=mt_bench", "data=sample", "run=r")
         path = tmp_path / "a.jsonl"
         with path.open("w") as file:
-            for item in lines(tmp_path / "results/runs/plan/items.jsonl"):
+            for id_ in IDS:
                 for turn in (0, 1):
-                    file.write(json.dumps({"id": item["id"], "turn": turn, "text": ESC}) + "\n")
+                    file.write(json.dumps({"id": id_, "turn": turn, "text": ESC}) + "\n")
         done = cli(
             *base, "engine=replay", f"engine.path={path}", "judge=local", "judge.attempts=1",
             f"judge.base_url={server.url}", quoted("judge.served_name"), OPENAI_API_KEY="k",
@@ -114,7 +113,7 @@ def test_a_judge_and_what_it_says(cli, tmp_path):
         ("tables", ESC),
         ("compare", ESC, ESC),
         ("report", f"--{ESC}", "r", "-o", "x"),
-        ("serve", quoted("model.path", f"/{ESC}"), "model=hf"),
+        ("serve", quoted("log_file", f"/proc/{ESC}/x")),
         ("serve", quoted("host")),
         ("--config-dir", f"/{ESC}"),
     ],
