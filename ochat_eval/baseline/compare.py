@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from ochat_eval import stats
 from ochat_eval.baseline.results import RunResults, TaskResults, clusters, strata, values
+from ochat_eval.baseline.same_work import CHOICE_OF_ITEMS
 from ochat_eval.records import Rule
 
 
@@ -116,6 +117,10 @@ def compare_task(a: TaskResults, b: TaskResults, rule: Rule) -> TaskComparison:
     )
 
 
+_APART = {*CHOICE_OF_ITEMS, "condition"}  # the last is the model's chat format's
+"""Options in which two sides may differ without a word."""
+
+
 def _pairing_notes(a: TaskResults, b: TaskResults, pairing: Pairing) -> list[str]:
     """Why this does not compare the benchmark's figures, or fewer items than were asked."""
     notes = []
@@ -125,6 +130,9 @@ def _pairing_notes(a: TaskResults, b: TaskResults, pairing: Pairing) -> list[str
         notes.append("sample items, not the benchmark")
     elif pairing.ids and min(a.asked, b.asked) < a.of:
         notes.append(f"limited to {len(pairing.ids):,} of {a.of:,}")
+    for name in sorted((a.options.keys() & b.options.keys()) - _APART):
+        if a.options[name] != b.options[name]:
+            notes.append(f"{name} {a.options[name]} in A, {b.options[name]} in B")
     if pairing.unlike:
         notes.append(f"{len(pairing.unlike):,} asked differently ({pairing.unlike[0]})")
     if pairing.unjudged:

@@ -12,7 +12,7 @@ from ochat_eval.records import Rule
 from ochat_eval.run.identity import differences
 from ochat_eval.terminal.words import counted
 
-_CHOICE_OF_ITEMS = ("limit", "subsets", "data")
+CHOICE_OF_ITEMS = ("limit", "subsets", "data")
 """Options that say which items are asked; the items themselves are compared."""
 
 
@@ -90,7 +90,7 @@ def unlike_work(here: TaskResults, there: TaskResults, rule: Rule, part: bool) -
 
 def _changed_options(here: Mapping[str, Any], there: Mapping[str, Any]) -> list[str]:
     """The differences in what both know of sampling, prompts and scoring."""
-    shared = [name for name in there if name in here and name not in _CHOICE_OF_ITEMS]
+    shared = [name for name in there if name in here and name not in CHOICE_OF_ITEMS]
     return differences({k: there[k] for k in shared}, {k: here[k] for k in shared})
 
 

@@ -65,6 +65,9 @@ class Task:
             meanwhile.
         report_only: options that only add figures; a finished run can be reported with others.
         paths: options that name files of the user's own; a run's folder cannot.
+        rule_options: options that choose how the published rule reads; reports name them.
+        published_with: by published row, the options that its figures were made with where they
+            are not the defaults; a model that is compared with the row gets them.
         name: first part of every item id.
         data: `full` for the benchmark itself, `sample` for the repository's own few items;
             None takes the run's.
@@ -84,6 +87,8 @@ class Task:
     scored_by_workers: ClassVar[bool] = False
     report_only: ClassVar[frozenset[str]] = frozenset()
     paths: ClassVar[frozenset[str]] = frozenset()
+    rule_options: ClassVar[tuple[str, ...]] = ()
+    published_with: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     name: str
     data: str | None = None

@@ -109,19 +109,25 @@ def task_class(name: str, where: str) -> type[Task]:
     return class_of(str(target), Task, f"tasks.{name}")
 
 
-def published_task(name: str) -> Task:
+def published_task(name: str, row: str | None = None) -> Task:
     """A benchmark in its published setting: as its file of conf/task/ has it, all items.
+
+    Args:
+        row: the published row whose setting is meant; None for the defaults.
 
     Raises:
         UserError: there is no such benchmark.
     """
     cls = task_class(name, "task")
     values = {k: v for k, v in groups.node("task", name).items() if k != "_target_"}
+    values |= cls.published_with.get(row or "", {})
     return typed(cls, values, f"tasks.{name}", name=name, data="full")
 
 
-def changed_options(task: Task) -> list[str]:
+def changed_options(task: Task, row: str | None) -> list[str]:
     """The options of a benchmark that can change its score and are not as published.
+
+    `row` is the published row that the model is compared with, if any.
 
     Which items are asked (`data`, `limit`, `subsets`) is not among them, nor the chat format's
     condition, which is the model's.
@@ -132,7 +138,7 @@ def changed_options(task: Task) -> list[str]:
     if "_target_" not in groups.node("task", task.name):
         return []
     apart = ("name", "data", "limit", "subsets", "condition")
-    chosen, usual = task.options(), published_task(task.name).options()
+    chosen, usual = task.options(), published_task(task.name, row).options()
     return [
         f"{key}={chosen[key]}"
         for key, value in usual.items()

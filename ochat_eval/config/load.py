@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ def job(arguments: Sequence[str]) -> Job:
     known = _known(config, results)
     ids = store.read_ids(Path(config.ids).expanduser()) if config.ids else None
     if known is None:
-        tasks, model = build_tasks(config), config.model
+        tasks, model = build_tasks(config, named), config.model
     else:
         tasks, model = _tasks_again(config, known, named), _model_again(config, known, named)
         if ids is None and known.only_ids:
@@ -47,7 +47,7 @@ def job(arguments: Sequence[str]) -> Job:
         results=results,
         run=config.run,
         tasks=tasks,
-        changed={name: changed_options(task) for name, task in tasks.items()},
+        changed={name: changed_options(task, model.published) for name, task in tasks.items()},
         model=model,
         engine=build(config.engine, Engine, "engine"),
         judge=_judge(config),
@@ -67,12 +67,20 @@ def job(arguments: Sequence[str]) -> Job:
     )
 
 
-def build_tasks(config: Config) -> dict[str, Task]:
-    """The chosen benchmarks by name, in the order chosen, the run's options filled in."""
-    return {
-        name: _filled(build(node, Task, f"tasks.{name}", name=name), config)
-        for name, node in config.tasks.items()
-    }
+def build_tasks(config: Config, named: Container[str] = ()) -> dict[str, Task]:
+    """The chosen benchmarks by name, in the order chosen, the run's options filled in.
+
+    Args:
+        named: the options that the command line names: they win over those that the figures of
+            the model's published row were made with.
+    """
+    tasks = {}
+    for name, node in config.tasks.items():
+        task = build(node, Task, f"tasks.{name}", name=name)
+        row = task.published_with.get(config.model.published or "", {})
+        chosen = {key: row[key] for key in row if f"tasks.{name}.{key}" not in named}
+        tasks[name] = _filled(dataclasses.replace(task, **chosen), config)
+    return tasks
 
 
 def _filled(task: Task, config: Config) -> Task:
@@ -111,7 +119,7 @@ def _known(config: Config, results: Path) -> Facts | None:
 def _tasks_again(config: Config, known: Facts, named: set[str]) -> dict[str, Task]:
     """The run's benchmarks, or those that `task=` names, with the options given now on top."""
     if "task" in named and set(config.tasks) != set(known.tasks):
-        return build_tasks(config)  # other work, and refused as such
+        return build_tasks(config, named)  # other work, and refused as such
     given: dict[str, dict[str, Any]] = {name: {} for name in known.tasks}
     for name in named:
         group, _, rest = name.partition(".")

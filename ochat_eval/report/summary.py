@@ -74,6 +74,7 @@ def summarise_task(task: Task, judged: Iterable[Judged], asked: int, of: int) ->
         also=list(task.also),
         tokens=dict(tokens),
     )
+    whole["rule"] = {option: getattr(task, option) for option in task.rule_options}
     whole["notes"] = _notes(task, whole, unjudged, unasked)
     return whole
 

@@ -98,7 +98,8 @@ class Differences:
             unit), `answers` (scored), `read_otherwise` (answers that the rules read otherwise,
             with whatever verdict), `causes`: each `cause`, `answers`, `gained` and `lost` by the
             robust rule, `points`, and `ids`; the points add up to the difference. `quirks`: what
-            the published setting leaves out or changes before anything is asked.
+            the published setting leaves out or changes before anything is asked. `rule`: the
+            options by which the published rule was chosen.
         """
         published, robust = summary["published"], summary["robust"]
         found: dict[str, Any] = {
@@ -109,6 +110,7 @@ class Differences:
             "read_otherwise": self._read_otherwise,
             "causes": [],
             "quirks": self._task.quirks(),
+            "rule": summary["rule"],
         }
         if published["score"] is None or robust["score"] is None:
             return found
@@ -152,6 +154,10 @@ def markdown(why: Mapping[str, Mapping[str, Any]]) -> str:
             rows.append([name, f"in all: {total}", "", "", "", f"{task['difference']:+.2f}", ""])
         rows += [
             [name, f"quirk: {quirk}", n, "", "", "", ""] for quirk, n in task["quirks"].items()
+        ]
+        rows += [
+            [name, f"published rule: {option}={value}", "", "", "", "", ""]
+            for option, value in task["rule"].items()
         ]
     headers = ["task", "cause", "answers", "gained", "lost", "points", "for example"]
     cells = [[plain(str(cell)).replace("|", "\\|") for cell in row] for row in rows]

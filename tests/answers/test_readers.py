@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ochat_eval import answers as extract
+from ochat_eval.answers.code import _bodies
 from ochat_eval.records import Reading
 from tests.conftest import table
 from tests.scaling import check_linear
@@ -37,13 +38,14 @@ RULES: dict[str, Callable[[str], Reading]] = {
     "last_number": extract.last_number,
     "first_letter": lambda text: extract.first_letter(text, "ABCDEF"),
     "code_block": lambda text: extract.code_block(text, PROMPT, "twice"),
+    "code_block_2023": lambda text: extract.code_block_2023(text, PROMPT, "twice"),
     "robust_choice": lambda text: extract.robust_choice(text, LETTERS[:10]),
     "robust_number": extract.robust_number,
     "robust_text": extract.robust_text,
     "robust_text, options": lambda text: extract.robust_text(text, ("Yes", "No", "valid")),
     "robust_code": lambda text: extract.robust_code(text, PROMPT, "twice"),
 }
-CODE_RULES = ("code_block", "robust_code")
+CODE_RULES = ("code_block", "code_block_2023", "robust_code")
 READ_RULES = [rule for rule in RULES if "," not in rule and rule not in CODE_RULES]
 # What the rules look for, in any order: finds more than random characters do.
 PARTS = [
@@ -105,6 +107,14 @@ def test_reads_code(rule: str, case: dict[str, Any]) -> None:
         assert case["text"][slice(*reading.span)] == case["read"]
 
 
+@settings(max_examples=1000, deadline=None)
+@given(st.lists(st.sampled_from(["```", "`", "\n", "\n\n", "a", " ", "\r", "py"])).map("".join))
+def test_closed_fences_are_what_the_published_expression_finds(text: str) -> None:
+    """Ours takes linear time; this one looks through all of the rest for each fence's end."""
+    expression = re.compile(r"```[^\n]*\n+((?:.|\n)*?)\n+```")
+    assert list(_bodies(text)) == [match.span(1) for match in expression.finditer(text)]
+
+
 @pytest.mark.parametrize(("name", "case"), cases("same_number", "same_text"))
 def test_compares(name: str, case: dict[str, Any]) -> None:
     same = getattr(extract, name)
@@ -133,7 +143,7 @@ def test_any_text(rule: str, text: str) -> None:
         start, end = reading.span
         assert 0 <= start <= end <= len(text)
         # Only the prompt alone can be a program with nothing read (published).
-        assert start < end or rule == "code_block" or reading.answer == ""
+        assert start < end or rule.startswith("code_block") or reading.answer == ""
 
 
 @settings(max_examples=300, deadline=None)

@@ -10,10 +10,11 @@ import pytest
 import yaml
 
 from ochat_eval.__main__ import COMMANDS
+from ochat_eval.baseline.figures import tables
 from ochat_eval.benchmark.task import Task
-from ochat_eval.config.build import build
+from ochat_eval.config.build import build, published_task, task_class
 from ochat_eval.config.compose import load, to_yaml
-from ochat_eval.config.groups import GROUPS, options
+from ochat_eval.config.groups import GROUPS, node, options
 from ochat_eval.config.load import job, sources_of
 from ochat_eval.config.schema import Config
 from ochat_eval.engines.engine import Engine
@@ -135,6 +136,43 @@ def test_task_options_win_over_the_run():
     options = ["task=[gsm8k,humaneval]", "limit=9", "tasks.gsm8k.limit=4", "data=sample"]
     gsm8k, humaneval = job(options).tasks.values()
     assert (gsm8k.limit, humaneval.limit, gsm8k.data) == (4, 9, "sample")
+
+
+@pytest.mark.parametrize(
+    ("given", "rule", "changed"),
+    [
+        ("model=openchat_3.5", "2023-11", []),
+        ("model=openchat_3.5_1210", "2023-11", []),
+        ("model=openchat_3.5_0106", "2024-01", []),
+        ("model=smollm2_135m", "2024-01", []),
+        ("model=./mine model.published=OpenChat-3.5-1210", "2023-11", []),
+        (
+            "model=openchat_3.5 tasks.humaneval.code_rule=2024-01",
+            "2024-01",
+            ["code_rule=2024-01"],
+        ),
+        (
+            "model=openchat_3.5_0106 tasks.humaneval.code_rule=2023-11",
+            "2023-11",
+            ["code_rule=2023-11"],
+        ),
+    ],
+)
+def test_the_published_row_chooses_the_rule_of_its_day(given, rule, changed, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    made = job(["task=humaneval", *given.split()])
+    assert made.tasks["humaneval"].code_rule == rule
+    assert made.changed["humaneval"] == changed
+
+
+def test_every_row_that_a_benchmark_names_is_published_and_every_option_there():
+    rows = {row for table in tables().values() for row in table["rows"]}
+    for name in options("task"):
+        if "_target_" in node("task", name):
+            for row, values in task_class(name, "task").published_with.items():
+                assert row in rows
+                assert published_task(name, row).options().items() >= values.items()
 
 
 def test_conditions_are_kept_only_for_models_that_have_them():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import random
 
@@ -66,20 +67,23 @@ def test_the_cause_of_one_answer(name, target, text, choices, expected):
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
+    ("text", "by_2024", "by_2023"),
     [
-        ("```py\nWHOLE\n```", "a fence's name for Python"),
-        ("```Python\nWHOLE\n```", "a fence's name for Python"),
-        ("```py\nWHOLE", "unclosed fence"),
-        ("Here you are:\n\nWHOLE\n\nIt works.", "code without a fence"),
-        ("```python\ndef count_vowels(*a): pass\n```\nor\n```python\nWHOLE\n```", "what stands in the fences"),
-        ("```python\nBODY\n```", "a body without its function"),
-        ("```python\nWHOLE\n```", None),
+        ("```py\nWHOLE\n```", None, "a fence's name for Python"),
+        ("```Python\nWHOLE\n```", None, "a fence's name for Python"),
+        ("```py\nWHOLE", "unclosed fence", "unclosed fence"),
+        ("```\nWHOLE", "unclosed fence", None),
+        ("Here you are:\n\nWHOLE\n\nIt works.", "code without a fence", "code without a fence"),
+        ("```python\ndef count_vowels(*a): pass\n```\nor\n```python\nWHOLE\n```", *2 * ["what stands in the fences"]),
+        ("```python\nBODY\n```", None, "a body without its function"),
+        ("```python\nWHOLE\n```", None, None),
     ],
 )  # fmt: skip
-def test_the_cause_of_a_program(text, expected):
+@pytest.mark.parametrize("code_rule", ["2024-01", "2023-11"])
+def test_the_cause_of_a_program(text, by_2024, by_2023, code_rule):
     """Real executions, where the published rule takes other code than the robust one."""
-    task = made("humaneval")
+    expected = by_2024 if code_rule == "2024-01" else by_2023
+    task = dataclasses.replace(made("humaneval"), code_rule=code_rule)
     item, *_ = task.items()
     row, *_ = lines(CHECKOUT / "tasks/samples/humaneval.jsonl")
     body = row["canonical_solution"].rstrip()

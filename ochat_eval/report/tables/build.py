@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Literal
@@ -97,7 +97,8 @@ class PublishedRow:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table with the rows of one or more runs, and the published rows in their order."""
+    """A table with the rows of one or more runs, and the published rows in their order; `rules`:
+    which published rule read what, where there are several."""
 
     name: str
     title: str
@@ -105,6 +106,7 @@ class Table:
     columns: tuple[Column, ...]
     runs: tuple[RunRow, ...]
     published: tuple[PublishedRow, ...]
+    rules: tuple[str, ...] = ()
 
 
 def definitions() -> dict[str, Definition]:
@@ -150,7 +152,17 @@ def build(
     if not runs:
         return None
     name, title = definition.name, definition.title
-    return Table(name, title, figures["source"], columns, tuple(runs), rows)
+    rules = dict.fromkeys(line for summary in summaries for line in _rules(columns, summary))
+    return Table(name, title, figures["source"], columns, tuple(runs), rows, tuple(rules))
+
+
+def _rules(columns: Sequence[Column], summary: Mapping[str, Any]) -> Iterator[str]:
+    """Which published rule read a column's answers, where there are several."""
+    for column in columns:
+        chosen = summary["tasks"].get(column.task, {}).get("rule", {})
+        if chosen:
+            said = ", ".join(f"{option}={value}" for option, value in chosen.items())
+            yield f"{summary['run']}, {column.header}: published rule {said}"
 
 
 def build_all(

@@ -26,15 +26,15 @@ def rows_of(table: Table) -> list[list[str]]:
     return rows
 
 
-def marks(table: Table) -> list[str]:
-    """Why figures are marked, a line per run and column."""
+def below(table: Table) -> list[str]:
+    """What stands below: why figures are marked, a line per run and column, and the rules."""
     found: dict[str, None] = {}
     for row in table.runs:
         for column, cell in zip(table.columns, row.cells, strict=True):
             if cell.marks:
                 why = "; ".join(cell.marks)
                 found[plain(f"{MARK} {row.run}, {column.header}: {why}")] = None
-    return list(found)
+    return [*found, *map(plain, table.rules)]
 
 
 def headers(table: Table) -> list[str]:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ochat_eval.report.tables.build import PublishedRow, RunRow, Table, as_json
-from ochat_eval.report.tables.cells import headers, marks, rows_of
+from ochat_eval.report.tables.cells import below, headers, rows_of
 from ochat_eval.report.tables.upright import terminal
 from ochat_eval.terminal.grid import grid
 from ochat_eval.terminal.words import plain
@@ -37,7 +37,7 @@ def markdown(tables: Sequence[Table]) -> str:
     parts = []
     for table in tables:
         body = _tabulate(table, "github", _markdown)
-        notes = "".join(f"- {_markdown(line)}\n" for line in marks(table))
+        notes = "".join(f"- {_markdown(line)}\n" for line in below(table))
         source = f"Published rows: {_markdown(table.source)}."
         parts.append(f"## {_markdown(table.title)}\n\n{body}\n\n{notes}\n{source}\n")
     return "\n".join(parts)
@@ -56,7 +56,7 @@ def latex(tables: Sequence[Table]) -> str:
             body = body.replace(f"{verdict} interval", rf"\shortstack[r]{{{verdict}\\interval}}")
         lines = [r"\begin{table}", rf"\caption{{{_latex(table.title)}}}"]
         lines += [r"\setlength{\tabcolsep}{3pt}", rf"\resizebox{{{_FITTING}}}{{!}}{{%", f"{body}}}"]
-        lines += [rf"\par {_latex(line)}" for line in marks(table)]
+        lines += [rf"\par {_latex(line)}" for line in below(table)]
         parts.append("\n".join([*lines, r"\end{table}", ""]))
     return re.sub("[\u0370-\u03ff\ufffd]", _pdflatex, "\n".join(parts))
 

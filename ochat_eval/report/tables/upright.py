@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from ochat_eval.report.tables.build import PublishedRow, RunRow, Table
 from ochat_eval.report.tables.cells import (
+    below,
     difference_text,
     figure_text,
     interval_text,
-    marks,
     number_text,
 )
 from ochat_eval.terminal.grid import DASH, WIDTH, grid, notes
@@ -30,7 +30,7 @@ def terminal(tables: Sequence[Table]) -> str:
             by_run.setdefault(row.run, []).append(row)
         parts += [_of_run(table, rows) for rows in by_run.values()]
         parts += _published(table)
-        parts += ["", *notes(marks(table)), ""]
+        parts += ["", *notes(below(table)), ""]
     return "\n".join(parts)
 
 
