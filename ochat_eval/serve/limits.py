@@ -14,6 +14,7 @@ from typing import Any
 from ochat_eval.serve.refusal import Refused
 
 _GRAMMARS = ("response_format", "structured_outputs")
+_OBJECTS = (*_GRAMMARS, "stream_options")  # vLLM looks into them before it checks what they are
 _SIZES = ("maxItems", "minItems", "maxLength", "minLength", "maxProperties", "minProperties")
 _COMPLETION_TOKENS = 16  # what /v1/completions gives where max_tokens is not named
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]|[\xed][\xa0-\xbf]")  # may be whole, as for an emoji
@@ -61,6 +62,8 @@ class Limits:
         self._stops(request)
         self._logprobs(request)
         for name, value in request.items():
+            if name in _OBJECTS and not isinstance(value, dict | None):
+                raise Refused(400, f"{name} must be an object", name)
             if name.startswith("guided_") and value is not None:
                 raise Refused(400, f"{name} is not supported; structured_outputs is", name)
             if name in _GRAMMARS and value is not None:

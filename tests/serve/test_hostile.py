@@ -111,6 +111,28 @@ ODD: list[dict] = [
     {"structured_outputs": {"regex": "a"}, "allowed_token_ids": [5]},
     {"structured_outputs": {"regex": "a"}, "logit_bias": {"32000": 100}},
     {"structured_outputs": {"regex": "a"}, "min_tokens": 5},
+    *(
+        {name: 7}
+        for name in (
+            "stream_options",
+            "tools",
+            "tool_choice",
+            "documents",
+            "stop",
+            "model",
+            "logit_bias",
+            "chat_template_kwargs",
+            "messages",
+            "prompt",
+        )
+    ),
+    *({name: "x"} for name in ("stream_options", "tools", "logprobs", "top_logprobs", "seed")),
+    {"messages": [7]},
+    {"messages": [{"role": "user", "content": [[]]}]},
+    {"tools": [7]},
+    {"logit_bias": {"x": 1}},
+    {"seed": 10**30},
+    {"temperature": "nan"},
 ]
 
 
@@ -141,7 +163,7 @@ def test_64_clients_finish_while_one_misbehaves(server):
     """It asks for all that it can get: 400 requests at once of 16 answers without end."""
 
     async def flood(client: httpx.AsyncClient, said: Counter) -> None:
-        asked = body(n=16, ignore_eos=True, max_tokens=15_000)
+        asked = body(n=16, ignore_eos=True, max_tokens=15_000, temperature=1)
         headers = {"Authorization": f"Bearer {BAD}"}
         answer = await client.post(CHAT, json=asked, headers=headers)
         said[answer.status_code] += 1
@@ -163,6 +185,7 @@ def test_64_clients_finish_while_one_misbehaves(server):
             assert worst.status_code == 400 and "max_choices" in worst.text
             bad = [asyncio.create_task(flood(client, said)) for _ in range(400)]
             while not said[429] or server_running(await client.get("/metrics")) < 48:
+                assert set(said) <= {429}, said
                 await asyncio.sleep(0.2)
             answers = await asyncio.gather(*(ask(client, key) for key in GOOD))
             assert [tokens for tokens, _ in answers] == [20] * 64

@@ -67,6 +67,8 @@ def schema(depth: int) -> dict:
         ({"structured_outputs": {"json": {"maxItems": 10**9}}}, "structured_outputs", "repeats"),
         ({"structured_outputs": {"json": {"maxLength": 1e308}}}, "structured_outputs", "repeats"),
         ({"structured_outputs": {"json": {"x": [[]] * 20000}}}, "structured_outputs", "max_gram"),
+        ({"structured_outputs": 7}, "structured_outputs", "must be an object"),
+        ({"response_format": [1]}, "response_format", "must be an object"),
         (b"[1]", None, "must be a JSON object"),
         (b"{", None, "cannot be read as JSON"),
         (b'{"stop": "\\ud800"}', None, "cannot be read as JSON"),
