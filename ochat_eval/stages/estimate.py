@@ -185,13 +185,13 @@ def time_line(answers: Iterable[Estimate], rate: float | None, source: str) -> s
     tokens = all_answers(answers).tokens
     if tokens is None:
         return (
-            "time: unknown, for no earlier run tells how long all these answers are; a short one "
-            "does (limit=20)"
+            "time: unknown, for no earlier run tells how long all these answers are;\n"
+            "  a short one does (limit=20)"
         )
     if rate is None:
         return (
-            "time: unknown, for no earlier run of this model tells its rate; give it with "
-            "tokens_per_second=N"
+            "time: unknown, for no earlier run of this model tells its rate;\n"
+            "  give it with tokens_per_second=N"
         )
     hours = tokens / rate / 3600
     shown = f"{hours:.1f} hours" if hours >= 1 else f"{60 * hours:.1f} minutes"
