@@ -38,12 +38,29 @@ def check(candidate):
 """
 
 
+def ancestors(pid: int) -> list[int]:
+    """A process, its parent, and so on up."""
+    found = [pid]
+    while found[-1] > 1:
+        stat = Path(f"/proc/{found[-1]}/stat").read_text()
+        found.append(int(stat.rpartition(")")[2].split()[1]))
+    return found
+
+
+OTHERS = {int(folder.name) for folder in Path("/proc").glob("[0-9]*")} - {*ancestors(os.getpid())}
+"""What ran before these tests: another of their processes, say, that has sandboxes of its own."""
+
+
 def sandboxed() -> set[int]:
-    """The processes of this machine that are in another pid namespace than this one."""
+    """The processes in another pid namespace than this one, but for those of `OTHERS`.
+
+    One that outlives its parents counts: it then has no ancestor of theirs.
+    """
     found = set()
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            if os.readlink(folder / "ns/pid") != os.readlink("/proc/self/ns/pid"):
+            inside = os.readlink(folder / "ns/pid") != os.readlink("/proc/self/ns/pid")
+            if inside and OTHERS.isdisjoint(ancestors(int(folder.name))):
                 found.add(int(folder.name))
         except OSError:  # ended, or another user's
             continue
