@@ -63,8 +63,8 @@ PYTEST = $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: lint
 lint: $(READY)
-	@$(PY) -m ruff check ochat_eval tasks tests
-	@$(PY) -m ruff format --check ochat_eval tasks tests
+	@$(PY) -m ruff check ochat_eval tasks tests docs
+	@$(PY) -m ruff format --check ochat_eval tasks tests docs
 	@$(PY) -m mypy ochat_eval tasks
 	@.venv/bin/lint-imports >.venv/lint-imports || { cat .venv/lint-imports; exit 1; }
 

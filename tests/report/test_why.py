@@ -165,6 +165,13 @@ def test_markup_in_ids_stays_in_its_cell():
         "points": 1.0,
         "ids": ["a|b\x1b[2J"],
     }
-    task = {"published": 1.0, "robust": 2.0, "difference": 1.0, "causes": [entry], "quirks": {}}
+    task = {
+        "published": 1.0,
+        "robust": 2.0,
+        "difference": 1.0,
+        "causes": [entry],
+        "quirks": {},
+        "rule": {},
+    }
     text = markdown({"t": task})
     assert "a\\|b" in text and "\x1b" not in text

@@ -15,7 +15,7 @@ _FILES = {"md": "markdown", "csv": "csv", "tex": "latex"}
 
 
 def write(run_dir: RunDir, summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Writes build.md, build.csv and build.tex; returns the tables as JSON, by name.
+    """Writes tables.md, tables.csv and tables.tex; returns the tables as JSON, by name.
 
     A run without any of the tables' benchmarks has no such files.
     """
