@@ -45,7 +45,7 @@ from tests.sandbox.test_sandbox import needs_bwrap
 from tests.sandbox.test_workers import soon
 
 LONG = Limits(wall_seconds=60, cpu_seconds=30)
-SMALL = Limits(wall_seconds=120, cpu_seconds=60, memory_bytes=256 << 20, tmp_bytes=4 << 20)
+SMALL = Limits(wall_seconds=250, cpu_seconds=200, memory_bytes=256 << 20, tmp_bytes=4 << 20)
 COLUMN = {"x86_64": 0, "aarch64": 1}.get(seccomp.machine())
 USER = 1_234_567
 needs_filter = pytest.mark.skipif(COLUMN is None, reason="no table of system calls")
