@@ -23,6 +23,8 @@ from ochat_eval.__main__ import main
 CHECKOUT = Path(__file__).resolve().parent.parent
 hypothesis.settings.register_profile("shared machine", deadline=None)  # pytest has a time limit
 hypothesis.settings.load_profile("shared machine")
+if data := os.environ.get("OCHAT_EVAL_DATA"):  # tests run in folders of their own
+    os.environ["OCHAT_EVAL_DATA"] = str(Path(data).resolve())
 
 
 _NEEDED = {"chromium": "browser", "real_data": "realdata", "parity": "realdata"}
