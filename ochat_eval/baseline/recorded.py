@@ -21,6 +21,7 @@ import msgspec
 from ochat_eval import stats
 from ochat_eval.baseline.find import RECORDED
 from ochat_eval.baseline.results import Outcome, RunResults, TaskResults, flip_rates
+from ochat_eval.config.build import task_class
 from ochat_eval.records import RULES, UserError
 from ochat_eval.run import store
 from ochat_eval.run.identity import differences
@@ -190,7 +191,7 @@ class _Recorded:
         tasks = {
             name: TaskResults(
                 name=name,
-                options=options[name],
+                options={**task_class(name, self.name).before, **options[name]},
                 outcomes=outcomes.get(name, {}),
                 **{f.name: getattr(task, f.name) for f in dataclasses.fields(task)},
             )

@@ -15,7 +15,7 @@ from ochat_eval.baseline.find import RECORDED, find
 from ochat_eval.baseline.recorded import read_recorded
 from ochat_eval.baseline.results import Outcome, RunResults, TaskResults, Verdicts, flip_rates
 from ochat_eval.benchmark.task import Task
-from ochat_eval.config.again import tasks_of
+from ochat_eval.config.again import options_of, tasks_of
 from ochat_eval.records import RULES, Item, Response, Score, UserError
 from ochat_eval.run import store
 from ochat_eval.run.index import Index
@@ -86,7 +86,7 @@ def read_run(folder: Path) -> RunResults:
                 metric=task.metric,
                 bounds=task.bounds,
                 scale=task.scale,
-                options=facts.tasks[name],
+                options=options_of(facts, name),
                 asked=facts.items[name].asked,
                 of=facts.items[name].of,
                 outcomes=_cluster_names(outcomes[name]),

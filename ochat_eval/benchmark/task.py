@@ -66,6 +66,8 @@ class Task:
         report_only: options that only add figures; a finished run can be reported with others.
         paths: options that name files of the user's own; a run's folder cannot.
         rule_options: options that choose how the published rule reads; reports name them.
+        before: of options that came later, the value that says what was done until then: a run
+            that has nothing of them was made so, and goes on.
         published_with: by published row, the options that its figures were made with where they
             are not the defaults; a model that is compared with the row gets them.
         name: first part of every item id.
@@ -87,6 +89,7 @@ class Task:
     scored_by_workers: ClassVar[bool] = False
     report_only: ClassVar[frozenset[str]] = frozenset()
     paths: ClassVar[frozenset[str]] = frozenset()
+    before: ClassVar[Mapping[str, Any]] = {}
     rule_options: ClassVar[tuple[str, ...]] = ()
     published_with: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
@@ -113,9 +116,14 @@ class Task:
         check_temperature(f"{self.name}: temperature", self.temperature)
 
     def options(self) -> dict[str, Any]:
-        """Its options and their values, without those that only add figures."""
+        """Its options and their values, for an identity: without those that only add figures, and
+        those that are as they were before there was a choice."""
         every = dataclasses.asdict(self)
-        return {name: value for name, value in every.items() if name not in self.report_only}
+        return {
+            name: value
+            for name, value in every.items()
+            if name not in self.report_only and self.before.get(name, ...) != value
+        }
 
     def sources(self) -> tuple[Source[Any], ...]:
         """The pinned data that `items` reads under these options."""

@@ -38,11 +38,16 @@ def tasks_of(
     return {name: _task(facts, name, (given or {}).get(name, {}), paths) for name in facts.tasks}
 
 
+def options_of(facts: Facts, name: str) -> dict[str, Any]:
+    """A benchmark's options as a run's folder has them, with what was done before some existed."""
+    return {**task_class(name, f"{facts.where}: tasks.{name}").before, **facts.tasks[name]}
+
+
 def _task(facts: Facts, name: str, given: Mapping[str, Any], paths: bool) -> Task:
     where = f"{facts.where}: tasks.{name}"
     cls = task_class(name, where)
     more = facts.report_only.get(name, {})
-    options = dict(facts.tasks[name]) | {k: more[k] for k in cls.report_only if k in more}
+    options = options_of(facts, name) | {k: more[k] for k in cls.report_only if k in more}
     for key, value in given.items():
         old = options.get(key)
         both = isinstance(value, Mapping) and isinstance(old, Mapping)

@@ -138,9 +138,9 @@ def changed_options(task: Task, row: str | None) -> list[str]:
     if "_target_" not in groups.node("task", task.name):
         return []
     apart = ("name", "data", "limit", "subsets", "condition")
-    chosen, usual = task.options(), published_task(task.name, row).options()
+    usual = published_task(task.name, row)
     return [
-        f"{key}={chosen[key]}"
-        for key, value in usual.items()
-        if key not in apart and chosen[key] != value
+        f"{key}={value}"
+        for key, value in dataclasses.asdict(task).items()
+        if key not in (*apart, *task.report_only) and value != getattr(usual, key)
     ]

@@ -102,6 +102,11 @@ def test_an_option_of_a_manifest_is_a_plain_value_of_its_type(run, option, value
     assert "manifest.json: tasks.gsm8k" in str(caught.value) or "gsm8k: n is 0" in str(caught.value)
 
 
+def test_an_option_that_came_later_is_what_was_done_before(run):
+    forge_task(run, "humaneval", data="sample")
+    assert tasks_of(read_facts(run / "manifest.json"))["humaneval"].code_rule == "2023-11"
+
+
 def test_an_interpolation_in_a_text_stays_text(run, capsys):
     forge_task(run, "humaneval", problems="${oc.env:OCHAT_SECRET}", data="full")
     facts = read_facts(run / "manifest.json")
