@@ -211,7 +211,7 @@ def _unmarked(plain: str, letters: Collection[str]) -> Label | None:
         alone = _enclosed_in(plain, start, end, letters)  # `Therefore, (B) is the odd one out.`
         if _DOUBTED.search(plain, start, end) or _LESSER.search(plain, start, end):
             alone = []
-    several = len([label for label in firsts if label]) > 1
+    several = len({label.letter for label in firsts if label}) > 1
     heads = [
         _head(plain, label, line[1], letters, several)
         for label, line in zip(firsts, lines, strict=True)
@@ -319,7 +319,7 @@ def _head(
 ) -> Label | None:
     """The label if it stands in front of its text: `(B) text`, `B. text`, in lower case `b)`.
 
-    `A: text` is the `A:` of a dialogue, unless other lines begin with labels too (`several`). A
+    `A: text` is the `A:` of a dialogue, unless lines begin with other labels too (`several`). A
     lower-case one before several sentences numbers a step of the working.
     """
     if label is None:
