@@ -10,7 +10,8 @@ None, unmatched.
 from ochat_eval.answers.choice import robust_choice
 from ochat_eval.answers.code import code_block, code_block_2023, robust_code
 from ochat_eval.answers.feedback import feedback_rating
-from ochat_eval.answers.number import robust_number, same_number
+from ochat_eval.answers.number import robust_number
+from ochat_eval.answers.numerals import same_number
 from ochat_eval.answers.published import (
     choice_after_marker,
     first_letter,

@@ -4,37 +4,38 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from string import ascii_letters
 
+from ochat_eval.answers.labels import (
+    LETTER,
+    WRONG,
+    Label,
+    enclosed_labels,
+    label_at,
+    rivalled,
+)
 from ochat_eval.answers.statements import (
-    ANSWER,
-    BOX,
     ENDED,
+    ITEM,
     LINKS,
     LONGEST,
-    NEGATED,
-    NOT,
+    MARKUP,
     NOTHING,
-    PLAIN,
-    latest,
-    lines_of,
+    UNKNOWN,
+    Statement,
+    answer_part,
+    last_lines,
+    own_answers,
     sentence_end,
+    sentence_start,
+    statements,
+    stating,
 )
 from ochat_eval.records import Reading
 
-_OPEN = rf"(?:{BOX}|\\(?:text|math)[a-z]{{0,4}}\s?\{{|\\[(\[]|[\s*_`\"'“‘「【$(\[{{])"
-_CLOSE = r"[*_`\"'”’」】$)\]}\\]"
-_LETTER = r"(?<![A-Za-z0-9])[A-Za-z](?![A-Za-z0-9]|['’-][A-Za-z])"
-_LABEL = re.compile(
-    rf"{_OPEN}{{0,12}}+(?:(?:option|choice|letter|answer)\b)?{_OPEN}{{0,4}}+"
-    rf"(?P<letter>{_LETTER})(?P<close>{_CLOSE}{{0,6}}+)",
-    re.IGNORECASE,
-)
-_ENCLOSED = re.compile(rf"(?<![A-Za-z0-9])(?:[(\[](?={_LETTER}[)\]])|\*\*(?={_LETTER}[.:]?\*\*))")
 _FILLER = re.compile(
     r"(?:[\s*_:=,>—-]|\b(?:most|very|likely|probably|definitely|clearly|therefore|thus|hence|so|"
-    r"indeed|actually|either|be|is|the|correct|best|right|final|answer|as|follows|given|by)\b"
+    r"indeed|actually|either|to|be|is|the|correct|best|right|final|answer|as|follows|given|by)\b"
     r"|[应该就选择项是为]){0,40}+",
     re.IGNORECASE,
 )
@@ -44,67 +45,68 @@ _CORRECT = (  # `B is correct`, `（B）项正确`
     r"(?:(?:correct|right|accurate|appropriate)\b|(?:best\s)?(?:answer|option|choice)\b)"
     r"|\s?(?:选?项)?是?正确"
 )
-_CHOSEN = re.compile(
-    rf"{ANSWER}|{BOX}|(?<![a-z])(?:option|choice)\s(?:is|must be|should be|would be)\b"
+_CHOSEN = stating(  # `the option is B`, `I choose B`, `B is correct`
+    r"(?<![a-z])(?:option|choice)\s(?:is|must be|should be|would be)\b"
     rf"|(?<![a-z])(?:correct|right|best)\s(?:option|choice|letter)[^.:;=!?\n()]{{0,40}}?{LINKS}"
     r"|(?<![a-z])(?:I|we)(?:'ll|\s(?:will|would|must|should))?\s(?:choose|select|pick|go with)\b"
-    r"|而是|[选選](?![项項])|(?P<label>(?<![A-Za-z0-9'’-])[(\[*]{0,3}"
-    rf"{_LETTER}[)\]*]{{0,3}}(?={_CORRECT}))",
-    re.IGNORECASE,
+    r"|正确的(?:选项|说法)?[是为]|而是|[选選](?![项項])|(?P<label>(?<![A-Za-z0-9'’-])[(\[*]{0,3}"
+    rf"{LETTER}[)\]*]{{0,3}}(?={_CORRECT}))"
 )
 _NOT_SAID = re.compile(  # before `the answer is B`: it is not said that it is
     r"(?:\b(?:if|whether|suppose|assuming|incorrect|wrong|other|another|not|neither|nor|statement|"
-    r"premise|assumption|conclusion|argument)|n't)\s+(?:(?:the|correct|option|choice)\s+){0,2}$|不$",
+    r"premise|assumption|conclusion|argument)|n't)[^\S\n]+"
+    r"(?:(?:the|correct|option|choice)[^\S\n]+){0,2}$|不$",
     re.IGNORECASE,
 )
-_WRONG = re.compile(  # behind a label: it is ruled out, or only talked about
-    r"\s*(?:(?:is|are|was)\s+(?:\w+\s+)?(?:not|incorrect|wrong|false)\b|(?:is|are|ca|do|does)n't\b"
-    r"|cannot|does\b|wrong|incorrect|不|错)",
-    re.IGNORECASE,
-)
-_JOINT = re.compile(r"(?:\b(?:and|or)\b|[/&,和或与及、])\s?(?:or\b)?", re.IGNORECASE)
-_ASIDE = re.compile(r"\b(?:because|since|as|while|whereas|but|not|rather|which|both)\b|;")
-_ARTICLE = re.compile(  # behind a bare `A` or `I` that is a word, not a label
-    r"\s+(?!(?:because|since|as|and|or|is|are|for|which|based|due|with|given|but|if|where|so|that|"
-    r"in|on|from|to)\b)[a-z]"
-)
+_ONLY_IF = re.compile(r"[^.\n]{0,60}?(?<!even)\sif\b", re.IGNORECASE)  # `B if it rains`
 _ALONE = re.compile(r"[\W_]*+\Z")
 _CONCLUDED = re.compile(  # right before the label that ends a response: `So it must be B.`
     r"\b(?:(?:option|choice|letter|go(?:ing)? with|therefore|thus|hence|so)\b|correct:"
     r"|(?:it|this)(?:['’]s|\s(?:is|must be|has to be|should be|would be))\b)[,:]?\s",
     re.IGNORECASE,
 )
-_DOUBTED = re.compile(  # in the same sentence: it is not said, or only talked about
-    r"n['’]t\b|\b(?:not|cannot|neither|nor|except|if|whether|doubt|unlikely|wrong|incorrect|consider|"
-    r"examine|evaluate|check|look|try|say|says|suppose|next)\b",
+_POINTS = re.compile(  # before the label that a sentence concludes with: `The best fit is (B), as`
+    r"(?:\b(?:is|are|be|was|recommend|suggest|prefer|choose|select|pick|conclude|match(?:es)?|fits?"
+    r"|corresponds? (?:to|with)|leaves(?: us with)?|with)\b|:)"
+    r"[\s*_:>-]{0,9}+(?:(?:likely|probably|clearly|therefore|thus|to be|that of|in)\s){0,2}"
+    r"(?:(?:option|choice|statement|sentence|answer|letter)\s)?[\s*_:>-]{0,9}+(?=[A-Za-z(\[$\\\"'`])",
     re.IGNORECASE,
 )
+_CONCLUSIVE = re.compile(  # in a sentence that concludes with a bare label
+    r"\b(?:most|best|correct|right|closest|likel\w+|appropriate|suitable|accurate|proper|therefore"
+    r"|thus|so|hence|answer|choice|option|conclu\w+|overall)\b",
+    re.IGNORECASE,
+)
+_DOUBTED = re.compile(  # in the same sentence: it is not said, or only talked about
+    r"n['’]t\b|\b(?:not|cannot|neither|nor|except|if|whether|doubt|unlikely|wrong|incorrect|consider|"
+    r"examine|evaluate|check|look|try|say|says|suppose|next|otherwise|unless|maybe|perhaps)\b",
+    re.IGNORECASE,
+)
+_OPENS_CONCLUSION = re.compile(
+    r"[\s*_#]*(?:therefore|thus|so|hence|overall|ultimately|(?:in )?conclusion|in summary)\b",
+    re.IGNORECASE,
+)
+_LESSER = re.compile(r"\b(?:less|false|ruled|eliminat\w+|reject\w*|fails?)\b", re.IGNORECASE)
+_ENUMERATED = re.compile(r"\b(?:first|second|third|fourth|another|other|example|begin)\b", re.I)
 _SEPARATED = re.compile(  # between a bare label and its text
     r"[.:、]\*{0,2}\s|,(?<!I,)\s|\s[-—]\s|\s(?:because|since)\b|(?<![AI])\s(?=(?-i:[A-Z0-9$-]))",
     re.IGNORECASE,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class _Label:
-    """A label in the text: its letter in upper case, its span, where the marks behind it end."""
-
-    letter: str
-    start: int
-    end: int
-    close: int
+_NEXT_SENTENCE = re.compile(r"[.!?]\s+\S")
 
 
 def robust_choice(text: str, labels: Sequence[str]) -> Reading:
     """The label that a response states as its answer, as a careful reader takes it.
 
     Statements (`the answer is B`, `Answer: b.`, a box, `option B is correct`, `选B`) come first:
-    the last one that names a label counts. One that names two (`(A) or (B)`), or a label that a
-    later one rules out, is no answer. Without a statement: a label alone on the first or last
-    line, or one that the last line concludes with (`it must be B.`); else one in front of its text
-    there, if no line says otherwise; else the one label in brackets or bold on the last line. The
+    the last one that names a label counts, unless a later one says that there is none. One that
+    names two (`(A) or (B)`), a label that a later one rules out, a condition (`if it rains, the
+    answer is A`), a question and a list of the options are no answer. Without a statement: a label
+    alone on the first or last line, or one that a sentence of the last lines concludes with (`it
+    must be B.`, `the best fit is (B), as …`); else one in front of its text on the first or last
+    line, if no line says otherwise; else the one label in brackets or bold on the last line. The
     article `A`, the pronoun `I`, labels behind `not` and letters that are not among the labels are
-    passed over.
+    passed over. An answer ends where the model goes on with a question of its own.
 
     Args:
         labels: as the benchmark writes them, `B` or `(B)`; the answer is one of these.
@@ -115,99 +117,81 @@ def robust_choice(text: str, labels: Sequence[str]) -> Reading:
     letters = {label.strip("()").upper(): label for label in labels}
     if any(len(letter) != 1 or not letter.isalpha() for letter in letters):
         raise ValueError(f"labels that are not one letter: {labels!r}")
-    plain = text.translate(PLAIN)
-    # The last statement counts, and it is nearly always in the last paragraph.
-    last = plain.rfind("\n\n", 0, len(plain.rstrip())) + 1
-    stated = (last and _stated_choice(plain, last, letters)) or _stated_choice(plain, 0, letters)
-    return stated if stated is not None else _reading(_label_of_lines(plain, letters), letters)
+    for plain in own_answers(answer_part(text)):
+        stated = _stated_choice(plain, letters)
+        reading = stated if stated is not None else _reading(_unmarked(plain, letters), letters)
+        if reading.matched:
+            return reading
+    return reading
 
 
-def _reading(label: _Label | None, letters: Mapping[str, str]) -> Reading:
+def _reading(label: Label | None, letters: Mapping[str, str]) -> Reading:
     """The label as the benchmark writes it."""
     if label is None:
         return NOTHING
     return Reading(letters[label.letter], matched=True, span=(label.start, label.end))
 
 
-def _stated_choice(plain: str, begin: int, letters: Mapping[str, str]) -> Reading | None:
-    """What the last statement from `begin` on that names a label says; None where none does."""
+def _stated_choice(plain: str, letters: Mapping[str, str]) -> Reading | None:
+    """What the last statement that names a label says; None where none does."""
     ruled_out: set[str] = set()
-    for match in latest(_CHOSEN, plain, begin):
-        if _NOT_SAID.search(plain, max(0, match.start() - 40), match.start()):
+    unnamed = ""  # what a later `Answer:` at the very end says, without a label
+    for said in statements(plain, _CHOSEN):
+        before = max(0, said.at - 40)
+        if said.items or said.conditional or _NOT_SAID.search(plain, before, said.at):
             continue
-        filler = _FILLER.match(plain, match.end())
-        start = match.start() if match["label"] or not filler else filler.end()
-        label = _label_at(plain, start, ascii_letters)
+        label, end = _named_at(plain, said)
         if label and label.letter not in letters:
             if plain[label.start].isupper():
                 return NOTHING  # `the answer is E` where there are four
             continue
-        end = sentence_end(plain, label.end if label else start)
         if label is None:
-            named, others = _enclosed_labels(plain, start, end, letters)
+            named, others = enclosed_labels(plain, said.start, end, letters)
             ruled_out |= others
             if len({one.letter for one in named}) > 1:
                 return NOTHING
             if not named:
+                if UNKNOWN.match(plain, said.start, end):
+                    return NOTHING
+                if said.named and not plain[end:].strip(MARKUP + "."):
+                    unnamed = plain[said.start : end].strip(MARKUP + ".")
                 continue
             label = named[0]
-        elif NEGATED.search(match[0]) or _WRONG.match(plain, label.close):
+        elif said.denied or WRONG.match(plain, label.close):
             ruled_out.add(label.letter)
             continue
-        elif _rivalled(plain, label, end, letters):
+        elif rivalled(plain, label, end, letters):
             return NOTHING
-        return _reading(None if label.letter in ruled_out else label, letters)
+        if _ONLY_IF.match(plain, label.close, end):
+            continue
+        refuted = label.letter in ruled_out or not _same_choice(plain, label, end, unnamed)
+        return _reading(None if refuted else label, letters)
     return None
 
 
-def _label_at(plain: str, at: int, letters: Collection[str]) -> _Label | None:
-    """The label that stands at `at`, whatever marks it up."""
-    match = _LABEL.match(plain, at)
-    if match is None or match["letter"].upper() not in letters:
-        return None
-    letter = match["letter"]
-    if not match["close"]:
-        if letter.islower() and not ENDED.match(plain, match.end()):
-            return None
-        if letter in "AI" and _ARTICLE.match(plain, match.end()):
-            return None
-    return _Label(letter.upper(), match.start("letter"), match.end("letter"), match.end())
+def _named_at(plain: str, said: Statement) -> tuple[Label | None, int]:
+    """The label that a statement begins with, if it does; where its sentence ends."""
+    start = said.start
+    if said.start != said.at and (filler := _FILLER.match(plain, start)):
+        start = filler.end()
+    label = label_at(plain, start, ascii_letters)
+    if said.firm:
+        return label, said.end
+    return label, sentence_end(plain, label.end if label else start)
 
 
-def _enclosed_labels(
-    plain: str, start: int, end: int, letters: Collection[str]
-) -> tuple[list[_Label], set[str]]:
-    """The labels in brackets or bold from `start` to `end`; the letters of those ruled out."""
-    named, ruled_out = [], set()
-    for match in _ENCLOSED.finditer(plain, start, end):
-        label = _label_at(plain, match.start(), letters)
-        if label is None:
-            continue
-        if NOT.search(plain, max(0, match.start() - 40), match.start()) or _WRONG.match(
-            plain, label.close
-        ):
-            ruled_out.add(label.letter)
-        else:
-            named.append(label)
-    return named, ruled_out
+def _same_choice(plain: str, label: Label, end: int, unnamed: str) -> bool:
+    """Whether a later answer without a label is this one's text: `B) lake … Answer: lake`."""
+    if not unnamed or unnamed in plain[label.end : end]:
+        return True
+    text = re.compile(rf"{label.letter}[)\].:*\s]{{1,6}}{re.escape(unnamed)}", re.IGNORECASE)
+    return len(unnamed) > 60 or text.search(plain) is not None
 
 
-def _rivalled(plain: str, label: _Label, end: int, letters: Collection[str]) -> bool:
-    """Whether the sentence joins another label to this one: `(A) or (B)`, `A, B`."""
-    aside = _ASIDE.search(plain, label.close, end)
-    for joint in _JOINT.finditer(plain, label.close, aside.start() if aside else end):
-        other = _label_at(plain, joint.end(), letters)
-        if other is None or other.letter == label.letter or _WRONG.match(plain, other.close):
-            continue
-        if other.close > other.end or joint.start() - label.close <= 2:
-            return True
-    return False
-
-
-def _label_of_lines(plain: str, letters: Collection[str]) -> _Label | None:
-    """The label that the first or last line is, or that the last ends with; else the one before
-    its text, else in brackets."""
-    lines = lines_of(plain)
+def _unmarked(plain: str, letters: Collection[str]) -> Label | None:
+    """The label that the first or last line is, or that the last ones conclude with; else the one
+    before its text, else in brackets."""
+    lines = last_lines(plain)
     if not lines:
         return None
     firsts = [_first_label(plain, *line, letters) for line in lines]
@@ -217,26 +201,48 @@ def _label_of_lines(plain: str, letters: Collection[str]) -> _Label | None:
         for label, (_, end) in edges
         if label
         and _ALONE.match(plain, label.close, end)
+        and ":" not in plain[label.end : end]  # a heading
         and (plain[label.start].isupper() or label.close > label.end or len(lines) == 1)
     ]
     start, end = lines[-1]
     start = max(start, end - LONGEST)
-    alone += _concluded(plain, start, end, letters)
+    alone += _concluded(plain, start, end, letters) or _pointed(plain, lines, firsts, letters)
+    if not alone and firsts[-1] is None and _OPENS_CONCLUSION.match(plain, start, end):
+        alone = _enclosed_in(plain, start, end, letters)  # `Therefore, (B) is the odd one out.`
+        if _DOUBTED.search(plain, start, end) or _LESSER.search(plain, start, end):
+            alone = []
+    several = len({label.letter for label in firsts if label}) > 1
     heads = [
-        _head(plain, label, line[1], letters) for label, line in zip(firsts, lines, strict=True)
+        _head(plain, label, line[1], letters, several)
+        for label, line in zip(firsts, lines, strict=True)
     ]
     named = alone or [head for head in heads if head]
     if not named:
-        named, _ = _enclosed_labels(plain, start, end, letters)
+        if firsts[-1] is None and not ITEM.match(plain, start):
+            named = _enclosed_in(plain, start, end, letters)
     elif not alone and not (heads[0] or heads[-1]):
         return None
     return named[-1] if len({label.letter for label in named}) == 1 else None
 
 
-def _concluded(plain: str, start: int, end: int, letters: Collection[str]) -> list[_Label]:
+def _enclosed_in(plain: str, start: int, end: int, letters: Collection[str]) -> list[Label]:
+    """The labels in brackets or bold on a line, in sentences that say something."""
+    named, _ = enclosed_labels(plain, start, end, letters)
+    for label in named:
+        begin = max(start, sentence_start(plain, label.start))
+        stop = sentence_end(plain, label.close)
+        if plain.startswith("?", stop) or _SUPPOSED.search(plain, begin, stop):
+            return []
+    return named
+
+
+_SUPPOSED = re.compile(r"\b(?:if|whether|otherwise|maybe|perhaps|consider)\b", re.IGNORECASE)
+
+
+def _concluded(plain: str, start: int, end: int, letters: Collection[str]) -> list[Label]:
     """The label that ends the line, if the words before it conclude: `It must be B.`"""
     for match in _CONCLUDED.finditer(plain, start, end):
-        label = _label_at(plain, match.end(), letters)
+        label = label_at(plain, match.end(), letters)
         if label is None or not plain[label.start].isupper():
             continue
         marks = set(plain[label.end : end])
@@ -248,27 +254,84 @@ def _concluded(plain: str, start: int, end: int, letters: Collection[str]) -> li
     return []
 
 
-def _first_label(plain: str, start: int, end: int, letters: Collection[str]) -> _Label | None:
+def _pointed(
+    plain: str,
+    lines: Sequence[tuple[int, int]],
+    firsts: Sequence[Label | None],
+    letters: Collection[str],
+) -> list[Label]:
+    """The labels that sentences of the last three lines conclude with: `The best fit is (B), as …`.
+
+    Lines that begin with a label talk of that option. Those without end, or with two labels, a
+    doubt or a denial, conclude nothing.
+    """
+    found = []
+    for number in range(max(0, len(lines) - 3), len(lines)):
+        start, end = lines[number]
+        if firsts[number] is not None:
+            continue
+        listed = [first for first in firsts[number + 1 : number + 3] if first]
+        start = max(start, end - LONGEST)
+        for match in _POINTS.finditer(plain, start, min(len(plain), end + 20)):
+            label = label_at(plain, match.end(), letters)
+            if label is None or (label.start > end and len(listed) > 1):
+                continue
+            if plain[label.start].isupper() and _is_conclusion(plain, start, match, label, letters):
+                found.append(label)
+    return found
+
+
+def _is_conclusion(
+    plain: str, start: int, match: re.Match[str], label: Label, letters: Collection[str]
+) -> bool:
+    """Whether a sentence of the line from `start` on says that the label behind a mark is it."""
+    begin = max(start, sentence_start(plain, match.start()))
+    stop = sentence_end(plain, label.close)
+    conclusive = _CONCLUSIVE.search(plain, begin, match.end())
+    bare = label.close == label.end
+    if not conclusive and (
+        bare or "\n" in match[0] or _ENUMERATED.search(plain, begin, match.start())
+    ):
+        return False
+    if bare and not (ENDED.match(plain, label.end) or _SEPARATED.match(plain, label.end)):
+        return False
+    return not (
+        _DOUBTED.search(plain, begin, label.start)
+        or WRONG.match(plain, label.close)
+        or _ONLY_IF.match(plain, label.close, stop)
+        or rivalled(plain, label, stop, letters)
+        or plain.startswith("?", stop)
+    )
+
+
+def _first_label(plain: str, start: int, end: int, letters: Collection[str]) -> Label | None:
     """The label at the start of a line, behind a bullet or the like."""
     while start < end and plain[start] in " \t#>-":
         start += 1
-    label = _label_at(plain, start, letters)
+    dialogue = re.compile(r"A:\s?(?=\S)").match(plain, start, end)
+    spoken = dialogue and label_at(plain, dialogue.end(), letters)  # `A: (C)`
+    label = spoken or label_at(plain, start, letters)
     return label if label and label.end <= end else None
 
 
-def _head(plain: str, label: _Label | None, end: int, letters: Collection[str]) -> _Label | None:
+def _head(
+    plain: str, label: Label | None, end: int, letters: Collection[str], several: bool
+) -> Label | None:
     """The label if it stands in front of its text: `(B) text`, `B. text`, in lower case `b)`.
 
-    `A: text` is the `A:` of a dialogue.
+    `A: text` is the `A:` of a dialogue, unless lines begin with other labels too (`several`). A
+    lower-case one before several sentences numbers a step of the working.
     """
     if label is None:
         return None
     marks = plain[label.end : label.close]
-    if plain[label.start].islower() and ")" not in marks:
+    if plain[label.start].islower() and (
+        ")" not in marks or _NEXT_SENTENCE.search(plain, label.close, end)
+    ):
         return None
-    if label.letter == "A" and plain.startswith(":", label.close):
+    if label.letter == "A" and not marks and not several and plain.startswith(":", label.close):
         return None
     if not (set(marks) & set(")]*") or _SEPARATED.match(plain, label.close)):
         return None
-    ruled_out = _WRONG.match(plain, label.close) or _rivalled(plain, label, end, letters)
+    ruled_out = WRONG.match(plain, label.close) or rivalled(plain, label, end, letters)
     return None if ruled_out else label

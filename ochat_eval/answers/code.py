@@ -191,7 +191,12 @@ def _parse(code: str) -> ast.Module | None:
 
 
 def _defines(tree: ast.Module, name: str) -> bool:
-    """Whether `name` is at top level a function with an effect, or a name given a value."""
+    """Whether `name` is at top level a function with an effect, or a name given a value.
+
+    What returns outside a function is a body, though a variable in it has the function's name.
+    """
+    if _answers(tree):
+        return False
     for node in tree.body:
         if isinstance(node, ast.FunctionDef) and node.name == name and _answers(node):
             return True
@@ -202,12 +207,14 @@ def _defines(tree: ast.Module, name: str) -> bool:
     return False
 
 
-def _answers(function: ast.FunctionDef) -> bool:
-    """Whether the function itself, not one inside it, returns, yields or raises."""
-    nodes: list[ast.AST] = [*function.body]
+def _answers(block: ast.FunctionDef | ast.Module) -> bool:
+    """Whether the block, not a function inside it, returns or yields; a function may raise."""
+    nodes: list[ast.AST] = [*block.body]
     while nodes:
         node = nodes.pop()
-        if isinstance(node, (ast.Return, ast.Yield, ast.YieldFrom, ast.Raise)):
+        if isinstance(node, (ast.Return, ast.Yield, ast.YieldFrom)):
+            return True
+        if isinstance(node, ast.Raise) and isinstance(block, ast.FunctionDef):
             return True
         if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):
             nodes.extend(ast.iter_child_nodes(node))

@@ -5,105 +5,231 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterator
-from fractions import Fraction
 from itertools import islice
 
-from ochat_eval.answers.statements import NOTHING, PLAIN, statements
+from ochat_eval.answers.numerals import ALGEBRA, Numeral, numerals, value_of
+from ochat_eval.answers.statements import (
+    ITEM,
+    LONGEST,
+    NOTHING,
+    UNKNOWN,
+    Statement,
+    answer_part,
+    last_lines,
+    own_answers,
+    sentence_end,
+    statements,
+)
 from ochat_eval.records import Reading
 
-_NUMBER = re.compile(
-    r"""(?<![A-Za-z0-9_^])(?<![0-9][.,:/])
-    (?P<sign>(?<![)\]}])-|negative[ ])?
-    (?:\\?[$€£¥₹][ ]?|(?:USD|EUR|GBP|Rs\.?)[ ]?)?(?P<sign2>-)?
-    (?:\\[dt]?frac\{(?P<over>[0-9]{1,99})\}\{(?P<under>[0-9]{1,99})\}
-    |(?P<whole>[0-9]{1,9}[ ](?=[0-9]{1,9}/[0-9]))?
-     (?P<digits>(?:(?<!\.)\.)?[0-9](?:[0-9]|[.,:/](?=[0-9]))*+)
-     (?:e(?P<e>[+-]?[0-9]{1,9})(?![A-Za-z0-9])
-     |[ ]?(?:x|×|\*|\\times|\\cdot)[ ]?10[ ]?\^[ ]?\{?(?P<power>[+-]?[0-9]{1,9})\}?)?
-     (?![ ]?\^))""",
-    re.VERBOSE | re.IGNORECASE,
-)
-_DECIMAL = (
-    r"[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?|[0-9]{1,2}(?:,[0-9]{2})+,[0-9]{3}|[0-9]*\.?[0-9]+"
-)
-_VALUE = re.compile(rf"(?:{_DECIMAL})(?:/(?:{_DECIMAL}))?")
 _BOLD = re.compile(r"\*\*([^*\n]{1,80})\*\*")
+_TUPLE = re.compile(r"\\?(?:left)?\s?\\?[(\[{]\s?[^()\[\]{},]{1,20}(?:\{[^{}]{0,9}\}){0,2},\s?\S")
+"""A point, an interval, a list in brackets: no number."""
+# Between two numbers of a statement:
+_ASIDE = re.compile(r"\b(?:because|since|as|for|when|if|so that|after|before)\b|[?!]|, (?!\d)")
+_SUM = re.compile(  # an operator between them, brackets, units and remarks in brackets aside
+    r"[\s*$€£¥)}\]\\]*(?:[A-Za-z%°/]+[\s*)\\]*){0,4}(?:\([^()\n]{0,40}\)[\s*]*)?"
+    r"(?:[-+*/×÷·=≈]|\\(?:times|cdot|div|approx)|\bx\b)[\s*$€£¥({\[\\-]*"
+)
+_NEXT_STEP = re.compile(r"[^=\n]{0,30}(?:[;,]|\band\b|\bso\b|\bthen\b)[\s*$\\({]*")
+_OPEN_END = re.compile(r"[*\s]*(?:or|to|[-+*/×÷x])[*\s]*")
+_CONTEXT = re.compile(  # before a number that the sentence does not state
+    r"\b(?:the|all|these|those|his|her|their|its|our|my|your|both|any|each|every|first|last|next"
+    r"|other|another|than|after|before|in|within|for|from|by|at|on|with|below|above|over|under|of"
+    r"|per|until|since|during|if|when|step|day|week|month|year|question|part|number|among|between"
+    r"|into|about his|to [a-z]{2,12})\s(?:the\s|her\s|his\s|their\s|all\s|first\s"
+    r"|last\s|next\s)?[\s*$(]*$",
+    re.IGNORECASE,
+)
+_IS = re.compile(
+    r"(?:=|≈|\b(?:is|are|was|were|be|equals?|equal to|makes?|gives?|total of|average of|sum of"
+    r"|(?:cost|weigh|earn|need|pay|take|spend|owe|save|get|receive|make|have|last)s?"
+    r"|has|had|paid|spent"
+    r"|took|got|made|saved))[\s*]*(?:about|approximately|exactly|only|just|now|still"
+    r"|a total of)?[\s*$(]*$",
+    re.IGNORECASE,
+)
+_OPERAND = re.compile(  # behind a number that something is still done with
+    r"\s?%?\s(?:of(?! the\b)|times|plus|minus|divided by|multiplied by)\s", re.IGNORECASE
+)
+_THERE_ARE = re.compile(
+    r"\bthere(?:\s(?:is|are|was|were|will be|would be|remain)\b|'s|’s|'re)", re.IGNORECASE
+)
+_GIVES_REASON = re.compile(r"\s*(?:since|because|as|note|here|remember|recall)\b", re.IGNORECASE)
+"""A sentence behind the one that states the number: it only says why."""
+_CLAUSE = re.compile(  # behind the stated number: what only describes it
+    r"\b(?:after|before|when|while|if|because|since|by|which|who|that|so that|in order|instead of"
+    r"|than|out of|with|to (?!be\b)[a-z]+)\b|[(:]",
+    re.IGNORECASE,
+)
 
 
 def robust_number(text: str) -> Reading:
     """The number that a response states as its answer, as a careful reader takes it.
 
-    What stands in the last box or behind the last `answer is`, `answer:`, `####`, `答案` counts:
-    there the first number, or the result where an equation follows it; `3 or 4` and `3 + 4` are no
-    answer. Without one: on the last line the last bold number, or else
-    the one behind the last `=`; else the last number of all. Times,
-    dates, versions, powers and the digits in a name (`x2`) are no numbers.
+    What stands in the last box or tag, or behind the last `answer is`, `answer:`, `####`, `答案`
+    counts: there the number that it begins with, the result where an equation follows it, or the
+    one that its sentence states (`The 12 tickets cost $90`). `3 or 4`, `3 + 4`, `x + 4` and
+    `cannot be determined` are no answer. Without one: on the last line the last bold number, or
+    else the one behind the last `=` of its last sentence with numbers; else the last number of
+    all; of a total and its parts (`5: 2 red, 3 blue`) the total. An answer ends where the model
+    goes on with a question of its own. Dates, versions, powers, times that are no full hour and
+    the digits in a name (`x2`) are no numbers.
 
     Returns:
-        The number in plain ASCII: `-1200.50`, `1/2`, `2 1/2`, `1.2e3`; without thousands commas,
-        currency and unit (`50%` reads `50`).
+        The number in plain ASCII: `-1200.50`, `1/2`, `2 1/2`, `1.2e3`; without thousands marks,
+        currency and unit (`50%` reads `50`, `2:00 PM` reads `2`).
     """
-    plain = text.translate(PLAIN)
-    for start, end in statements(plain):
-        found = list(_numbers(plain, start, end))
-        if not found:
+    for plain in own_answers(answer_part(text)):
+        reading = _read(plain)
+        if reading.matched:
+            return reading
+    return reading
+
+
+def _read(plain: str) -> Reading:
+    """The number that one answer states."""
+    conditional = None
+    for said in statements(plain):
+        found = None if said.items else _stated(plain, said)
+        if found is None:
             continue
-        chosen, equals = found[0], plain.rfind("=", start, end)
-        for number in found[1:]:
-            between = plain[chosen[1][1] : number[1][0]]
-            if re.search(r"[(;]|, |\b(?:because|since|as|for)\b", between):
-                break
-            if number[1][0] > equals and re.search(r"[=≈]", between) is None:
-                if re.fullmatch(r"[*\s]*(?:or|to|[-+*/×÷x])[*\s]*", between):
-                    return NOTHING
-                break
-            chosen = number
-        return Reading(chosen[0], matched=True, span=chosen[1])
-    end = len(plain.rstrip())
-    start = plain.rfind("\n", 0, end) + 1
-    bold = [n for b in _BOLD.finditer(plain, start, end) for n in _numbers(plain, *b.span(1))]
-    equals = plain.rfind("=", start, end)
-    result = list(islice(_numbers(plain, equals, end), 1)) if equals >= 0 else []
-    last = bold[-1:] or result or list(deque(_numbers(plain, 0, end), maxlen=1))
-    return Reading(last[0][0], matched=True, span=last[0][1]) if last else NOTHING
+        if not said.conditional:
+            return found
+        conditional = conditional or found
+    return conditional or _unmarked(plain)
 
 
-def _numbers(plain: str, start: int, end: int) -> Iterator[tuple[str, tuple[int, int]]]:
-    """The numbers from `start` to `end` not behind `not`, each written plainly, with its span."""
-    for match in _NUMBER.finditer(plain, start, end):
-        value = (match["over"] and f"{match['over']}/{match['under']}") or match["digits"]
-        if _VALUE.fullmatch(value) and not plain.endswith("not ", 0, match.start()):
-            sign = "-" if match["sign"] or match["sign2"] else ""
-            power = match["e"] or match["power"]
-            value = (match["whole"] or "") + value.replace(",", "") + (f"e{power}" if power else "")
-            yield sign + value, match.span()
+def _reading(numeral: Numeral) -> Reading:
+    return Reading(numeral.value, matched=True, span=(numeral.start, numeral.end))
 
 
-def same_number(a: str, b: str) -> bool:
-    """Whether two texts are the same number, exactly: `1,200` and `1200.0`, `1/2` and `0.5`.
+def _stated(plain: str, said: Statement) -> Reading | None:
+    """The number in a statement; None where it names none and so is passed over."""
+    start, end = said.start, said.end
+    found = list(numerals(plain, start, end))
+    if UNKNOWN.match(plain, start, end) and (not found or not _begins(plain, start, found[0])):
+        return NOTHING
+    if _TUPLE.match(plain, start, end):
+        return NOTHING
+    if ALGEBRA.search(plain, start, end) and plain.find("=", start, end) < 0:
+        return NOTHING
+    if not found:
+        return None
+    if said.firm or _begins(plain, start, found[0]):
+        if plain.startswith(";", end):  # `$12 + $9 = $21; $21 / 3 = $7`
+            end = sentence_end(plain, end + 1)
+            found = list(numerals(plain, start, end))
+        return _result(plain, found, end)
+    return _reading(_of_sentence(plain, start, end, found))
 
-    A text that is no number is the same as itself only; so is one of more than 400 digits.
-    """
-    if a.strip() == b.strip():
+
+def _begins(plain: str, start: int, numeral: Numeral) -> bool:
+    """Whether a statement begins with the number, a variable or two words before it aside."""
+    before = plain[start : numeral.start]
+    if re.search(r"=\s*[*$\\(]*$", before) and len(before) < 40:
         return True
-    x, y = _fraction(a), _fraction(b)
-    return x is not None and x == y
+    return re.search(r"[A-Za-z]{2}", before.replace("\\text", "")) is None
 
 
-def _fraction(text: str) -> Fraction | None:
-    """The value of a text that is one number, None where it is not or is too long."""
-    text = text.translate(PLAIN).strip()
-    found = list(_numbers(text, 0, len(text))) if len(text) <= 400 else []
-    if len(found) != 1 or found[0][1] != (0, len(text)):
-        return None
-    value = found[0][0]
-    sign, value = (-1, value[1:]) if value[0] == "-" else (1, value)
-    value, _, power = value.partition("e")
-    if abs(int(power or 0)) > 400:
-        return None
-    whole, _, rest = value.rpartition(" ")
-    over, _, under = rest.partition("/")
-    if under and not Fraction(under):
-        return None
-    amount = Fraction(whole or 0) + Fraction(over) / Fraction(under or 1)
-    return sign * amount * Fraction(10) ** int(power or 0)
+def _result(plain: str, found: list[Numeral], end: int) -> Reading:
+    """The number that a statement begins with, or what an equation from there on comes to."""
+    if _OPERAND.match(plain, found[0].end, end):  # `25% of 80 is 20`
+        results = [n for n in found[1:] if _IS.search(plain, max(0, n.start - 30), n.start)]
+        if results:
+            return _reading(results[-1])
+    chosen, equals = found[0], False
+    pending = False  # an operand was read, but not yet what it comes to
+    for number in found[1:]:
+        between = plain[chosen.end : number.start]
+        if _OPEN_END.fullmatch(between) and plain.find("=", number.end, end) < 0:
+            return NOTHING
+        if not _SUM.fullmatch(between):
+            step = _NEXT_STEP.fullmatch(between)
+            if not (equals and step and number.value == chosen.value):
+                break
+        equals = equals or "=" in between or "≈" in between
+        pending = not re.search(r"[=≈]", between) and number.value != chosen.value
+        chosen = number
+    if pending:  # units or words that are not understood; the result is behind the last `=`
+        equals_at = plain.rfind("=", chosen.end, end)
+        behind = [n for n in found if n.start > equals_at] if equals_at >= 0 else []
+        return _reading(behind[0]) if behind else NOTHING
+    return _reading(chosen)
+
+
+def _of_sentence(plain: str, start: int, end: int, found: list[Numeral]) -> Numeral:
+    """The number that a sentence states: bold, or the last that is not a mere circumstance."""
+    bold = [n for b in _BOLD.finditer(plain, start, end) for n in numerals(plain, *b.span(1))]
+    if bold:
+        return bold[0] if _is_total(bold) else bold[-1]
+    if _is_total(found):
+        return found[0]
+    there = _THERE_ARE.search(plain, start, end)
+    if there:
+        behind = [number for number in found if number.start >= there.end()]
+        if behind:
+            return behind[0]
+    chosen = None
+    for number in found:
+        before = plain[max(start, number.start - 40) : number.start]
+        between = plain[chosen.end : number.start] if chosen else ""
+        if chosen and _CLAUSE.search(between):
+            break
+        if not _CONTEXT.search(before) or _IS.search(before):
+            chosen = number
+    return chosen or found[-1]
+
+
+def _is_total(found: list[Numeral]) -> bool:
+    """Whether the numbers are a total and its parts: `5 vegetables: 2 leeks and 3 onions`."""
+    if not 3 <= len(found) <= 12:
+        return False
+    first, *parts = (value_of(number.value) for number in found)
+    return first is not None and None not in parts and first == sum(part or 0 for part in parts)
+
+
+def _unmarked(plain: str) -> Reading:
+    """The number that an answer ends with, where nothing marks it."""
+    lines = last_lines(plain)
+    if not lines:
+        return NOTHING
+    start, end = lines[-1]
+    bold = [n for b in _BOLD.finditer(plain, start, end) for n in numerals(plain, *b.span(1))]
+    if bold:
+        return _reading(bold[0] if _is_total(bold) else bold[-1])
+    begin = _last_sentence(plain, start, end)
+    equals = plain.rfind("=", begin, end)
+    if equals >= 0:
+        result = list(islice(numerals(plain, equals, end), 1))
+        if result:
+            return _reading(result[0])
+    found = deque(_unlisted(plain, begin, end), maxlen=13)
+    if found:
+        return _reading(found[0] if _is_total(list(found)) else found[-1])
+    last = deque(_unlisted(plain, 0, end), maxlen=1)
+    return _reading(last[0]) if last else NOTHING
+
+
+def _unlisted(plain: str, start: int, end: int) -> Iterator[Numeral]:
+    """The numbers but for those of a list's items: `2. Double it`."""
+    for number in numerals(plain, start, end):
+        line = plain.rfind("\n", max(0, number.start - 9), number.start) + 1
+        item = None if plain[line : number.start].strip() else ITEM.match(plain, line)
+        if item is None or item.start("number") != number.start or item.end() >= end:
+            yield number
+
+
+def _last_sentence(plain: str, start: int, end: int) -> int:
+    """Where the last sentence of a line begins that holds a number."""
+    at = max(start, end - 10 * LONGEST)
+    begin = at if at == start else start
+    while at < end:
+        stop = min(sentence_end(plain, at), end)
+        if (
+            not (begin < at and _GIVES_REASON.match(plain, at, stop))
+            and next(numerals(plain, at, stop), None) is not None
+        ):
+            begin = at
+        at = stop + 1
+    return begin

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from ochat_eval.records import Reading
 
@@ -15,15 +16,26 @@ PLAIN = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | dict.fromkeys(
 """For `translate`: full-width forms and other minus signs, one character for one: spans hold."""
 BOX = r"\\(?:boxed|fbox)\s?\{"
 LINKS = r"(?:\b(?:is|are|was|be)\b|[:=])"
-ANSWER = (  # `The answer to this is`, `**Final answer**:`, `答案应该是`
-    rf"(?<![a-z])ans(?:wer)?s?\b[^.:;=!?\n()]{{0,80}}?(?:{LINKS}|\s[-—]\s)|答案[应该就]{{0,2}}[是为:]{{0,2}}|####"
+_TAG = r"<(?:final[_ -]?)?(?:answer|final|result|choice)>"  # `<answer>B</answer>`
+ANSWER = (  # `The answer to this is`, `**Final answer** (in m):`, `答案应该是`, `【答案】`
+    r"(?<![a-z])ans(?:wer)?s?\b[^.:;=!?\n()]{0,80}?"
+    r"(?:\((?![A-Za-z]\))[^()\n]{1,60}\)[^.:;=!?\n()]{0,40}?)?"  # but not a label's brackets
+    rf"(?:{LINKS}|\s[-—]\s)|[【\[](?:正确|参考)?答案[】\]]\s?[:是为]?"
+    rf"|答案[应该就]{{0,2}}[是为:]{{0,2}}|(?<!#)####(?!#)|{_TAG}"
+    # A line that is only a name: `Choice: C`, `**Final answer**` above the answer.
+    r"|^[ \t#>*_-]{0,8}(?:(?:the|my|final|correct|best|selected|chosen)\s){0,3}"
+    r"(?:choice|selection|final|result|verdict)[*_]{0,3}\s?[:=]"
+    r"|^[ \t]{0,3}(?:#{1,6}\s|\*\*|__)[ \t*_]{0,4}(?:(?:the|my|final"
+    r"|correct)\s){0,3}answer[ \t*_]{0,4}$"
 )
-_STATED = re.compile(f"{ANSWER}|(?P<box>{BOX})", re.IGNORECASE)
+_STATED = re.compile(f"(?P<box>{BOX})|{ANSWER}", re.IGNORECASE | re.MULTILINE)
 NEGATED = re.compile(r"n't|not\b", re.IGNORECASE)  # `the answer cannot be 5`
 _SENTENCE_END = re.compile(r"[.!?](?=[\s*)]|$)|[\n。;]|$")
+_STOP = re.compile(r"[.!?][)*\"”]{0,3}\s|[\n。;]")  # between two sentences
 # What is looked at, however long a model rambles; both keep the rules linear.
 _LATEST = 100  # statements, the last ones
 LONGEST = 300  # characters of a sentence
+_RUN_ONS = 5  # made-up next questions
 NOT = re.compile(  # before an answer: it is ruled out
     r"(?:\b(?:not|cannot|neither|nor|than|instead of|except|rule[sd]? out|eliminate[sd]?)"
     r"|n't|不是|不选|排除)\s*(?:(?:the|option|choice|answer|be)\s+){0,2}$",
@@ -31,6 +43,93 @@ NOT = re.compile(  # before an answer: it is ruled out
 )
 MARKUP = " \t\r\n*_`\"'“”‘’$"
 ENDED = re.compile(r"\s*(?:$|[\n;!?。、]|[.,:](?![A-Za-z]))")
+UNKNOWN = re.compile(  # stated in place of an answer
+    r"[^.\n]{0,60}?\b(?:(?:can(?:not|'t|’t)|could(?: not|n't)|unable|impossible"
+    r"|not possible)\b.{0,40}?"
+    r"\b(?:determin|know|calculat|tell|find|say|answer|solv|comput|establish)"
+    r"|unknown|undetermined|indetermina|not (?:enough|sufficient|given|known|stated|specified|"
+    r"provided|determinable|listed|among)|insufficient|undefined|inconclusive|unclear|none\b"
+    r"|no (?:solution|answer|such|correct|valid|option|choice)|does not exist|missing"
+    r"|N/A\b|infinite"
+    r"|unspecified|ambiguous|neither of)",
+    re.IGNORECASE,
+)
+_IF = (
+    r"\b(?:if(?!\s(?:we|you|I|one|needed)\b)|whether|suppose|supposing|assuming|unless|otherwise)\b"
+)
+_CONDITION = re.compile(_IF, re.IGNORECASE)  # `If the bar is red, the answer is 5`
+_SUPPOSED = re.compile(  # `Had cents been meant, the answer would be 5`
+    r"\b(?:if|had|were|instead|suppos\w+|assuming|unless|otherwise)\b", re.IGNORECASE
+)
+_WOULD = re.compile(r"\b(?:would|could|might)\b", re.IGNORECASE)
+_DOUBT = re.compile(r"\b(?:maybe|perhaps|possibly|(?:might|may|could)\sbe)\b", re.IGNORECASE)
+_TALKED_ABOUT = re.compile(  # before `answer … :`, no answer follows: `To check our answer:`
+    r"\b(?:(?:double-?)?check\w*|verif\w+|explain\w*|recap\w*|summar\w+|review\w*"
+    r"|justif\w+|support\w*|confirm\w*|validat\w+|possible"
+    r"|potential|candidate|each|every|other|look\w*|consider\w*|compare|evaluat\w+|why|how|wrong"
+    r"|incorrect)\b",
+    re.IGNORECASE,
+)
+_NO_ANSWER = re.compile(  # between `answer` and the colon: `answer choices:`, `answer key:`
+    r"\b(?:choices?|options?|key|keys|by|using|via|let|let's|steps?|explanation|format)\b",
+    re.IGNORECASE,
+)
+_HEADING = re.compile(  # behind `####`: a heading, not GSM8K's mark
+    r"[\s*_]*(?:(?:step|part|option|choice|section|case|question|problem|method|phase|solution"
+    r"|analysis|explanation|conclusion|reasoning|example|note|statement)\b"
+    r"|\(?\d{1,3}[.):](?=\s|\*)\s*+\S|.*:[\s*_]*$)",
+    re.IGNORECASE,
+)
+_VALUE = re.compile(r"[\s*_$\\(\[]*(?:[-+.€£¥]{0,2}\d|[A-Za-z][)\].*]{0,3}\s*$)")
+ITEM = re.compile(  # of a list: its number, bullet or letter
+    r"[ \t]*(?:(?P<number>\d{1,3}[.)])|(?P<bullet>[-*•+])"
+    r"|(?P<letter>\*{0,2}\(?[A-Za-z][.):]))\*{0,2}\s"
+)
+_RUN_ON = re.compile(  # a model that goes on with a question of its own, or with the other role
+    r"^[ \t#*_>]*(?:(?:(?:next|new|another)\s)?(?:question|problem|exercise"
+    r"|q)\b\s?\d{0,3}[*_]{0,3}\s?:"
+    r"|(?:user|human|instruction)\s?[*_]{0,3}:|#{2,4}\s?(?:instruction|question|input)\b"
+    r"|(?:问题|题目|问)\s?\d{0,3}:)|<\|[a-z_]{3,20}\|>|</?s>|\[INST\]",
+    re.IGNORECASE | re.MULTILINE,
+)
+_INTRODUCED = re.compile(  # before a question that is only restated
+    r"(?:\b(?:problem|question|restat\w+|solve|given)\b.*|:[\s*_]*)\Z", re.IGNORECASE
+)
+_IN_MACRO = re.compile(r"\\(?:text|math)[a-z]{0,4}\s?\{[^{}\n]*$")  # `\text{Answer: } C`
+_THOUGHT = re.compile(r"<(?P<end>/?)(?:think|thinking|thought)>", re.IGNORECASE)
+_BLOCK_MARK = re.compile(r"\s*+(?:\\[\[\]()]|\$\$|`{3,}\w*|~{3,}\w*)\s*+")  # a line of no text
+_REMARK = re.compile(  # a last line that speaks to the reader, not of the answer
+    r"\b(?:let me know|(?:I )?hope (?:this|that|it)|feel free|would you like"
+    r"|do you (?:have|want|need)"
+    r"|if you (?:have|need|want|would)|happy to|glad to|anything else|any (?:other|more|further) "
+    r"(?:questions|help)|is there anything|thank(?: you|s) for|good luck)\b",
+    re.IGNORECASE,
+)
+
+
+class Statement(NamedTuple):
+    """A place where the text states its answer.
+
+    Attributes:
+        start, end: the span of what is stated, to the end of the sentence or the box.
+        at: where the mark before it begins.
+        firm: a box, or a tag: not part of a sentence.
+        whole: false where the box is not closed.
+        conditional: it holds under a condition only: `If it rains, the answer is 5`.
+        named: the mark is a name at the start of a line: `Answer:`.
+        denied: the mark says that it is not: `the answer cannot be 5`.
+        items: the spans of the items, where a list follows.
+    """
+
+    start: int
+    end: int
+    at: int
+    firm: bool = False
+    whole: bool = True
+    conditional: bool = False
+    named: bool = False
+    denied: bool = False
+    items: tuple[tuple[int, int], ...] = ()
 
 
 def latest(pattern: re.Pattern[str], plain: str, begin: int = 0) -> Iterator[re.Match[str]]:
@@ -43,26 +142,172 @@ def lines_of(plain: str) -> list[tuple[int, int]]:
     return [match.span() for match in re.finditer(r"[^\n]+", plain) if not match[0].isspace()]
 
 
-def statements(plain: str) -> Iterator[tuple[int, int]]:
-    """Where the text states its answer, last first: the span of each box and `answer is …`."""
-    for match in latest(_STATED, plain):
-        start = match.end()
-        limit = min(len(plain), start + LONGEST)
-        if NEGATED.search(match[0]):
-            continue
-        if match["box"]:
-            depth = 1
-            for end in range(start, limit):
-                depth += {"{": 1, "}": -1}.get(plain[end], 0)
-                if depth == 0:
-                    break
-            else:
-                end = limit
-        else:
-            while start < limit and plain[start] in MARKUP + ":":
-                start += 1
-            end = sentence_end(plain, start)
-        yield start, end
+def last_lines(plain: str) -> list[tuple[int, int]]:
+    """The same, less closing remarks (`Let me know if …`) and marks of a block (fences, `\\]`)."""
+    lines = [
+        (start, end)
+        for start, end in lines_of(plain)
+        if not _BLOCK_MARK.fullmatch(plain, start, end)
+    ]
+    while len(lines) > 1 and _REMARK.search(plain, lines[-1][0], sentence_end(plain, lines[-1][0])):
+        lines.pop()
+    return lines
+
+
+def answer_part(text: str) -> str:
+    """The text for reading, as long as it was: plain characters, what is thought aloud blanked."""
+    plain = text.translate(PLAIN)
+    begin, end = 0, len(plain)
+    for tag in _THOUGHT.finditer(plain):
+        begin, end = (tag.end(), len(plain)) if tag["end"] else (begin, min(end, tag.start()))
+    return "\n" * begin + plain[begin:end] + "\n" * (len(plain) - end) if begin <= end else plain
+
+
+def own_answers(plain: str) -> Iterator[str]:
+    """What stands before each next question that the model made up, then all of the text.
+
+    The first of them in which an answer is read counts: the rest answers another question.
+    """
+    for count, mark in enumerate(_RUN_ON.finditer(plain)):
+        if count == _RUN_ONS:
+            break
+        before = plain[: mark.start()].rstrip()
+        line = before.rfind("\n") + 1
+        if before and not _INTRODUCED.search(before, max(line, len(before) - LONGEST)):
+            yield before
+    yield plain
+
+
+def stating(more: str) -> re.Pattern[str]:
+    """The marks of statements, and more of them; the group `label` is of what is itself stated."""
+    return re.compile(f"{_STATED.pattern}|{more}", _STATED.flags)
+
+
+def statements(plain: str, marks: re.Pattern[str] = _STATED) -> Iterator[Statement]:
+    """Where the text states its answer, last first: each box, tag and `answer is …`.
+
+    Denials (`the answer is not …`) come only where other marks are asked for, flagged.
+
+    Left out is what only looks like one: a question, a doubt in mid-text, what would be
+    the answer to something else, a heading, `To check the answer:`, `answer choices:`.
+    """
+    for match in latest(marks, plain):
+        found = _boxed(plain, match) if match["box"] else _said(plain, match)
+        if found is not None and not (found.denied and marks is _STATED):
+            yield found
+
+
+def _boxed(plain: str, match: re.Match[str]) -> Statement:
+    """The content of a box."""
+    start = match.end()
+    limit = min(len(plain), start + LONGEST)
+    depth = 1
+    for end in range(start, limit):
+        depth += {"{": 1, "}": -1}.get(plain[end], 0)
+        if depth == 0:
+            return Statement(start, end, match.start(), firm=True)
+    return Statement(start, limit, match.start(), firm=True, whole=False)
+
+
+def _said(plain: str, match: re.Match[str]) -> Statement | None:
+    """What follows a mark, None where it is no statement."""
+    mark, start = match[0], match.end()
+    label = match.re.groupindex.get("label") and match["label"]
+    limit = min(len(plain), start + LONGEST)
+    items = list_items(plain, start) if mark[-1] not in ">#" else ()
+    while start < limit and plain[start] in MARKUP + ":":
+        start += 1
+    if plain.startswith("}", start) and _IN_MACRO.search(plain, max(0, match.start() - 99), start):
+        start += 1
+        while start < limit and plain[start] in MARKUP + ":":
+            start += 1
+    if mark.startswith("<"):
+        end = plain.find("<", start, limit)
+        return Statement(start, end if end >= 0 else limit, match.start(), firm=True)
+    if label:
+        start = match.start()
+    end = sentence_end(plain, start if not label else match.end())
+    if mark.endswith('":') and plain.startswith('"', start - 1):  # JSON: `"answer": "B"`
+        quote = plain.find('"', start, limit)
+        end = quote if quote >= 0 else end
+    if mark == "####":
+        return None if _is_heading(plain, match.end()) else Statement(start, end, match.start())
+    begin = sentence_start(plain, match.start())
+    if mark[-1] in ":=-—" and (
+        _TALKED_ABOUT.search(plain, begin, match.start()) or _NO_ANSWER.search(mark)
+    ):
+        return None
+    denied = NEGATED.search(mark) is not None
+    if denied and UNKNOWN.match(plain, match.start(), end):  # `the answer cannot be determined`
+        return Statement(match.start(), end, match.start())
+    if unsaid(plain, begin, match.end(), end):
+        return None
+    return Statement(
+        start,
+        end,
+        match.start(),
+        conditional=is_conditional(plain, begin, match.start(), end),
+        named=mark[-1] in ":】]" and not plain[begin : match.start()].strip(MARKUP + "#>-A:"),
+        denied=denied,
+        items=items,
+    )
+
+
+def unsaid(plain: str, begin: int, at: int, end: int) -> bool:
+    """Whether a sentence from `begin` to `end`, its mark before `at`, does not say its answer.
+
+    It is a question, a doubt in mid-text, or the answer to something that was not asked.
+    """
+    if plain.startswith("?", end):
+        return True
+    if _DOUBT.search(plain, begin, at) and plain[end : end + LONGEST].strip(MARKUP + ".)"):
+        return True
+    supposed = _SUPPOSED.search(plain, begin, at) or re.search(r"\sif\b", plain[at:end])
+    return supposed is not None and _WOULD.search(plain, begin, at) is not None
+
+
+def is_conditional(plain: str, begin: int, at: int, end: int) -> bool:
+    """Whether what a sentence says at `at` holds under a condition only."""
+    return _CONDITION.search(plain, begin, at) is not None
+
+
+def _is_heading(plain: str, at: int) -> bool:
+    """Whether `####` before `at` opens a heading."""
+    end = plain.find("\n", at, at + LONGEST)
+    end = min(len(plain), at + LONGEST) if end < 0 else end
+    if _HEADING.match(plain, at, end):
+        return True
+    last = not plain[end : end + LONGEST].strip()
+    return not last and not _VALUE.match(plain, at, end)
+
+
+def list_items(plain: str, at: int) -> tuple[tuple[int, int], ...]:
+    """The spans of the items, less their marks, of a list of at least two below `at`."""
+    gap = re.compile(r"[ \t\r*_:]{0,20}\n\s{0,40}").match(plain, at)
+    if gap is None:
+        return ()
+    found: list[tuple[int, int]] = []
+    style, start = None, plain.rfind("\n", 0, gap.end()) + 1
+    while len(found) < 30 and (item := ITEM.match(plain, start)):
+        if style not in (None, item.lastgroup):
+            break
+        style = item.lastgroup
+        end = plain.find("\n", item.end(), item.end() + LONGEST)
+        end = min(len(plain), item.end() + LONGEST) if end < 0 else end
+        found.append((item.end(), end))
+        blank = re.compile(r"\n(?:[ \t\r]{0,40}\n)?").match(plain, end)
+        if blank is None:
+            break
+        start = blank.end()
+    return tuple(found) if len(found) > 1 else ()
+
+
+def sentence_start(plain: str, at: int) -> int:
+    """Where the sentence or line that holds `at` begins, at most `LONGEST` characters before."""
+    begin = max(0, at - LONGEST)
+    for stop in _STOP.finditer(plain, begin, at):
+        begin = stop.end()
+    return begin
 
 
 def sentence_end(plain: str, start: int) -> int:

@@ -6,50 +6,148 @@ import re
 from collections.abc import Sequence
 
 from ochat_eval.answers.statements import (
-    ENDED,
     LONGEST,
     MARKUP,
     NOT,
     NOTHING,
     PLAIN,
-    lines_of,
+    UNKNOWN,
+    Statement,
+    answer_part,
+    last_lines,
+    own_answers,
+    sentence_end,
+    sentence_start,
     statements,
 )
 from ochat_eval.records import Reading
 
 _TEXT_MACRO = re.compile(r"\\(?:text|math)[a-z]{0,4}\s?\{([^{}]*)\}")
 _TYPESET = str.maketrans("", "", "*_`\"'“”‘’$")
+_OPENING = re.compile(  # before the option that a line begins with: markup, a dialogue's `A:`
+    r"(?:[\s*_`\"'“”‘’$#>({\[-]|\\[(\[]|\\text\w{0,4}\{|A:){0,20}+"
+)
+_CLOSING = MARKUP + ".!。)}]\\"
+_PREDICATE = re.compile(  # right before the option that a sentence states
+    r"(?:\b(?:is|are|be|was|answers?|answered|says?|(?:evaluates?|simplif(?:y|ies)"
+    r"|reduces?|comes) to"
+    r"|returns?|gives?|yields?|becomes|remains|therefore|thus|hence|conclude|deemed"
+    r"|considered|called"
+    r"|(?:logically|deductively|formally|clearly|definitely|also))\b,?|:)"
+    r"(?:[\s*_`\"'“”‘’$({]|\\[(\[]|\\text\w{0,4}\{){0,12}+$",
+    re.IGNORECASE,
+)
+_ENDS_OR_REASONS = re.compile(  # right behind it
+    r"[*_`\"'“”‘’$)}\]\\]{0,8}(?:\s*(?:$|[\n.,;:!?。、—])"
+    r"|\s+(?:because|since|as|for|due|given|that|based|in this|under|[-—]|\())",
+    re.IGNORECASE,
+)
+_TALK = re.compile(  # in the same sentence: it is not said, or of a part only
+    r"n['’]t\b|\b(?:not|neither|nor|if|whether|unless|suppose|assum\w+|doubt|consider"
+    r"|check|determine"
+    r"|would be|could be|might|premises?|either)\b",
+    re.IGNORECASE,
+)
+_CONCLUDES = re.compile(
+    r"\b(?:therefore|thus|hence|so|overall|in conclusion|in summary|finally|final|conclude)\b",
+    re.IGNORECASE,
+)
+_RESULT = re.compile(
+    rf"{_CONCLUDES.pattern}|\b(?:sorted|correct|complet\w+|output|result|alphabetical)\b",
+    re.IGNORECASE,
+)
+_GIVEN = re.compile(  # in a last line that gives the answer: `The sorted list is: a b`
+    r"(?:\b(?:is|are|be|becomes)\s?(?:as follows\s?)?"
+    r"|\b(?:list|order|sequence|completion|output|result|words|string|brackets"
+    r"|translation|solution)"
+    r"\s?(?:\([^()\n]{0,40}\)\s?)?)[*_]{0,3}:[*_]{0,3}",
+    re.IGNORECASE,
+)
 
 
 def robust_text(text: str, options: Sequence[str] = ()) -> Reading:
     """The text that a response states as its answer, as a careful reader takes it.
 
-    Read is what stands in the last box or behind the last `answer is`, `answer:`, to the end of
-    the sentence, less its markup and final stop; a response of one line without such a statement
-    is all answer.
+    Read is what stands in the last box or tag, or behind the last `answer is`, `answer:`, to the
+    end of the sentence, less its markup and final stop; of a list its items, a blank between them.
+    Without one: what a last line gives (`So the sorted list is: elm oak`), also in a code block;
+    a response of one line is all answer. An answer ends where the model goes on with a question of
+    its own.
 
     Args:
         options: the answers there are (`Yes`, `No`), if they are few: the answer is one of these,
             as written here. Of a statement it is the option that it begins with, else the only one
             that occurs, as a word and not behind `not`. Without a statement it is the one that the
-            first or last line begins with (`Yes, …`) or the last line ends with, if no other does.
+            first or last line begins with (`Yes, …`) or the last line ends with, if no other does;
+            else the one that a sentence of the last lines states (`it is invalid because …`).
     """
-    plain = text.translate(PLAIN)
-    lines = lines_of(plain)
-    if options:
-        found = _stated_option(plain, lines, options)
-        if found is None:
-            return NOTHING
-        answer = next(option for option in options if option.lower() == found[0].lower())
-        return Reading(answer, matched=True, span=found.span())
-    for start, end in [*statements(plain), *(lines if len(lines) == 1 else ())]:
-        macro = _TEXT_MACRO.fullmatch(plain, start, end)
-        start, end = macro.span(1) if macro else (start, end)  # noqa: PLW2901
-        answer = text[start:end].rstrip(MARKUP + ".。").strip(MARKUP)
-        if answer:
-            start = text.index(answer, start)  # noqa: PLW2901
-            return Reading(answer, matched=True, span=(start, start + len(answer)))
+    for plain in own_answers(answer_part(text)):
+        reading = _option(plain, options) if options else _free(text, plain)
+        if reading.matched:
+            return reading
+    return reading
+
+
+def _option(plain: str, options: Sequence[str]) -> Reading:
+    """The option that one answer states."""
+    lines = last_lines(plain)
+    found = _stated_option(plain, lines, options)
+    if found is None:
+        return NOTHING
+    answer = next(option for option in options if option.lower() == found[0].lower())
+    return Reading(answer, matched=True, span=found.span())
+
+
+def _free(text: str, plain: str) -> Reading:
+    """The text that one answer states."""
+    for said in statements(plain):
+        if said.conditional:
+            continue
+        reading = _listed(text, said) or _stripped(text, plain, said.start, said.end)
+        if reading:
+            return reading
+    lines = last_lines(plain)
+    given = _given(plain, lines)
+    one_line = len(lines) == 1 and len(plain) == len(text)  # not before a question of its own
+    spans = [given] if given else lines if one_line else []
+    for start, end in spans:
+        if reading := _stripped(text, plain, start, end):
+            return reading
     return NOTHING
+
+
+def _stripped(text: str, plain: str, start: int, end: int) -> Reading | None:
+    """A part of the text less its markup; None where nothing is left."""
+    macro = _TEXT_MACRO.fullmatch(plain, start, end)
+    start, end = macro.span(1) if macro else (start, end)
+    answer = text[start:end].rstrip(MARKUP + ".。").strip(MARKUP)
+    if not answer:
+        return None
+    start = text.index(answer, start)
+    return Reading(answer, matched=True, span=(start, start + len(answer)))
+
+
+def _listed(text: str, said: Statement) -> Reading | None:
+    """The items of the list that is stated, a blank between them."""
+    items = [text[start:end].rstrip(MARKUP + ".。").strip(MARKUP) for start, end in said.items]
+    if not items or not all(items):
+        return None
+    return Reading(" ".join(items), matched=True, span=(said.items[0][0], said.items[-1][1]))
+
+
+def _given(plain: str, lines: Sequence[tuple[int, int]]) -> tuple[int, int] | None:
+    """What the last line gives behind a colon, or is below a line that ends with one."""
+    for count, (first, end) in enumerate(lines[-1:-3:-1]):
+        start = max(first, end - LONGEST)
+        marks = list(_GIVEN.finditer(plain, start, end))
+        if not marks or not _RESULT.search(plain, start, end):
+            continue
+        behind = plain[marks[-1].end() : end].strip(MARKUP)
+        if behind and count == 0:
+            return marks[-1].end(), end
+        if not behind and count == 1:
+            return lines[-1]
+    return None
 
 
 def _stated_option(
@@ -63,20 +161,58 @@ def _stated_option(
         found = pattern.finditer(plain, start, end)
         return [m for m in found if not NOT.search(plain, max(0, m.start() - 40), m.start())]
 
-    for start, end in statements(plain):
-        found = named(start, end)
-        if found and (found[0].start() == start or len({m[0].lower() for m in found}) == 1):
+    for said in statements(plain):
+        if said.items or said.conditional:
+            continue
+        found = named(said.start, said.end)
+        if found and (found[0].start() == said.start or _agree(found)):
             return found[0]
+        if not found and UNKNOWN.match(plain, said.start, said.end):
+            return None
     at_edges = []
     for start, end in (*lines[:1], *lines[-1:]):
-        head = pattern.match(plain, end - len(plain[start:end].lstrip(MARKUP)))
-        if head and ENDED.match(plain, head.end()):
+        opening = _OPENING.match(plain, start, end)
+        head = pattern.match(plain, opening.end() if opening else start)
+        if (
+            head
+            and _ENDS_OR_REASONS.match(plain, head.end())
+            and not plain.startswith("?", head.end())
+        ):
             at_edges.append(head)
     for start, end in lines[-1:]:
         for tail in named(max(start, end - LONGEST), end)[-1:]:
-            if not plain[tail.end() : end].strip(MARKUP + ".!。"):
+            if not plain[tail.end() : end].strip(_CLOSING):
                 at_edges.append(tail)
-    return at_edges[-1] if len({m[0].lower() for m in at_edges}) == 1 else None
+    if at_edges:
+        return at_edges[-1] if _agree(at_edges) else None
+    return _predicated(plain, lines, pattern)
+
+
+def _agree(found: Sequence[re.Match[str]]) -> bool:
+    """Whether all name the same option."""
+    return len({match[0].lower() for match in found}) == 1
+
+
+def _predicated(
+    plain: str, lines: Sequence[tuple[int, int]], pattern: re.Pattern[str]
+) -> re.Match[str] | None:
+    """The option that the sentences of the last two lines state: `Thus it is invalid because …`."""
+    said, concluded = [], []
+    for start, end in lines[-2:]:
+        for match in pattern.finditer(plain, max(start, end - 2 * LONGEST), end):
+            begin = max(start, sentence_start(plain, match.start()))
+            stop = sentence_end(plain, match.end())
+            if (
+                _PREDICATE.search(plain, max(begin, match.start() - 40), match.start())
+                and _ENDS_OR_REASONS.match(plain, match.end())
+                and not _TALK.search(plain, begin, match.start())
+                and not plain.startswith("?", stop)
+            ):
+                said.append(match)
+                if _CONCLUDES.search(plain, begin, match.start()):
+                    concluded.append(match)
+    chosen = concluded or said
+    return chosen[-1] if chosen and _agree(chosen) else None
 
 
 def same_text(a: str, b: str) -> bool:

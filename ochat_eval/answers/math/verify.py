@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import logging
 import re
-from collections import deque
 from fractions import Fraction
 from functools import cache, lru_cache
 from itertools import product
-from typing import Any, NamedTuple
+from typing import Any
 
-from ochat_eval.answers.code import strip_span
 from ochat_eval.answers.math.grader import light
-from ochat_eval.answers.statements import PLAIN
+from ochat_eval.answers.math.stated import Stated, stated
+from ochat_eval.answers.statements import answer_part
 from ochat_eval.records import Reading
 
 
@@ -30,14 +29,15 @@ def verify(response: str, gold: str) -> tuple[bool, Reading]:
 
     Never raises: math-verify takes any error of its own, out of memory too, for "not equal".
     """
-    response = response.translate(PLAIN)
-    stated = _stated(response)
-    reading, values = stated.reading, None
-    if not stated.whole:
-        reading, values = _parsed(response, stated)
-    right = _same(reading.answer, gold, values)
-    if not right and (result := _result(reading.answer, gold)):
-        right = _same(result, gold)
+    response = _without_dollars(answer_part(response))
+    said = stated(response)
+    reading, values = said.reading, None
+    if not said.whole:
+        reading, values = _parsed(response, said)
+    answer = _joined(reading.answer, said.whole)
+    right = _same(answer, gold, values if answer == reading.answer else None)
+    for other in (_result(answer, gold), _cleaned(answer)):
+        right = right or (other is not None and _same(other, gold))
     return right, reading
 
 
@@ -56,11 +56,35 @@ def _same(answer: str | None, gold: str, values: list[Any] | None = None) -> boo
 
 def _result(answer: str | None, gold: str) -> str | None:
     """The last side of an equation, `(1, 3)` of `f(2) = (1, 3)`; None for several, `x = 1, y = 2`,
-    and where an equation is asked for."""
+    where an equation is asked for, and for an `=` in braces, as in `\\sum_{k=1}`."""
     left, equals, right = (answer or "").rpartition("=")
-    if not equals or "=" in gold or _LISTED.search(left):
+    if not equals or "=" in gold or _LISTED.search(left) or left.count("{") != left.count("}"):
         return None
     return right.strip()
+
+
+def _joined(answer: str | None, whole: bool) -> str | None:
+    r"""The answer with a comma between two values: both rules take `\text{ or } 13` for a unit.
+
+    What is not whole was read by math-verify, which knows a bare `or`.
+    """
+    return answer if answer is None else (_JOIN if whole else _TEXT_JOIN).sub(", ", answer)
+
+
+def _cleaned(answer: str | None) -> str | None:
+    """The answer without its units and in LaTeX (`√3`); None where that changes nothing."""
+    if answer is None:
+        return None
+    clean = _ROOT.sub(lambda root: rf"\sqrt{{{root[1] or root[2]}}}", answer)
+    for old, new in (("π", r"\pi "), ("×", r"\times "), ("²", "^2"), ("³", "^3"), ("$", "")):
+        clean = clean.replace(old, new)
+    clean = _UNIT.sub("", clean).strip(" .,;\n")
+    return clean if clean and clean != answer else None
+
+
+def _without_dollars(response: str) -> str:
+    r"""The text, as long as it was, without the `\$` of prices: outside a box they end formulas."""
+    return _PRICE.sub("  ", response)
 
 
 def verify_plainly(response: str, gold: str) -> tuple[bool, Reading] | None:
@@ -68,9 +92,12 @@ def verify_plainly(response: str, gold: str) -> tuple[bool, Reading] | None:
 
     None where math-verify must read the response or compare.
     """
-    stated = _stated(response.translate(PLAIN))
-    verdict = _plain_verdict(stated.reading.answer, gold) if stated.whole else None
-    return None if verdict is None else (verdict, stated.reading)
+    said = stated(_without_dollars(answer_part(response)))
+    answer = _joined(said.reading.answer, said.whole)
+    if not said.whole or answer != said.reading.answer or _cleaned(answer) is not None:
+        return None
+    verdict = _plain_verdict(answer, gold)
+    return None if verdict is None else (verdict, said.reading)
 
 
 def _plain_verdict(answer: str | None, gold: str) -> bool | None:
@@ -101,7 +128,8 @@ def _same_number(answer: str, gold: str) -> bool | None:
         a_tuple = _TUPLE.fullmatch(gold if b is None else answer) is not None
         return False if one_is_number and a_tuple else None
     both_whole = a.denominator == b.denominator == 1
-    if a == b or both_whole or abs(a - b) > max(abs(a), abs(b)) / 100:
+    tiny = 0 < max(abs(a), abs(b)) < Fraction(1, 1000)  # math-verify rounds to six decimals
+    if a == b or both_whole or tiny or abs(a - b) > max(abs(a), abs(b)) / 100:
         return a == b
     return None
 
@@ -137,7 +165,8 @@ def _far_apart(wanted: list[Any], given: list[Any]) -> bool:
         point = {symbol: _POINT + place for place, symbol in enumerate(names)}
         try:
             one, other = (complex(x.evalf(15, subs=point)) for x in (a, b))
-            far = abs(one - other) > 1e-3 * max(1, abs(one), abs(other))  # it rounds to 6 decimals
+            size = max(abs(one), abs(other))  # it rounds to 6 decimals, what is tiny to nothing
+            far = abs(one - other) > 1e-3 * (size if 1e-300 < size < 1e-4 else max(1, size))
         except Exception:  # whatever sympy raises for what is no number, or too large
             return False
         if not far:
@@ -147,133 +176,31 @@ def _far_apart(wanted: list[Any], given: list[Any]) -> bool:
 
 _POINT = 0.7391
 """The value of the first symbol; nothing in a formula makes it special."""
-_NOTHING = Reading(None, matched=False)
-_STATED = re.compile(
-    r"(?i)(?:\banswers?\b\W{0,3}(?:(?:is|are)\b(?!\s+not\b)|=|:)|答案[应该就]{0,2}[是为:])[\s:*]*"
-)
-_DENIED = re.compile(r"(?i)\banswers?\b\W{0,3}(?:is|are)\s+not\b(?:[^\n,;.。]|[,.](?=\d))*[,;]?\s*")
-"""`the answer is not 5`: what it names is no answer."""
-_HEAD = re.compile(r"(?m)^####[ \t]*+(?=\S)")  # GSM8K's `#### 5`, or a heading
-_PARAGRAPH_END = re.compile(r"\n[ \t\r]*\n")
-_SENTENCE_END = re.compile(r"[\n。]|\.(?!\d)")
-_REASON = re.compile(r",\s*(?:since|because|as|for|where|when)\b")
-"""Behind an answer; math-verify takes a comma for one more."""
 _ASSIGNED = re.compile(r"\b[A-Za-z]\s*=\s*(?=\d{1,3}(?:\{?,\}?(?:\\!)?\d{3})+(?![\d,{]))")
 """`x = 1,200`: math-verify takes it for two numbers."""
+_TEXT_JOIN = re.compile(  # `12 \text{ or } 13`, `4\text{ hours and }30`
+    r"(?<=[\d})$])\s{0,3}\\(?:text|mbox|mathrm|textrm)\{(?=[^{}]{0,40}\b(?:or|and)\b)[^{}]{1,40}\}"
+    r"\s{0,3}(?=[-+\d\\$(A-Za-z])"
+)
+_JOIN = re.compile(rf"{_TEXT_JOIN.pattern}|(?<=[\d}})$])\s{{1,3}}(?:or|and)\s{{1,3}}(?=[-+\d\\$(])")
+_BEFORE_END = re.compile(r"(?<!\$)(?<!\\[)\]])[.,;](?=\$|\\[)\]])")  # `$15x - 80.$`
+_ROOT = re.compile(r"√(?:\{?(\d{1,9}|[A-Za-z])\}?|\(([^()]{1,30})\))")
+_UNIT = re.compile(
+    r"(?:(?:\\[,;:! ]|[\s~])*\\(?:text|mbox|mathrm|textrm)\{[^{}]{1,40}\}(?:\^\{?\d\}?)?)[\s.]*$"
+)
+_PRICE = re.compile(r"(?<!\\)\\\$(?=\s?[\d.])")
 _LISTED = re.compile(r"[,;<>]|\\\\|\\(?:text|quad|[lg]eq?|neq?)\b|\b(?:or|and)\b")
 """Before an `=`: it is the last of several equations."""
-_LINES_END = re.compile(
-    r"\\end\{(?:align|equation|gather|multline)(?:ed)?\*?\}(?:\s*(?:\$\$?|\\\]))?"
-)
-_MATH = re.compile(r"\$|\\[(\[]")
-_COMMAND = re.compile(r"\\[A-Za-z]+(?:\{[A-Za-z ]*\})?")
-_WORD = re.compile(  # short ones too, and units behind a number: `so it is 5 cm`
-    r"[A-Za-z]{3,}(?!\()|\b(?:[Ii]s|[Ii]t|[Ss]o|[Ww]e|[Ii]f)\b"
-    r"|(?<=\d)\s?(?:[ckm]m|kg|ft|in|mi|lb|oz|ml|hr)\b"
-)
 
 
-class _Stated(NamedTuple):
-    """What a response states.
-
-    Attributes:
-        reading: the answer; where it is not whole, what it is if math-verify finds none.
-        whole: it is a formula as it stands, not words with one among them.
-        start, end: the part of the response for math-verify to look in.
-        marked: that part follows `answer is`: its beginning counts, not its end.
-    """
-
-    reading: Reading
-    whole: bool
-    start: int
-    end: int
-    marked: bool
-
-
-def _stated(response: str) -> _Stated:
-    box = _last_closed_box(response)
-    if box is not None:
-        return _Stated(_whole(response, *box), True, *box, True)
-    marker = _last(_STATED, response)
-    if marker is not None:
-        stop = _PARAGRAPH_END.search(response, marker.end())
-        return _prose(response, marker.end(), stop.start() if stop else len(response), True)
-    text = response.rstrip()
-    starts = (_last(pattern, text) for pattern in (_PARAGRAPH_END, _HEAD, _DENIED))
-    start, end = max((one.end() for one in starts if one), default=0), len(text)
-    lines = _last_line(response, start, end)
-    if lines is not None:
-        return _Stated(_whole(response, *lines), True, *lines, False)
-    return _prose(response, start, end, False)
-
-
-def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
-    """The last match of a pattern."""
-    found = deque(pattern.finditer(text), maxlen=1)
-    return found[0] if found else None
-
-
-def _last_closed_box(text: str) -> tuple[int, int] | None:
-    r"""The span of the content of the last `\boxed{…}`, `\fbox{…}` or `\boxed x`, if closed."""
-    command = _last(re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])\s*"), text)
-    if command is None:
-        return None
-    start = command.end()
-    if not text.startswith("{", start):
-        bare = re.compile(r"\\?[^\s\\${}]+").match(text, start)
-        return bare.span() if bare else None
-    depth = 0
-    for match in re.compile(r"\\.|[{}]", re.DOTALL).finditer(text, start):
-        depth += {"{": 1, "}": -1}.get(match[0], 0)
-        if depth == 0:
-            return strip_span(text, start + 1, match.start())
-    return None
-
-
-def _last_line(response: str, start: int, end: int) -> tuple[int, int] | None:
-    r"""The span behind the last `=` of `\begin{align} … \end{align}`, if nothing else follows."""
-    lines = _last(_LINES_END, response[start:end])
-    if lines is None or re.search(r"[$\d]|\\[(\[]", response[start + lines.end() : end]):
-        return None
-    stop = start + lines.start()
-    equals = response.rfind("=", start, stop)
-    return _trimmed(response, equals + 1, stop, " \n.,\\") if equals >= 0 else None
-
-
-def _trimmed(response: str, start: int, end: int, marks: str) -> tuple[int, int]:
-    """The span less the white space at its ends, and these marks behind it."""
-    start, end = strip_span(response, start, end)
-    return start, start + len(response[start:end].rstrip(marks))
-
-
-def _whole(response: str, start: int, end: int) -> Reading:
-    """The reading of a part of the response as it is."""
-    text = response[start:end]
-    return Reading(text, matched=True, span=(start, end)) if text else _NOTHING
-
-
-def _prose(response: str, start: int, end: int, marked: bool) -> _Stated:
-    """What a part of the response states that may hold words."""
-    if marked and (reason := _REASON.search(response, start, end)):
-        end = reason.start()
-    math = _MATH.search(response, start, end)
-    if math is not None and marked and re.search(r"\d", response[start : math.start()]):
-        end, math = math.start(), None  # `the answer is 5 when $x = 5$`
-    stop = _SENTENCE_END.search(response, start, end) if marked and math is None else None
-    sentence = _whole(response, *_trimmed(response, start, stop.start() if stop else end, "*."))
-    whole = math is None and not _WORD.search(_COMMAND.sub("", sentence.answer or ""))
-    # after a marker even a word is an answer, to be compared as text
-    reading = sentence if whole or (marked and math is None) else _NOTHING
-    return _Stated(reading, whole, start, end, marked)
-
-
-def _parsed(response: str, stated: _Stated) -> tuple[Reading, list[Any]]:
+def _parsed(response: str, said: Stated) -> tuple[Reading, list[Any]]:
     """What math-verify finds in a part of the response that holds words, and its values."""
-    start, end = stated.start, stated.end
-    text = ("answer is " if stated.marked else "") + _ASSIGNED.sub("", response[start:end])
+    start, end = said.start, said.end
+    text = ("answer is " if said.marked else "") + _ASSIGNED.sub("", response[start:end])
+    text = _BEFORE_END.sub("", text)
     values = _math_verify().parse(text, parsing_timeout=None)
     if not (values and isinstance(values[-1], str)):
-        return stated.reading, []
+        return said.reading, []
     found = values[-1]
     at = response.rfind(found, start, end)
     span = (at, at + len(found)) if at >= 0 else (start, end)

@@ -1,0 +1,94 @@
+"""The labels of a multiple choice in a text: how they are marked up, joined and ruled out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from ochat_eval.answers.statements import BOX, ENDED, NOT
+
+_OPEN = rf"(?:{BOX}|\\(?:text|math)[a-z]{{0,4}}\s?\{{|\\[(\[]|[\s*_`\"'“‘「【$(\[{{])"
+_CLOSE = r"[*_`\"'”’」】$)\]}\\]"
+# What makes a letter part of a longer name: `D∞h`, `A₂`, `B_2`, `Cα`; Chinese does not.
+_JOINED = r"A-Za-z0-9\u00b2\u00b3\u00b9\u00c0-\u1fff\u2032-\u2037\u2070-\u209f\u2200-\u22ff"
+LETTER = rf"(?<![{_JOINED}])[A-Za-z](?![{_JOINED}]|['’-][A-Za-z]|_[0-9A-Za-z{{]|\^)"
+_LABEL = re.compile(
+    rf"{_OPEN}{{0,12}}+(?:(?:option|choice|letter|answer)\b)?{_OPEN}{{0,4}}+"
+    rf"(?P<letter>{LETTER})(?P<close>{_CLOSE}{{0,6}}+)",
+    re.IGNORECASE,
+)
+_ENCLOSED = re.compile(rf"(?<![A-Za-z0-9])(?:[(\[](?={LETTER}[)\]])|\*\*(?={LETTER}[.:)]?\*\*))")
+WRONG = re.compile(  # behind a label: it is ruled out, or only talked about
+    r"\s*(?:(?:is|are|was)\s+(?:\w+\s+)?(?:not|incorrect|wrong|false)\b|(?:is|are|ca|do|does)n't\b"
+    r"|cannot|does\b|wrong|incorrect|不|错)",
+    re.IGNORECASE,
+)
+_JOINT = re.compile(r"(?:\b(?:and|or)\b|[/&,和或与及、])\s?(?:or\b)?", re.IGNORECASE)
+_ASIDE = re.compile(r"\b(?:because|since|as|while|whereas|but|not|rather|which|both)\b|;")
+_ARTICLE = re.compile(  # behind a bare `A` or `I` that is a word, not a label
+    r"\s+(?!(?:because|since|as|and|or|is|are|for|which|based|due|with|given|but|if|where|so|that|"
+    r"in|on|from|to)\b)[a-z]"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A label in the text: its letter in upper case, its span, where the marks behind it end."""
+
+    letter: str
+    start: int
+    end: int
+    close: int
+
+
+def label_at(plain: str, at: int, letters: Collection[str]) -> Label | None:
+    """The label that stands at `at`, whatever marks it up."""
+    match = _LABEL.match(plain, at)
+    if match is None or match["letter"].upper() not in letters:
+        return None
+    letter = match["letter"]
+    if not match["close"]:
+        if letter.islower() and not ENDED.match(plain, match.end()):
+            return None
+        if letter in "AI" and _ARTICLE.match(plain, match.end()):
+            return None
+    return Label(letter.upper(), match.start("letter"), match.end("letter"), match.end())
+
+
+def enclosed_labels(
+    plain: str, start: int, end: int, letters: Collection[str]
+) -> tuple[list[Label], set[str]]:
+    """The labels in brackets or bold from `start` to `end`; the letters of those ruled out."""
+    named, ruled_out = [], set()
+    for match in _ENCLOSED.finditer(plain, start, end):
+        label = label_at(plain, match.start(), letters)
+        if label is None:
+            continue
+        if NOT.search(plain, max(0, match.start() - 40), match.start()) or WRONG.match(
+            plain, label.close
+        ):
+            ruled_out.add(label.letter)
+        else:
+            named.append(label)
+    return named, ruled_out
+
+
+def rivalled(plain: str, label: Label, end: int, letters: Collection[str]) -> bool:
+    """Whether the sentence joins another label to this one: `(A) or (B)`, `A, B`, `A B`."""
+    other = label_at(plain, label.close, letters)
+    if other is not None and other.end <= end and other.letter != label.letter:
+        alone = other.close > other.end and other.start - label.close < 4
+        if (alone or ENDED.match(plain, other.close)) and not WRONG.match(plain, other.close):
+            return True
+    aside = _ASIDE.search(plain, label.close, end)
+    for joint in _JOINT.finditer(plain, label.close, aside.start() if aside else end):
+        near = joint.start() - label.close <= 2
+        if joint[0][0] == "/" and not near:  # of a unit: `N / C`
+            continue
+        other = label_at(plain, joint.end(), letters)
+        if other is None or other.letter == label.letter or WRONG.match(plain, other.close):
+            continue
+        if other.close > other.end or near:
+            return True
+    return False
