@@ -173,8 +173,7 @@ def run_jobs(
     """
     if workers < 1 or seconds <= 0:
         raise ValueError(f"workers={workers} and seconds={seconds} must be positive")
-    payload = pickle.dumps((function, setup, memory_bytes))
-    queue = enumerate(jobs)
+    payload, queue = pickle.dumps((function, setup, memory_bytes)), enumerate(jobs)
     pool: list[_Worker] = []
     failed_starts = 0
     try:
