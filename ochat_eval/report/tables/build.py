@@ -175,8 +175,10 @@ def build_all(
 
 
 def is_whole(table: Table, summary: Mapping[str, Any]) -> bool:
-    """Whether the run asked every benchmark of the table, whatever became of it."""
-    return all(c.task is None or c.task in summary["tasks"] for c in table.columns)
+    """Whether the run asked every benchmark of the table and has a figure for it, marked or not."""
+    figures = (cell.score for row in table.runs for cell in row.cells)
+    asked = all(c.task is None or c.task in summary["tasks"] for c in table.columns)
+    return asked and any(figure is not None for figure in figures)
 
 
 def as_json(table: Table) -> dict[str, Any]:

@@ -34,6 +34,6 @@ def show(summary: Mapping[str, Any]) -> None:
     made = build.build_all([summary])
     whole = [table for table in made if build.is_whole(table, summary)]
     if whole:
-        tell(f"\n{terminal(whole)}")
+        tell(f"\n{terminal(whole).rstrip()}")
     if left := [table.title for table in made if table not in whole]:
         tell(f"\nin part, in {store.TABLES}.md: {', '.join(left)}")
