@@ -59,7 +59,7 @@ def made_up_answers(items: Sequence[Item]) -> Iterator[Response]:
     for place, (item, following) in enumerate(
         zip(items, islice(cycle(items), 1, None), strict=False)
     ):
-        target = " ".join((following if place % 2 else item).target)
+        target, *_ = (following if place % 2 else item).target or ("",)
         # Only small letters before the answer, where some rules take the first capital.
         text = f"on {item.id.lower()}: {_REASONING}\n\nThe answer is {target}"
         for turn in range(len(item.turns)):
