@@ -111,6 +111,7 @@ def test_a_mistake_is_one_line_and_nothing_is_made(cli, tmp_path, line, complain
     assert not (tmp_path / "results").exists(), "no folder of a run"
 
 
+@pytest.mark.slow
 def test_a_model_of_the_hub_that_is_not_there_is_said_at_once(cli, tmp_path):
     done = cli("data=sample", "model=no-such-org/no-such-model", HF_ENDPOINT="http://127.0.0.1:9")
     assert done.returncode == 2
@@ -137,6 +138,7 @@ def test_the_name_of_a_model_makes_no_folders_in_folders(cli, tmp_path):
     assert "step/100" in (folder / "summary.json").read_text()
 
 
+@pytest.mark.slow
 def test_a_folder_of_ones_own_adds_to_every_group(cli, tmp_path):
     (tmp_path / "mine/task").mkdir(parents=True)
     (tmp_path / "mine/model").mkdir()

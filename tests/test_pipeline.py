@@ -271,6 +271,7 @@ def test_reference_solutions_pass_all_of_humaneval(cli, tmp_path):
         assert (one["n"], one["score"], one["unmatched"]) == (164, 100.0, 0.0)
 
 
+@pytest.mark.slow
 def test_gsm8k_prompts_are_the_published_ones(cli, tmp_path, parity, real_data):
     done = cli(
         "task=gsm8k", "stage=plan", "model=openchat_3.5_0106", "run=r",

@@ -47,6 +47,7 @@ def test_what_is_no_whole_file_is_a_value_error(content):
         gunzip(content)
 
 
+@pytest.mark.slow
 def test_a_bomb_is_stopped_before_it_fills_the_memory():
     packed = bomb(4 << 30)
     assert len(packed) < 5 << 20
@@ -162,6 +163,7 @@ def test_a_packed_release_is_unpacked_to_a_limit(mirror):
     assert "unpacks to more than" in refused(EvalPlusSource("v9.9", "0" * 64, rows=3))
 
 
+@pytest.mark.slow
 def test_a_parquet_file_of_a_few_bytes_that_holds_a_gigabyte_is_left(tmp_path, monkeypatch):
     """One long text, named by every row: a dictionary makes a small file of it."""
     folder = tmp_path / "hub/own/tiny/main"

@@ -49,6 +49,7 @@ def test_its_blocks_can_be_told_apart(page):
     [p for p in TYPED if any(b.runs and not b.loads_the_model for b in blocks(p))],
     ids=lambda page: page.name,
 )
+@pytest.mark.slow
 def test_its_commands_run(page, tmp_path):
     typed([b for b in blocks(page) if b.runs and not b.loads_the_model], tmp_path)
 

@@ -284,6 +284,7 @@ def test_what_this_machine_has_too_little_for_is_one_line(cli, tmp_path):
         ("engine.tensor_parallel_size=512", "engine.tensor_parallel_size=512 needs 512"),
     ],
 )
+@pytest.mark.slow
 def test_what_the_cluster_has_no_room_for_is_one_line(cli, tmp_path, option, complaint):
     refused(cli, complaint, "engine=ray", option)
     assert (tmp_path / "results/runs/r/responses.jsonl").read_bytes() == b""

@@ -198,6 +198,7 @@ def test_what_a_killed_conversion_left_is_cleared(tiny):
     assert not (made / "rubbish").exists()
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_convert_once(tiny, tmp_path):
     code = f"from ochat_eval.model.model import Model; from ochat_eval.model.weights import prepare; print(prepare({tiny!r}))"
     path = [str(tmp_path / "site"), str(CHECKOUT), os.environ.get("PYTHONPATH", "")]

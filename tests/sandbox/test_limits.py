@@ -44,6 +44,8 @@ from tests.sandbox.attacks import (
 from tests.sandbox.test_sandbox import needs_bwrap
 from tests.sandbox.test_workers import soon
 
+pytestmark = pytest.mark.sandbox
+
 LONG = Limits(wall_seconds=60, cpu_seconds=30)
 SMALL = Limits(wall_seconds=250, cpu_seconds=200, memory_bytes=256 << 20, tmp_bytes=4 << 20)
 COLUMN = {"x86_64": 0, "aarch64": 1}.get(seccomp.machine())
