@@ -92,6 +92,7 @@ _SEPARATED = re.compile(  # between a bare label and its text
     r"[.:、]\*{0,2}\s|,(?<!I,)\s|\s[-—]\s|\s(?:because|since)\b|(?<![AI])\s(?=(?-i:[A-Z0-9$-]))",
     re.IGNORECASE,
 )
+_HEDGED = re.compile(r"\b(?:if|whether|otherwise|maybe|perhaps|consider)\b", re.IGNORECASE)
 _NEXT_SENTENCE = re.compile(r"[.!?]\s+\S")
 
 
@@ -231,12 +232,9 @@ def _enclosed_in(plain: str, start: int, end: int, letters: Collection[str]) -> 
     for label in named:
         begin = max(start, sentence_start(plain, label.start))
         stop = sentence_end(plain, label.close)
-        if plain.startswith("?", stop) or _SUPPOSED.search(plain, begin, stop):
+        if plain.startswith("?", stop) or _HEDGED.search(plain, begin, stop):
             return []
     return named
-
-
-_SUPPOSED = re.compile(r"\b(?:if|whether|otherwise|maybe|perhaps|consider)\b", re.IGNORECASE)
 
 
 def _concluded(plain: str, start: int, end: int, letters: Collection[str]) -> list[Label]:

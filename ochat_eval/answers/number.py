@@ -160,9 +160,8 @@ def _result(plain: str, found: list[Numeral], end: int) -> Reading:
 
 def _of_sentence(plain: str, start: int, end: int, found: list[Numeral]) -> Numeral:
     """The number that a sentence states: bold, or the last that is not a mere circumstance."""
-    bold = [n for b in _BOLD.finditer(plain, start, end) for n in numerals(plain, *b.span(1))]
-    if bold:
-        return bold[0] if _is_total(bold) else bold[-1]
+    if bold := _bold(plain, start, end):
+        return bold
     if _is_total(found):
         return found[0]
     there = _THERE_ARE.search(plain, start, end)
@@ -181,6 +180,12 @@ def _of_sentence(plain: str, start: int, end: int, found: list[Numeral]) -> Nume
     return chosen or found[-1]
 
 
+def _bold(plain: str, start: int, end: int) -> Numeral | None:
+    """The last number in bold; of a total and its parts the total."""
+    bold = [n for b in _BOLD.finditer(plain, start, end) for n in numerals(plain, *b.span(1))]
+    return (bold[0] if _is_total(bold) else bold[-1]) if bold else None
+
+
 def _is_total(found: list[Numeral]) -> bool:
     """Whether the numbers are a total and its parts: `5 vegetables: 2 leeks and 3 onions`."""
     if not 3 <= len(found) <= 12:
@@ -195,9 +200,8 @@ def _unmarked(plain: str) -> Reading:
     if not lines:
         return NOTHING
     start, end = lines[-1]
-    bold = [n for b in _BOLD.finditer(plain, start, end) for n in numerals(plain, *b.span(1))]
-    if bold:
-        return _reading(bold[0] if _is_total(bold) else bold[-1])
+    if bold := _bold(plain, start, end):
+        return _reading(bold)
     begin = _last_sentence(plain, start, end)
     equals = plain.rfind("=", begin, end)
     if equals >= 0:

@@ -215,12 +215,9 @@ def _said(plain: str, match: re.Match[str]) -> Statement | None:
     label = match.re.groupindex.get("label") and match["label"]
     limit = min(len(plain), start + LONGEST)
     items = list_items(plain, start) if mark[-1] not in ">#" else ()
-    while start < limit and plain[start] in MARKUP + ":":
-        start += 1
+    start = _past_markup(plain, start, limit)
     if plain.startswith("}", start) and _IN_MACRO.search(plain, max(0, match.start() - 99), start):
-        start += 1
-        while start < limit and plain[start] in MARKUP + ":":
-            start += 1
+        start = _past_markup(plain, start + 1, limit)
     if mark.startswith("<"):
         end = plain.find("<", start, limit)
         return Statement(start, end if end >= 0 else limit, match.start(), firm=True)
@@ -246,7 +243,7 @@ def _said(plain: str, match: re.Match[str]) -> Statement | None:
         start,
         end,
         match.start(),
-        conditional=is_conditional(plain, begin, match.start(), end),
+        conditional=_CONDITION.search(plain, begin, match.start()) is not None,
         named=mark[-1] in ":】]" and not plain[begin : match.start()].strip(MARKUP + "#>-A:"),
         denied=denied,
         items=items,
@@ -266,9 +263,11 @@ def unsaid(plain: str, begin: int, at: int, end: int) -> bool:
     return supposed is not None and _WOULD.search(plain, begin, at) is not None
 
 
-def is_conditional(plain: str, begin: int, at: int, end: int) -> bool:
-    """Whether what a sentence says at `at` holds under a condition only."""
-    return _CONDITION.search(plain, begin, at) is not None
+def _past_markup(plain: str, start: int, limit: int) -> int:
+    """Where the text begins behind marks that only set it off."""
+    while start < limit and plain[start] in MARKUP + ":":
+        start += 1
+    return start
 
 
 def _is_heading(plain: str, at: int) -> bool:
