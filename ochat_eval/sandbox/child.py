@@ -279,8 +279,12 @@ def describe(error: BaseException) -> list[str]:
     return [type(error).__name__[:100], text]
 
 
-def _answer(module: types.ModuleType, call: Any) -> bytes:
-    """Call what the message names; the framed answer."""
+def _answer(module: types.ModuleType, call: Any, link: int) -> bytes:
+    """Call what the message names; the framed answer.
+
+    That the function has returned is said at once: packing millions of numbers takes longer than
+    some calls may, and is not the program's time.
+    """
     name, args, kwargs, seconds, digested = call
     try:
         if not hasattr(module, name):
@@ -293,6 +297,7 @@ def _answer(module: types.ModuleType, call: Any) -> bytes:
         finally:
             signal.setitimer(signal.ITIMER_PROF, 0)
         taken = time.process_time() - begin
+        _send(link, frame(["returned"]))
         return frame(["value", digest(value) if digested else encode(value), taken])
     except BaseException as error:  # untrusted code may raise anything
         return frame(["raised", *describe(error)])
@@ -319,7 +324,7 @@ def _main() -> None:
             return
         _send(link, frame(["loaded"]))
         while True:
-            _send(link, _answer(module, _receive(link)))
+            _send(link, _answer(module, _receive(link), link))
     except MemoryError:  # not even room to say so
         _send(link, out_of_memory)
 

@@ -346,6 +346,29 @@ def test_a_program_within_its_time_is_not_disturbed() -> None:
     assert outcome(inside("import time; time.sleep(1.5); return 4"), LONG, seconds=0.5) == "4"
 
 
+@needs_bwrap
+def test_packing_the_answer_is_not_the_calls_time() -> None:
+    """A million numbers come back at once and take a second to pack: HumanEval/130."""
+    source = "large = [i + 0.5 for i in range(2_000_000)]\ndef call(): return large"
+    with Program(source, "bwrap", LONG) as program:
+        answer = program.call("call", (), seconds=0.01, digested=True)
+    assert re.fullmatch("[0-9a-f]{64}", answer)
+
+
+@needs_bwrap
+def test_who_says_to_have_returned_is_not_left_alone() -> None:
+    """Where the program itself sends the message that ends a call's own time."""
+    body = (
+        "import os\n"
+        "text = b'[\"returned\"]'\n"
+        "for link in range(3, 64):\n"
+        "    try: os.write(link, len(text).to_bytes(4, 'big') + text)\n"
+        "    except OSError: pass\n"
+        "while True: pass"
+    )
+    assert outcome(inside(body), LONG, seconds=0.5) == "time limit"
+
+
 # --- As an ordinary user -----------------------------------------------------------------------
 
 
