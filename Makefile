@@ -59,6 +59,7 @@ chromium:
 	  echo "could not: install it yourself (apt-get install chromium); its tests are skipped without"
 
 # Two processes; tests of one file share one, for the fixtures of their module.
+export PYTHONDONTWRITEBYTECODE :=# a shell that sets it would have every process compile all files
 PYTEST = $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: lint
@@ -68,7 +69,7 @@ lint: $(READY)
 	@$(PY) -m mypy ochat_eval tasks
 	@.venv/bin/lint-imports >.venv/lint-imports || { cat .venv/lint-imports; exit 1; }
 
-check: lint ## the linters, the type checker and the quick tests, for while you work: minutes
+check: lint ## the linters, the type checker and the quick tests, for while you work: 75 seconds
 	@$(PYTEST) -m "not (vllm or browser or sandbox or slow)" $(TEST)
 
 test: lint ## all of check, and every other test: make test TEST="-k gsm8k"

@@ -44,6 +44,7 @@ def test_each_subcommand_teaches_with_an_example(cli, name):
     assert max(map(len, done.stdout.splitlines())) <= 82
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["", *COMMANDS])
 def test_help_loads_nothing_heavy(name):
     arguments = [name, "--help"] if name else ["--help"]

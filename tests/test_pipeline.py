@@ -229,6 +229,7 @@ def test_two_processes_on_one_run(cli, tmp_path):
     assert done.returncode == 2 and "another process is working in" in done.stderr
 
 
+@pytest.mark.slow
 def test_killed_while_scoring_it_scores_again(cli, tmp_path):
     """SIGKILL as soon as the journal is full: nothing is half-written, the rerun completes."""
     write(tmp_path / "a.jsonl", *sample_answers())

@@ -31,6 +31,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return python
 
 
+@pytest.mark.slow
 def test_the_wheel_runs_the_sample_items(installed, tmp_path):
     write(tmp_path / "a.jsonl", *sample_answers())
     # The packages that it needs come from this environment; ochat_eval itself must not.

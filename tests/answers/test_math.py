@@ -114,6 +114,7 @@ def _solutions(real_data: Path) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 def test_every_solution_has_a_label_that_is_right(real_data: Path) -> None:
     solutions = _solutions(real_data)
     assert len(solutions) == 5000
@@ -186,6 +187,7 @@ def test_the_namespace_is_what_two_letters_can_spell() -> None:
 WARM_UP = partial(verify, r"$\frac{1}{2}$", "0.5")
 
 
+@pytest.mark.slow
 def test_a_hanging_answer_costs_only_itself() -> None:
     jobs = [("9**9**9**9", "x"), ("3(x+2)", "3x+6"), ("7", "8")]
     results = dict(run_jobs(grade_job, jobs, workers=2, seconds=3, setup=WARM_UP))
@@ -193,6 +195,7 @@ def test_a_hanging_answer_costs_only_itself() -> None:
     assert (results[1], results[2]) == (True, False)
 
 
+@pytest.mark.slow
 def test_robust_verdicts_come_back_from_workers() -> None:
     jobs = [(r"\boxed{12/2}", "6"), (r"\boxed{1" + " " * 20000 + "2}", "x")]
     results = dict(run_jobs(verify_job, jobs, workers=2, seconds=3, setup=WARM_UP))
@@ -212,6 +215,7 @@ texts = st.lists(st.sampled_from([*PARTS.split(" "), " ", "\n", "answer is"]), m
 any_text = st.one_of(st.text(max_size=60), texts.map("".join))
 
 
+@pytest.mark.slow
 @given(any_text)
 @settings(max_examples=500, deadline=None)
 def test_reading_never_raises_and_reads_what_is_there(text: str) -> None:
@@ -238,6 +242,7 @@ def test_a_box_gives_back_its_content(content: str, prose: str) -> None:
     assert text[slice(*box)] == content
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", [last_boxed, published_answer, READ_HERE, GRADED_HERE])
 @pytest.mark.parametrize("start", ["", r"\boxed{", "The answer is "])
 def test_time_is_linear(rule: Callable[[str], object], start: str) -> None:
@@ -300,6 +305,7 @@ def test_what_is_no_plain_number_or_is_near_is_left_to_math_verify(answer, gold)
     assert _same_number(answer, gold) is None
 
 
+@pytest.mark.slow
 def test_a_number_is_no_tuple_as_math_verify_says(real_data: Path) -> None:
     from ochat_eval.answers.math.verify import _TUPLE, _same_number, _values
 
@@ -319,6 +325,7 @@ def test_what_may_be_a_number_is_left_to_math_verify(text: str) -> None:
     assert _same_number("1000", text) is None
 
 
+@pytest.mark.slow
 def test_values_far_apart_are_not_equal_to_math_verify_either(real_data: Path) -> None:
     """The shortcut past `simplify` must not change a verdict: ours against the library's."""
     from ochat_eval.answers.math.verify import _far_apart, _values

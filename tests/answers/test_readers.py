@@ -107,6 +107,7 @@ def test_reads_code(rule: str, case: dict[str, Any]) -> None:
         assert case["text"][slice(*reading.span)] == case["read"]
 
 
+@pytest.mark.slow
 @settings(max_examples=1000, deadline=None)
 @given(st.lists(st.sampled_from(["```", "`", "\n", "\n\n", "a", " ", "\r", "py"])).map("".join))
 def test_closed_fences_are_what_the_published_expression_finds(text: str) -> None:
@@ -130,6 +131,7 @@ def test_labels_must_be_letters(bad: list[str]) -> None:
         extract.robust_choice("A", bad)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES)
 @settings(max_examples=300, deadline=None)
 @given(text=TEXTS)
@@ -186,6 +188,7 @@ def test_a_quadratic_rule_is_found_out() -> None:
         check_linear(re.compile("1.*x").search, "1" + "-" * 49)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES)
 def test_time_is_linear_whatever_is_repeated(rule: str) -> None:
     more = ("answer is ", "A or ", "**A** ", "(A)\n", "1^ ", "```)", "def twice\n", "((", "a\n")
@@ -193,6 +196,7 @@ def test_time_is_linear_whatever_is_repeated(rule: str) -> None:
         check_linear(RULES[rule], unit)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES)
 @settings(max_examples=25, deadline=None)
 @given(start=TEXTS, unit=st.lists(st.sampled_from(PARTS), min_size=2, max_size=5).map("".join))
@@ -238,6 +242,7 @@ def test_both_rules_agree_on_worked_examples(real_data: Path) -> None:
     assert count == 81
 
 
+@pytest.mark.slow
 @pytest.mark.realdata
 def test_humaneval_solutions(real_data: Path) -> None:
     """However a chat model would wrap the reference solution, the program is the same."""

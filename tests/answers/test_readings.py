@@ -114,6 +114,7 @@ UNITS = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", UNITS)
 def test_long_text_takes_time_in_proportion(unit: str) -> None:
     """Each rule, in less than the thousandfold of what a quadratic one would take."""

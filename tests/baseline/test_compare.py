@@ -8,8 +8,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from statsmodels.stats.contingency_tables import mcnemar
-from statsmodels.stats.multitest import multipletests
 
 from ochat_eval.baseline import compare as c
 from ochat_eval.baseline import difference_formats, figures
@@ -48,6 +46,8 @@ def one(a: RunResults, b: RunResults) -> c.TaskComparison:
 
 
 def test_difference_mcnemar_and_flips_agree_with_statsmodels():
+    from statsmodels.stats.contingency_tables import mcnemar
+
     rng = np.random.default_rng(0)
     x, y = rng.integers(0, 2, 500), rng.integers(0, 2, 500)
     row = one(results("a", x.astype(float)), results("b", y.astype(float)))
@@ -64,6 +64,8 @@ def test_difference_mcnemar_and_flips_agree_with_statsmodels():
 
 
 def test_holm_over_the_columns_is_statsmodels():
+    from statsmodels.stats.multitest import multipletests
+
     rng = np.random.default_rng(1)
     a, b = {}, {}
     for k, shift in enumerate((0.0, 0.02, 0.05, 0.1)):

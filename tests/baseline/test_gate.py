@@ -229,6 +229,7 @@ def test_a_published_figure_passes_only_a_full_run_of_the_published_prompts(
     assert "the prompts are not the published ones" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_published_prompts_are_those_on_record(real_data):
     """Those of the benchmarks that the other tests do not ask in full."""
     known = json.loads((CHECKOUT / "results/recorded/prompts.json").read_text())

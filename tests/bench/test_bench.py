@@ -20,6 +20,8 @@ from ochat_eval.records import UserError
 from tests.bench.with_vllm import tables
 from tests.fault_server import FaultServer
 
+pytestmark = pytest.mark.slow  # each measures for a moment
+
 
 @pytest.fixture(autouse=True)
 def sample_data(monkeypatch):

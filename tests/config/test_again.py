@@ -60,6 +60,7 @@ COMMANDS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_no_override_of_a_manifest_is_obeyed(run, command):
     before = job(["stage=score", "run=r", "sandbox=bwrap"])

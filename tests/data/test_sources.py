@@ -193,6 +193,7 @@ def hub_process(tmp_path: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_hub_through_datasets_is_verified_and_kept(tmp_path: Path) -> None:
     """`datasets` takes a folder of the data set's name for the data set itself."""
     [file] = put_hub(tmp_path, ROWS)
@@ -207,6 +208,7 @@ def test_hub_through_datasets_is_verified_and_kept(tmp_path: Path) -> None:
     assert HUB.load() == ROWS
 
 
+@pytest.mark.slow
 def test_hub_errors_of_datasets_are_one_line(tmp_path: Path) -> None:
     done = hub_process(tmp_path)
     last = done.stderr.splitlines()[-1]

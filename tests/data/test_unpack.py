@@ -157,6 +157,7 @@ def test_a_mirror_cannot_pack_what_was_not_asked_for_packed(mirror):
     assert "packs it as 'gzip', which was not asked for" in refused(FILE)
 
 
+@pytest.mark.slow
 def test_a_packed_release_is_unpacked_to_a_limit(mirror):
     packed = bomb(1 << 30)
     mirror.parts = lambda: iter([packed])

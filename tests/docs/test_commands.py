@@ -106,6 +106,7 @@ def test_pictures_are_small():
     assert [p.name for p in pictures if p.stat().st_size > 400_000] == []
 
 
+@pytest.mark.slow
 def test_the_site_builds_and_loads_nothing_from_elsewhere():
     make = ["make", "-s", "-C", str(CHECKOUT)]
     ready = subprocess.run(

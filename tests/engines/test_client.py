@@ -171,6 +171,7 @@ def test_empty_cut_and_odd_answers_are_answers():
         ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("header", ["1", "0.8"])
 def test_retry_after_in_seconds_is_waited_for(header):
     script = {"odd": [fs.error(429, "busy", Retry_After=header), fs.RIGHT]}
@@ -180,6 +181,7 @@ def test_retry_after_in_seconds_is_waited_for(header):
         assert second - first >= float(header)
 
 
+@pytest.mark.slow
 def test_retry_after_as_a_date_is_waited_for():
     with FaultServer({"odd": [fs.busy_until(2), fs.RIGHT]}) as server:
         assert ask(server, "odd") == [FINE]
@@ -222,6 +224,7 @@ def test_the_waits_double_and_differ():
         assert max(seen) - min(seen) > backoff / 10, "no two together"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("concurrency", [1, 5])
 def test_no_more_requests_in_flight_than_allowed_and_no_fewer(concurrency):
     with FaultServer(default=fs.slow(0.05, fs.RIGHT)) as server:

@@ -151,6 +151,7 @@ def test_each_request_ends_once_and_only_the_guilty_are_set_aside(
     assert ended == Counter({f"t/m/{i}": 1 for i in range(count)})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shared", [True, False])
 def test_cost_does_not_grow_with_what_waits(shared):
     """Counted, not timed: every request is looked at a bounded number of times."""

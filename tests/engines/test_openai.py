@@ -64,6 +64,7 @@ def request(i: int, prompt: str = "a", condition: str | None = None) -> Request:
     return Request(f"t/main/{i}", 0, 0, (Message("user", prompt),), condition, Sampling())
 
 
+@pytest.mark.slow
 def test_every_fault_at_once_and_all_answers_arrive(cli, tmp_path):
     passing = [
         fs.error(429, "busy", Retry_After="1"), fs.busy_until(2), fs.error(500, "no"),
@@ -203,6 +204,7 @@ def test_another_served_name_is_another_run(tmp_path, monkeypatch, capsys):
     assert "did other work: served_name:" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_killed_with_requests_in_flight_it_goes_on(cli, tmp_path):
     q = questions()
     script = {one: [fs.hangs, fs.RIGHT] for one in q[6:]}
@@ -281,6 +283,7 @@ def test_finished_answers_are_handed_over_before_what_stops_the_run():
         session.close()
 
 
+@pytest.mark.slow
 def test_a_hundred_failures_among_two_thousand_at_256_in_flight():
     with FaultServer({"bad": [fs.error(500, "no")]}) as server:
         session, said = session_for(server, attempts=2)

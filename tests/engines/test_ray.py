@@ -253,6 +253,7 @@ def refused(cli, complaint: str, *options: str) -> None:
     assert "loading" not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [

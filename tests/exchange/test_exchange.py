@@ -110,6 +110,7 @@ def test_mistakes_are_one_line(capsys, arguments, complaint):
 # --- EvalPlus --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_evalplus_samples_are_scored_exported_and_scored_the_same(capsys):
     [task] = job(["task=humaneval", "data=sample"]).tasks.values()
     rows = task._rows()
@@ -186,6 +187,7 @@ def test_openchat_results_are_scored_as_openchat_scored_them(capsys):
         assert scores[item.id, 0, "published"][0] == entry["is_correct"], item.id
 
 
+@pytest.mark.slow
 def test_published_prompts_are_found_by_their_text(capsys, parity):
     prompts = lines(parity / "published_prompts.jsonl")
     names = ["mmlu", "gsm8k", "bbh_mc", "bbh_cot", "agieval", "truthfulqa"]

@@ -100,6 +100,7 @@ def test_verdicts_come_back_unchanged_and_are_rescored_without_a_judge(capsys):
         assert {**old, "tstamp": 0} == {**new, "tstamp": 0}
 
 
+@pytest.mark.slow
 def test_fastchats_own_command_reads_the_verdicts_and_finds_our_scores():
     judged("a")
     assert main(["export", "fastchat_judgment", "a", "-o", "model_judgment.jsonl"]) == 0

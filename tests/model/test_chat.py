@@ -167,6 +167,7 @@ def test_what_is_no_conversation_is_refused(openchat, roles):
         openchat.encode([Message(role, "x") for role in roles.split()], None)
 
 
+@pytest.mark.slow
 def test_the_two_tokenizers_agree(sentencepiece, hf):
     for text in TEXTS:
         assert hf.encode_plain(text) == sentencepiece.encode_plain(text), repr(text)
@@ -174,6 +175,7 @@ def test_the_two_tokenizers_agree(sentencepiece, hf):
         assert hf.special_id(special) == sentencepiece.special_id(special)
 
 
+@pytest.mark.slow
 @given(text=st.text(st.characters(codec="utf-8"), max_size=60))
 def test_the_two_tokenizers_agree_on_any_text(sentencepiece, hf, text):
     assert hf.encode_plain(text) == sentencepiece.encode_plain(text)
@@ -203,6 +205,7 @@ def test_both_kinds_of_openchat_folder_load(tmp_path, mistral_backend):
         load_format(openchat_model(), new)
 
 
+@pytest.mark.slow
 def test_openchat_refuses_another_models_tokenizer(small, tmp_path):
     path, _ = small
     with pytest.raises(UserError, match="does not fit"):
@@ -335,6 +338,7 @@ def load(folder: Path, **changes):
     return load_format(model, prepare(model))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metaspace", [None, "first", "always"])
 def test_the_protected_way_gives_the_ordinary_ids(with_template, metaspace):
     """Where no content holds special text, both ways must agree: on every joint of the text."""
@@ -428,6 +432,7 @@ def test_encoding_is_fast(chatml, openchat):
 # -- fschat's registry --
 
 
+@pytest.mark.slow
 def test_fschats_openchat_entry_is_ours(with_template, mistral_backend):
     folder = with_template(None, of=mistral_backend.to_str())
     chat = load(folder, chat="fastchat:openchat_3.5")
@@ -474,6 +479,7 @@ def test_a_folder_without_a_working_tokenizer_gets_one_line(tmp_path):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_an_unreachable_hub_gets_one_line_and_loading_is_quiet(small):
     """In a process of its own: offline mode is read at import, and that is when warnings come."""
     code = f"""

@@ -154,6 +154,7 @@ def tiny(tmp_path, monkeypatch):
     return Model(path="tiny.gguf", package="tiny_weights", name="tiny", sha256=digest)
 
 
+@pytest.mark.slow
 def test_a_packaged_model_is_converted_once(tiny, capsys):
     made = prepare(tiny)
     assert "converting tiny" in capsys.readouterr().err
@@ -168,6 +169,7 @@ def test_a_packaged_model_is_converted_once(tiny, capsys):
     assert tokenizer.convert_ids_to_tokens(tokenizer("a 1").input_ids) == ["a", "Ġ", "1"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "damage"),
     [
@@ -261,6 +263,7 @@ def test_where_the_cache_is(tiny, tmp_path, monkeypatch):
 # -- the small model itself --
 
 
+@pytest.mark.slow
 def test_the_small_model_answers_sensibly():
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer

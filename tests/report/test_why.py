@@ -40,6 +40,7 @@ def cause(name: str, target: str, text: str, choices: tuple[str, ...] | None) ->
     return [entry["cause"] for entry in found["causes"]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "target", "text", "choices", "expected"),
     [
@@ -66,6 +67,7 @@ def test_the_cause_of_one_answer(name, target, text, choices, expected):
     assert cause(name, target, text, choices) == ([expected] if expected else [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "by_2024", "by_2023"),
     [
@@ -126,6 +128,7 @@ def test_the_points_add_up_to_the_difference(samples, turns, unread):
     assert (OTHER_COUNT in {c["cause"] for c in found["causes"]}) <= unread
 
 
+@pytest.mark.slow
 def test_what_the_quirks_take_away(real_data):
     def mmlu_with(*options: str) -> Task:
         return job(["task=mmlu", *options]).tasks["mmlu"]

@@ -51,6 +51,7 @@ STAGES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_full_disk_is_one_line_and_freeing_space_is_enough(disk, stage):
     if stage == "report":
@@ -89,6 +90,7 @@ def test_reading_runs_needs_no_right_to_write(disk):
         assert door(*command, folder=disk).returncode == 0, command
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["items.jsonl", "responses.jsonl", "scores.jsonl", "summary.json"])
 def test_finished_means_that_the_files_are_those_that_were_finished(cli, tmp_path, name):
     write(tmp_path / "a.jsonl", *sample_answers())

@@ -61,6 +61,7 @@ def test_ids_with_lone_surrogates_and_nul_stay_apart(tmp_path):
     assert [[r.text for r in index.of(name)] for name in names] == [[repr(n)] for n in names]
 
 
+@pytest.mark.slow
 def test_no_room_for_the_index_is_one_clear_line(tmp_path):
     path = tmp_path / "responses.jsonl"
     write_records(path, (Response(f"t/main/{i}", "") for i in range(200_000)))

@@ -48,6 +48,7 @@ DAMAGE = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_line_in_the_middle_is_named_set_aside_and_asked_again(cli, tmp_path, damage):
     write(tmp_path / "a.jsonl", *sample_answers())

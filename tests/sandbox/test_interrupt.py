@@ -26,6 +26,8 @@ from tests.replays import REPLAY, RUN, write
 from tests.sandbox.test_sandbox import needs_bwrap
 from tests.sandbox.test_workers import running, soon
 
+pytestmark = pytest.mark.slow  # each starts the program and interrupts it
+
 MINE = os.readlink("/proc/self/ns/pid")
 SECONDS = 5.0  # it takes 0.2 s; other tests may run beside this one
 # Reference answers that never come: as ground truth is computed, in the thread that scores.

@@ -18,6 +18,8 @@ import pytest
 from ochat_eval.sandbox.workers import Killed, Raised, run_jobs
 from tests.conftest import CHECKOUT
 
+pytestmark = pytest.mark.slow  # processes are killed, hang and start anew
+
 
 def square(number: int) -> int:
     return number * number

@@ -20,6 +20,7 @@ from ochat_eval.serve.options import KEYS_VARIABLE, is_local, keys, load
 # -- options and keys --
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("option", "line"),
     [
@@ -55,6 +56,7 @@ def test_a_mistake_is_one_line(capsys, option, line):
     assert line in said and said.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_an_address_that_is_taken_is_one_line(capsys):
     import socket
 
@@ -199,6 +201,7 @@ def client_of(app, **options: object) -> TestClient:
     return TestClient(app, base_url="http://127.0.0.1", **options)
 
 
+@pytest.mark.slow
 def test_every_route_is_open_by_name_or_asks_for_the_key(tmp_path):
     from ochat_eval.serve.server import KEPT, OPEN
 
@@ -228,6 +231,7 @@ def test_every_route_is_open_by_name_or_asks_for_the_key(tmp_path):
     assert closed.value.code == 1008
 
 
+@pytest.mark.slow
 def test_a_long_body_is_refused_announced_or_not(tmp_path):
     app, _ = application(tmp_path, "max_body_bytes=1000")
     client = client_of(app, raise_server_exceptions=False)

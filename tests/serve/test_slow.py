@@ -12,6 +12,8 @@ from ochat_eval.serve.patience import impatient
 from tests.conftest import lines
 from tests.serve.gate import CHAT, Engine, gate
 
+pytestmark = pytest.mark.slow  # patience is waited for
+
 SECONDS = 0.6
 POST = f"POST {CHAT} HTTP/1.1\r\nHost: localhost\r\n"
 

@@ -50,6 +50,7 @@ def test_a_rate_is_given_or_measured_with_the_same_model():
     assert rate("new", None, [OURS, OTHERS]) == (None, "")
 
 
+@pytest.mark.slow
 def test_plan_tells_tokens_and_time_from_an_earlier_run(cli, tmp_path):
     first = cli(*ASKED, "stage=plan")
     assert first.returncode == 0, first.stderr

@@ -205,6 +205,7 @@ def test_a_judge_that_fails_costs_its_own_verdicts_only_and_is_asked_again(cli, 
     assert not (tmp_path / RUN / "judge_failures.jsonl").exists()
 
 
+@pytest.mark.slow
 def test_a_spent_quota_ends_the_judging_in_one_line_and_the_verdicts_stay(cli, tmp_path):
     write_answers(tmp_path)
     spent = {"error": {"code": "insufficient_quota", "message": "You exceeded your quota"}}
@@ -225,6 +226,7 @@ def test_a_spent_quota_ends_the_judging_in_one_line_and_the_verdicts_stay(cli, t
     assert figures(tmp_path)["n"] == 8
 
 
+@pytest.mark.slow
 def test_verdicts_survive_a_kill_in_the_middle(cli, started, tmp_path):
     write_answers(tmp_path)
     with FaultServer() as server:

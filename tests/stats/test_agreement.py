@@ -58,6 +58,7 @@ def test_pearsons_interval_is_scipys(confidence):
     assert (result.lo, result.hi) == pytest.approx(tuple(expected))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rho", [0.0, 0.8])
 @pytest.mark.parametrize("ours", COEFFICIENTS)
 def test_intervals_cover(ours, rho):
@@ -67,6 +68,7 @@ def test_intervals_cover(ours, rho):
     assert coverage == pytest.approx(0.95, abs=0.03)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ours", COEFFICIENTS)
 def test_intervals_cover_for_tied_ratings(ours):
     rng = np.random.default_rng(3)

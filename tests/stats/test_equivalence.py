@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
-from statsmodels.stats.weightstats import ztost
 
 from ochat_eval import stats
 
@@ -73,6 +72,7 @@ def test_pass_chance_without_noise():
     assert stats.pass_chance(0.3, 0.0, 0.31) == 0.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sds", "least", "most"), [(2.0, 0.5, 0.72), (stats.FLIP_SDS, 0.95, 1.0)])
 def test_the_margin_lets_faultless_reruns_pass_and_no_loss_as_large_as_itself(sds, least, most):
     """Four recorded runs, then another: as good, or worse by the margin (size 5 %)."""
@@ -93,6 +93,8 @@ def test_the_margin_lets_faultless_reruns_pass_and_no_loss_as_large_as_itself(sd
 
 @pytest.mark.parametrize("alpha", [0.05, 0.01])
 def test_equivalence_is_the_two_one_sided_tests(alpha):
+    from statsmodels.stats.weightstats import ztost
+
     rng = np.random.default_rng(1)
     seen = set()
     for center in np.linspace(-2, 2, 41):

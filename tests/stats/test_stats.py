@@ -11,12 +11,10 @@ import time
 import numpy as np
 import pytest
 import scipy.stats
-import statsmodels.api as sm
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 from statsmodels.stats.contingency_tables import mcnemar
-from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import normal_power
 from statsmodels.stats.proportion import proportion_confint
 
@@ -54,6 +52,8 @@ def test_one_item_or_cluster_tells_no_error():
 
 @pytest.mark.parametrize("seed", range(5))
 def test_clustered_stderr_is_the_cluster_robust_one_of_ols(seed):
+    import statsmodels.api as sm
+
     rng = np.random.default_rng(seed)
     values, clusters = clustered_sample(rng, rng.integers(1, 8, 40), 0.6, 0.3)
     fit = sm.OLS(values, np.ones(len(values))).fit(
@@ -64,6 +64,8 @@ def test_clustered_stderr_is_the_cluster_robust_one_of_ols(seed):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_stratified_stderr_is_the_weighted_contrast_of_ols(seed):
+    import statsmodels.api as sm
+
     rng = np.random.default_rng(seed)
     strata = rng.permutation(np.repeat(np.arange(6), rng.integers(2, 30, 6)))
     values = (rng.random(len(strata)) < 0.2 + 0.1 * strata).astype(float)
@@ -306,10 +308,13 @@ def test_mcnemar_size_and_power_by_exact_enumeration():
     assert binom.pmf(np.arange(201), 200, 0.6)[called].sum() == pytest.approx(0.79, abs=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
 def test_holm_is_statsmodels(seed):
     pvalues = np.random.default_rng(seed).random(8) ** 3
     pvalues[3] = pvalues[5]  # a tie
+    from statsmodels.stats.multitest import multipletests
+
     expected = multipletests(pvalues, method="holm")[1]
     assert stats.holm(pvalues) == pytest.approx(expected)
 

@@ -83,6 +83,7 @@ def test_the_robust_rule_reads_all_that_the_published_one_reads(before, after):
             assert feedback_rating(text, "robust") == published
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize(
     "piece",

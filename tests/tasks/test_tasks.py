@@ -85,12 +85,14 @@ def full(real_data: Path) -> dict[str, list[Item]]:
 # --- The published prompts -------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_nine_benchmarks_have_all_their_items(full):
     assert {name: len(items) for name, items in full.items()} == SIZES
     assert sum(SIZES.values()) == 35_806
     assert {n: len({i.subset for i in full[n]}) for n in SUBSETS} == SUBSETS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "files"),
     [
@@ -170,6 +172,7 @@ def test_mmlu_with_each_subjects_first_row(full, real_data):
     assert [item for item in items if item.id not in added] == full["mmlu"]
 
 
+@pytest.mark.slow
 def test_mmlu_with_none_as_it_is(full, real_data):
     from pandas._libs.parsers import STR_NA_VALUES
 
@@ -189,6 +192,7 @@ def zero_shot(real_data: Path) -> list[Item]:
     return list(task("mmlu", "full", num_fewshot=0).items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [0, 1, 2, 4, 5])
 def test_mmlu_with_fewer_examples(full, zero_shot, count):
     items = list(task("mmlu", "full", num_fewshot=count).items())
@@ -359,6 +363,7 @@ def test_both_rules_read(case):
 # --- MATH ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_math_grades_under_both_rules():
     one, items = task("math"), sample("math")
     texts = {
@@ -388,6 +393,7 @@ def test_math_grades_under_both_rules():
     assert unreduced == [0.0, 1.0]
 
 
+@pytest.mark.slow
 def test_a_grade_that_takes_too_long_is_wrong_and_says_why(monkeypatch):
     monkeypatch.setattr("ochat_eval.tasks.math.SECONDS", 2.0)
     [item, *_] = sample("math")
