@@ -23,7 +23,7 @@ from ochat_eval.engines.dispatch import STRIKES, Dispatch
 from ochat_eval.engines.engine import Failure, Session, Work
 from ochat_eval.engines.replica import Loader, Report
 from ochat_eval.engines.vllm import Vllm
-from ochat_eval.engines.vllm_build import cpu_build
+from ochat_eval.engines.vllm_build import cpu_build, settled
 from ochat_eval.records import Request, Response, UserError
 from ochat_eval.terminal.words import counted
 
@@ -92,7 +92,9 @@ class Ray(Vllm):
 
     def loader(self, work: Work) -> Callable[[], Session]:
         """What an actor calls to load the model; the prompts have been looked at before."""
-        vllm = Vllm(window=self.window, in_process=self.in_process, arguments=self.arguments)
+        vllm = Vllm(
+            window=self.window, in_process=self.in_process, arguments=settled(self.arguments)
+        )
         there = replace(work, items=tuple, truncate_overlong=True, say=silent, note=silent)
         return Loader(vllm, there)
 

@@ -19,6 +19,7 @@ from ochat_eval.engines.vllm_build import (
     import_vllm,
     on_cpu,
     one_line,
+    settled,
     vllm_arguments,
 )
 from ochat_eval.model.chat import load_format
@@ -91,7 +92,7 @@ class Vllm(Engine):
 
     def identity(self, model: Model) -> dict[str, Any]:
         """The weights, the context and every vLLM argument that is no transport option."""
-        chosen = {k: v for k, v in sorted(self.arguments.items()) if k not in TRANSPORT}
+        chosen = {k: v for k, v in sorted(settled(self.arguments).items()) if k not in TRANSPORT}
         return {
             "model": model.name,
             "weights": digest_of(model),
@@ -112,8 +113,11 @@ class Vllm(Engine):
         try:
             llm_class = self.import_llm()
             path, chat = self.check_prompts(work)
-            work.say(f"loading {work.model.name} in vLLM …")
             arguments, guard = self.llm_arguments(work.model, work.seed), Guard()
+            dtype = arguments.get("dtype", "auto")
+            work.say(
+                f"loading {work.model.name} in vLLM{'' if dtype == 'auto' else f', {dtype}'} …"
+            )
             try:
                 llm = llm_class(model=path, **arguments)
             except (ValueError, RuntimeError, OSError, TypeError) as e:
@@ -134,7 +138,7 @@ class Vllm(Engine):
             "use_tqdm_on_load": False,
             "seed": seed,
             **({"revision": model.revision} if model.revision else {}),
-            **self.arguments,
+            **settled(self.arguments),
         }
 
     @property

@@ -155,6 +155,17 @@ def cpu_arguments(given: Mapping[str, Any], context: int) -> dict[str, Any]:
     return {"enforce_eager": True, **whole}
 
 
+def settled(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments, `dtype` named where this machine and not the model decides it.
+
+    It is part of what a run is: the formats round differently, and answers with them.
+    """
+    left_open = given.get("dtype", "auto") == "auto"
+    if left_open and cpu_build() and not hardware.computes_bfloat16():
+        return {**given, "dtype": "float32"}
+    return dict(given)
+
+
 def one_line(error: Exception) -> str:
     """All of an error's message in one line of at most 500 characters, or its class."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
+from pathlib import Path
 
 
 def gpus() -> list[str] | None:
@@ -27,3 +29,18 @@ def gpus() -> list[str] | None:
 def cores() -> int:
     """The CPU cores that this process may use."""
     return len(os.sched_getaffinity(0))
+
+
+def computes_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether the processor multiplies bfloat16 itself: AVX-512-BF16, AMX, or ARM's extension.
+
+    One that does not emulates it: with AVX2 alone, float32 was five times as fast.
+
+    Args:
+        cpuinfo: the kernel's list of what the processor has; where there is none, it has not.
+    """
+    try:
+        flags = re.findall(r"^(?:flags|Features)\s*:(.*)", cpuinfo.read_text(), re.MULTILINE)
+    except OSError:
+        return False
+    return any({"avx512_bf16", "amx_bf16", "bf16"} & set(line.split()) for line in flags)

@@ -16,7 +16,13 @@ from starlette.middleware.cors import CORSMiddleware
 
 from ochat_eval.engines.guard import Guard
 from ochat_eval.engines.vllm import Vllm
-from ochat_eval.engines.vllm_build import cpu_arguments, cpu_environment, import_vllm, one_line
+from ochat_eval.engines.vllm_build import (
+    cpu_arguments,
+    cpu_environment,
+    import_vllm,
+    one_line,
+    settled,
+)
 from ochat_eval.model.chat import load_format
 from ochat_eval.model.chat.format import ChatFormat
 from ochat_eval.model.model import Model
@@ -149,7 +155,7 @@ def _arguments(options: Serve, model: Model) -> Namespace:
         "use_tqdm_on_load": False,
         "generation_config": "vllm",  # what a request does not set is neutral, as offline
         "revision": model.revision,
-        **options.engine,
+        **settled(options.engine),
         "host": options.host,
         "port": options.port,
         "served_model_name": [model.name, *model.served_names],
