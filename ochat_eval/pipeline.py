@@ -46,6 +46,10 @@ def execute(job: Job) -> Path:
         job.engine.check_model(job.model)
     planned = plan(job)
     with contextlib.closing(planned.run):
+        if new or job.stage is Stage.plan:
+            for task in planned.tasks.values():
+                for line in task.advice(planned.items(task.name)):
+                    say(line)
         if job.stage is Stage.plan:
             tell(planned_work(job, planned))
         elif job.stage is Stage.all and is_finished(planned, job.judge):

@@ -9,16 +9,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ochat_eval.answers import robust_number, same_number
-from ochat_eval.answers.published import last_number
 from ochat_eval.benchmark.fewshot import first_examples, shared_block
-from ochat_eval.benchmark.task import Task, make_item
+from ochat_eval.benchmark.shapes import LastNumber
+from ochat_eval.benchmark.task import make_item
 from ochat_eval.data.files import files_of
 from ochat_eval.data.hub import HubSource
 from ochat_eval.data.rows import Row
 from ochat_eval.data.shipped import SampleSource
 from ochat_eval.data.source import Source
-from ochat_eval.records import Item, Reading, Rule, Score
+from ochat_eval.records import Item
 
 TEST = HubSource(
     id="openai/gsm8k",
@@ -33,7 +32,7 @@ SAMPLE = SampleSource("gsm8k")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gsm8k(Task):
+class Gsm8k(LastNumber):
     """Attributes: num_fewshot: worked examples before the question, from 0 to 8."""
 
     condition: str | None = "Math Correct"
@@ -65,27 +64,3 @@ class Gsm8k(Task):
             for row in examples
         )
         return [row for row in rows if not row.get("example")], block
-
-    def read(self, item: Item, text: str, rule: Rule) -> Reading:
-        return last_number(text) if rule == "published" else robust_number(text)
-
-    def right(self, item: Item, answer: str, rule: Rule) -> bool:
-        """Published: as text, so that `1,200` can never be right; robust: as numbers."""
-        target = item.target[0]
-        return answer == target if rule == "published" else same_number(answer, target)
-
-    def cause(self, item: Item, text: str, published: Score, robust: Score) -> str:
-        """What the published rule does not know (comma, sign, decimals), or another number."""
-        one, other, target = published.answer, robust.answer, item.target[0]
-        if one is None or other is None:
-            return super().cause(item, text, published, robust)
-        if published.value:
-            return "another number is stated than comes last"
-        start, end = (robust.detail or {}).get("span") or (0, 0)
-        if "," in target or "," in text[start:end]:
-            return "comma"
-        if target.startswith("-") or other.startswith("-"):
-            return "sign"
-        if same_number(one, target):
-            return "decimals"
-        return "another number comes last"

@@ -13,7 +13,12 @@ from string import ascii_uppercase
 from typing import Any, ClassVar
 
 from ochat_eval.answers import robust_choice, robust_number, robust_text, same_number, same_text
-from ochat_eval.answers.published import choice_after_marker, first_letter, text_after_marker
+from ochat_eval.answers.published import (
+    choice_after_marker,
+    first_letter,
+    last_number,
+    text_after_marker,
+)
 from ochat_eval.benchmark.task import Task, make_item
 from ochat_eval.data.files import FileSource
 from ochat_eval.data.local import LocalCsv
@@ -181,6 +186,36 @@ class MarkedChoice(Task):
         if sum(label in behind for label in item.choices or ()) > 1:
             return "two answers behind the marker"
         return super().cause(item, text, published, robust)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LastNumber(Task):
+    """Answer that is a number, at the end of its reasoning."""
+
+    def read(self, item: Item, text: str, rule: Rule) -> Reading:
+        """Published: the last number; robust: the one that is stated."""
+        return last_number(text) if rule == "published" else robust_number(text)
+
+    def right(self, item: Item, answer: str, rule: Rule) -> bool:
+        """Published: as text, so that `1,200` can never be right; robust: as numbers."""
+        target = item.target[0]
+        return answer == target if rule == "published" else same_number(answer, target)
+
+    def cause(self, item: Item, text: str, published: Score, robust: Score) -> str:
+        """What the published rule does not know (comma, sign, decimals), or another number."""
+        one, other, target = published.answer, robust.answer, item.target[0]
+        if one is None or other is None:
+            return super().cause(item, text, published, robust)
+        if published.value:
+            return "another number is stated than comes last"
+        start, end = (robust.detail or {}).get("span") or (0, 0)
+        if "," in target or "," in text[start:end]:
+            return "comma"
+        if target.startswith("-") or other.startswith("-"):
+            return "sign"
+        if same_number(one, target):
+            return "decimals"
+        return "another number comes last"
 
 
 # What a statement may say where the answer is one of two words.

@@ -64,6 +64,8 @@ class Task:
         scored_by_workers: `score` waits for processes of its own, so that others can be scored
             meanwhile.
         report_only: options that only add figures; a finished run can be reported with others.
+        has_published_setting: options that differ from its file's are a change to something
+            published, and reports mark it; not so a user's own benchmark.
         paths: options that name files of the user's own; a run's folder cannot.
         rule_options: options that choose how the published rule reads; reports name them.
         before: of options that came later, the value that says what was done until then: a run
@@ -88,6 +90,7 @@ class Task:
     judged: ClassVar[bool] = False
     scored_by_workers: ClassVar[bool] = False
     report_only: ClassVar[frozenset[str]] = frozenset()
+    has_published_setting: ClassVar[bool] = True
     paths: ClassVar[frozenset[str]] = frozenset()
     before: ClassVar[Mapping[str, Any]] = {}
     rule_options: ClassVar[tuple[str, ...]] = ()
@@ -198,6 +201,11 @@ class Task:
             it is about; empty where there is none, or all are turned off.
         """
         return {}
+
+    def advice(self, items: Iterable[Item]) -> list[str]:
+        """What a person should know of the planned items before they cost anything, a line each."""
+        del items
+        return []
 
     def judge_request(self, one: Answered, response: Response, style: str) -> Request | None:
         """What a judge is asked about one of the responses, under the response's own key.

@@ -133,9 +133,10 @@ def changed_options(task: Task, row: str | None) -> list[str]:
     condition, which is the model's.
 
     Returns:
-        `option=value` for each; nothing for a benchmark that conf/task/ has no file for.
+        `option=value` for each; nothing for a benchmark that conf/task/ has no file for, or that
+        is the user's own.
     """
-    if "_target_" not in groups.node("task", task.name):
+    if not task.has_published_setting or "_target_" not in groups.node("task", task.name):
         return []
     apart = ("name", "data", "limit", "subsets", "condition")
     usual = published_task(task.name, row)

@@ -1,0 +1,275 @@
+"""A benchmark from a file of one's own, as its user has it: files, the command line, answers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ochat_eval.benchmark.task import Answered, ScoringOptions
+from ochat_eval.benchmark.template import compiled
+from ochat_eval.data.own import OwnRows
+from ochat_eval.records import Response, UserError
+from ochat_eval.tasks.file import FromFile
+
+ROWS: list[dict[str, Any]] = [
+    {"question": "Two and three?", "choices": ["4", "5", "6"], "answer": "B"},
+    {"question": "A city in France?", "choices": ["Rome", "Paris"], "answer": "Paris"},
+    {"question": "The first?", "choices": ["x", "y"], "answer": 0},
+    {"question": "How many legs has a spider?", "answer": 8},
+    {"question": "How many days has a leap year?", "target": "366", "subset": "time"},
+    {"question": "The colour of snow?", "answer": ["white", "White"]},
+]
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> str:
+    if path.suffix == ".parquet":
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    else:
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    return str(path)
+
+
+def task(path: str, **options: Any) -> FromFile:
+    return FromFile(name="file", data="full", path=path, **options)
+
+
+def values(one: FromFile, *texts: str) -> list[dict[str, float | None]]:
+    """By rule, the values of one answer to each item."""
+    answered = [
+        Answered(item, (Response(item.id, text),))
+        for item, text in zip(one.items(), texts, strict=True)
+    ]
+    found: dict[str, dict[str, float | None]] = {}
+    for score in one.score(answered, ScoringOptions("none", 1)):
+        found.setdefault(score.id, {})[score.rule] = score.value
+    return [found[entry.item.id] for entry in answered]
+
+
+def test_each_row_tells_its_kind_and_answers_are_read_so(tmp_path):
+    one = task(write(tmp_path / "rows.jsonl", ROWS))
+    items = list(one.items())
+    assert [item.id for item in items] == [
+        *(f"file/main/{n}" for n in range(4)), "file/time/4", "file/main/5",
+    ]  # fmt: skip
+    assert [item.target for item in items] == [
+        ("B",), ("B",), ("A",), ("8",), ("366",), ("white", "White"),
+    ]  # fmt: skip
+    assert items[0].turns[0] == (
+        "Two and three?\n\nA. 4\nB. 5\nC. 6\n\nAnswer with the letter of the right choice."
+    )
+    right = ["B", "The answer is B.", "A", "The answer is 8", "366", "The answer is white."]
+    published = [1, 0, 1, 1, 1, 1]  # "The answer…": the first letter that is one is A
+    for n, found in enumerate(values(one, *right)):
+        assert found["robust"] == 1.0, right[n]
+        if n != 1:
+            assert found["published"] == published[n], right[n]
+    wrong = ["C", "A", "B", "The answer is 80", "365", "The answer is black."]
+    assert all(found["robust"] == 0.0 for found in values(one, *wrong))
+
+
+def test_formulas_are_graded_where_they_are_asked_for(tmp_path):
+    rows = [{"question": "A half of x?", "answer": r"\frac{x}{2}"}]
+    one = task(write(tmp_path / "rows.jsonl", rows), answer="math")
+    assert one.items().__next__().turns[0].endswith(r"within \boxed{}.")
+    assert values(one, r"It is $\boxed{0.5x}$.") == [{"published": 1.0, "robust": 1.0}]
+    assert values(one, r"It is $\boxed{x}$.") == [{"published": 0.0, "robust": 0.0}]
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "parquet", "folder"])
+def test_the_same_rows_from_every_kind_of_file(tmp_path, form):
+    rows = [{"question": f"Is {n} even?", "A": "yes", "B": "no", "answer": "A"} for n in (2, 4)]
+    if form == "csv":
+        path = tmp_path / "rows.csv"
+        lines = ["question,A,B,answer", *(",".join(row.values()) for row in rows)]
+        path.write_bytes(b"\xef\xbb\xbf" + "\r\n".join(lines).encode())
+        place = str(path)
+    elif form == "folder":
+        place = str(tmp_path / "rows")
+        (tmp_path / "rows").mkdir()
+        write(tmp_path / "rows/b.jsonl", rows[1:])
+        write(tmp_path / "rows/a.parquet", rows[:1])
+        (tmp_path / "rows/README.md").write_text("no rows")
+    else:
+        place = write(tmp_path / f"rows.{form}", rows)
+    items = list(task(place).items())
+    assert [item.turns[0].splitlines()[:4] for item in items] == [
+        ["Is 2 even?", "", "A. yes", "B. no"],
+        ["Is 4 even?", "", "A. yes", "B. no"],
+    ]
+    assert OwnRows(place).describe()["digest"]
+
+
+def test_a_split_of_the_hub_lies_in_the_data_root(tmp_path, monkeypatch):
+    folder = tmp_path / "hub/me/quiz/default"
+    folder.mkdir(parents=True)
+    write(folder / "test-00000-of-00001.parquet", [{"question": "1+1?", "answer": "2"}])
+    monkeypatch.setenv("OCHAT_EVAL_DATA", str(tmp_path))
+    [item] = task("hub:me/quiz@1a2b3c#default/test").items()
+    assert item.target == ("2",)
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(UserError, match="cannot reach"):
+        list(task("hub:me/quiz@1a2b3c#default/train").items())
+    with pytest.raises(UserError, match="write hub:ORG/NAME@REVISION"):
+        list(task("hub:me/quiz").items())
+
+
+def test_examples_come_from_the_first_rows_or_another_file(tmp_path):
+    path = write(tmp_path / "rows.jsonl", ROWS[3:])
+    items = list(task(path, num_fewshot=1).items())
+    assert [item.index for item in items] == [1, 2]
+    first = (
+        "How many legs has a spider?\n\nEnd with: The answer is (a number)\n\nThe answer is 8\n\n"
+    )
+    assert all(item.turns[0].startswith(first) for item in items)
+    more = write(tmp_path / "more.jsonl", ROWS[5:])
+    items = list(task(path, num_fewshot=1, fewshot=more).items())
+    assert len(items) == 3 and items[0].turns[0].startswith("The colour of snow?")
+    with pytest.raises(UserError, match=r"tasks\.file\.num_fewshot is 3; there are 3 rows"):
+        list(task(path, num_fewshot=3).items())
+    with pytest.raises(UserError, match="num_fewshot is 2; there are 1 row"):
+        list(task(path, num_fewshot=2, fewshot=more).items())
+
+
+BAD: list[tuple[dict[str, Any], str]] = [
+    ({"answer": "1"}, "row 1: it has no question"),
+    ({"question": " ", "answer": "1"}, "row 1: it has no question"),
+    ({"question": "?"}, "row 1: it has no answer"),
+    ({"question": "?", "answer": []}, "row 1: it has no answer"),
+    ({"question": "?", "answer": ["a", ""]}, "row 1: it has no answer"),
+    ({"question": "?", "answer": "D", "choices": ["x", "y"]}, "'D' is no letter up to B"),
+    ({"question": "?", "answer": "z", "choices": ["x", "y"]}, "'z' is no letter up to B"),
+    ({"question": "?", "answer": 1, "choices": ["1", "2"]}, "'1' may mean A and B; write the"),
+    ({"question": "?", "answer": "B", "choices": ["B", "C"]}, "'B' may mean A and B; write"),
+    ({"question": "?", "answer": "x", "choices": "x or y"}, "its choices are no list of 2 to 26"),
+    ({"question": "?", "answer": "x", "choices": ["x"]}, "its choices are no list of 2 to 26"),
+    ({"question": "?", "answer": "1", "subset": "a/b"}, "the subset 'a/b' is no name"),
+    ({"question": "?", "answer": "1", "system": "Be brief."}, "'system' is not read yet"),
+]
+
+
+@pytest.mark.parametrize(("row", "complaint"), BAD)
+def test_a_row_that_cannot_be_asked_is_one_line(tmp_path, row, complaint):
+    with pytest.raises(UserError, match=f"tasks.file: .*{complaint}"):
+        list(task(write(tmp_path / "rows.jsonl", [row])).items())
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "complaint"),
+    [
+        ("rows.jsonl", b'{"question": 1\n', "line 1 is not JSON"),
+        ("rows.jsonl", b"", "it has no rows"),
+        ("rows.csv", b"question,answer\nonly one\n", "row 1 has not as many fields"),
+        ("rows.csv", b"question,answer\na,b,c\n", "row 1 has not as many fields"),
+        ("rows.parquet", b"PAR1 no parquet", "cannot be read"),
+        ("rows.txt", b"x", "a file of rows ends in .jsonl, .csv, .parquet"),
+        ("rows.jsonl", b'{"question": "\xff", "answer": "1"}', "line 1 is not JSON"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_one_line(tmp_path, name, content, complaint):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=f"{name}: .*{complaint}"):
+        list(task(str(tmp_path / name)).items())
+
+
+def test_what_is_missing_or_too_large(tmp_path, monkeypatch):
+    with pytest.raises(UserError, match=r"tasks\.file\.path is not set: name a file"):
+        list(FromFile(name="file", data="full").items())
+    with pytest.raises(UserError, match="cannot be read"):
+        list(task(str(tmp_path / "none.jsonl")).items())
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="the folder has no file that ends in"):
+        list(task(str(tmp_path / "empty")).items())
+    packed = write(tmp_path / "rows.parquet", [{"question": "a" * 1000, "answer": "1"}] * 1000)
+    monkeypatch.setattr("ochat_eval.data.own._BYTES", 100_000)
+    assert Path(packed).stat().st_size < 100_000
+    with pytest.raises(UserError, match="its rows are larger than"):
+        list(task(packed).items())
+
+
+# --- Templates -------------------------------------------------------------------------------
+
+
+def test_templates_of_both_kinds():
+    row = {"question": "Why {x}?", "topic": "sky"}
+    assert compiled("[{topic}] {question} {", "o")(row) == "[sky] Why {x}? {"
+    jinja = "{% if topic %}{{ topic | upper }}: {% endif %}{{ question }}\n"
+    assert compiled(jinja, "o")(row) == "SKY: Why {x}?\n"
+
+
+@pytest.mark.parametrize(
+    ("template", "complaint"),
+    [
+        ("no field", "it names no field"),
+        ("{qestion}", "has no field 'qestion'; did you mean question"),
+        ("{{ qestion }}", "'qestion' is undefined"),
+        ("{% if %}", "Expected"),
+        ("{{ ''.__class__.__mro__ }}", "unsafe"),
+        ("{{ question.__init__.__globals__ }}", "unsafe"),
+        ("{% for i in range(10**9) %}x{% endfor %}", "Range too big"),
+        (
+            "{% for i in range(99999) %}{% for j in range(99999) %}{{ question }}{% endfor %}"
+            "{% endfor %}",
+            "over 4,000,000 characters",
+        ),
+        ("{{ 1 // 0 }}", "division"),
+        ("{{ cycler.__init__.__globals__.os.system('true') }}", "unsafe"),
+    ],
+)
+def test_a_template_that_fails_or_attacks_is_one_line(template, complaint):
+    with pytest.raises(UserError, match=f"^option: .*{complaint}"):
+        compiled(template, "option")({"question": "Why is the sky blue?"})
+
+
+# --- The command line ------------------------------------------------------------------------
+
+
+def test_planned_it_says_what_it_saw(cli, tmp_path):
+    rows = [{"question": "Same?", "choices": ["x", "y"], "answer": "A"}] * 2
+    rows.append({"question": "How long?", "answer": "12 km"})
+    path = write(tmp_path / "mine.jsonl", rows)
+    done = cli("task=file", f"tasks.file.path={path}", "stage=plan")
+    assert done.returncode == 0
+    assert "file: answers as the rows tell: choice: 2, text: 1" in done.stderr
+    assert "file: 1 question comes more than once" in done.stderr
+    assert "file: the right letter is always A" in done.stderr
+
+
+def test_gold_answers_that_cannot_be_read_back_are_named(cli, tmp_path):
+    rows = [{"question": f"{n}?", "answer": gold} for n, gold in enumerate(["1", "2", "two", "x"])]
+    path = write(tmp_path / "mine.jsonl", rows)
+    options = [f"tasks.file.path={path}", "tasks.file.answer=number", "stage=plan"]
+    done = cli("task=file", *options)
+    assert "the robust rule reads 2 of 4 right answers back" in done.stderr
+    assert "not those of rows 3, 4" in done.stderr
+
+
+def test_a_named_benchmark_of_ones_own_from_plan_to_table(cli, tmp_path):
+    (tmp_path / "mine/task").mkdir(parents=True)
+    path = write(tmp_path / "mine/quiz.jsonl", ROWS)
+    (tmp_path / "mine/task/quiz.yaml").write_text(
+        "# @package tasks.quiz\n# our quiz\n_target_: ochat_eval.tasks.file.FromFile\n"
+        f"path: {path}\n"
+    )
+    answers = ["B", "B", "A", "The answer is 8", "The answer is 365", "The answer is white."]
+    ids = [f"quiz/{row.get('subset', 'main')}/{n}" for n, row in enumerate(ROWS)]
+    replies = [{"id": i, "text": t} for i, t in zip(ids, answers, strict=True)]
+    replay = write(tmp_path / "answers.jsonl", replies)
+    command = [
+        "--config-dir", str(tmp_path / "mine"), "task=quiz", "engine=replay",
+        f"engine.path={replay}", "run=q",
+    ]  # fmt: skip
+    done = cli(*command)
+    assert done.returncode == 0, done.stderr
+    assert "quiz  robust     83.33" in done.stdout and "†" not in done.stdout
+    again = cli(*command)
+    assert "finished before" in again.stderr and again.stdout == done.stdout
+    changed = [*ROWS[:-1], {**ROWS[-1], "answer": "grey"}]
+    write(tmp_path / "mine/quiz.jsonl", changed)
+    refused = cli(*command)
+    assert refused.returncode == 2 and "prompts" in refused.stderr
