@@ -115,6 +115,9 @@ class ClientOptions:
                     f"{where}: the field {field_name} can neither be renamed nor left out nor "
                     f"given; the model's name is {where}.served_name"
                 )
+        for name in ("extra_headers", "extra_query"):
+            if not all(isinstance(value, str) for value in getattr(self, name).values()):
+                raise UserError(f"{where}.{name} must be names with texts: {{NAME: TEXT}}")
         for header in self.extra_headers:
             if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", header) or header.lower() in _OURS:
                 raise UserError(

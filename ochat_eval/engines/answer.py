@@ -77,13 +77,15 @@ def read(content: bytes) -> Completion | Refused | None:
         content_, usage = message.get("content"), answer.get("usage")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+    if end is None and not message:
+        return None
     try:
         text, thought = _parts(content_)
         apart = message.get("reasoning_content") or message.get("reasoning") or ""
         if content_ is None and message.get("refusal"):
             text, _ = _parts(message["refusal"])
         thought = _parts(apart)[0] + thought
-    except TypeError as e:
+    except (TypeError, RecursionError) as e:
         return Refused(f"a chat completion with fields of a wrong type: {e}", final=True)
     if not isinstance(end, str | None):
         return Refused(f"the server ended it with finish_reason {end!r}", final=True)
@@ -120,12 +122,14 @@ def _parts(content: Any) -> tuple[str, str]:
             texts.append(part)
             continue
         kind = part.get("type", "text") if isinstance(part, Mapping) else None
+        if not isinstance(kind, str):
+            raise TypeError(f"a part of the content is {type(kind or part).__name__}")
         if kind in _TEXTS:
             texts.append(_parts(part.get(_TEXTS[kind]))[0])
         elif kind in _THOUGHTS:
             thoughts.append(_parts(part.get(_THOUGHTS[kind]))[0])
         else:
-            raise TypeError(f"a part of the content is {str(kind)[:40]!r}")
+            raise TypeError(f"a part of the content is {kind[:40]!r}")
     return "".join(texts), "".join(thoughts)
 
 

@@ -88,6 +88,8 @@ def test_no_message_shows_an_extra_value(monkeypatch):
         ({"extra_headers": {"a b": "secret"}}, "'a b' cannot be given as a header"),
         ({"extra_headers": {"Host": "secret"}}, "'Host' cannot be given as a header"),
         ({"extra_headers": {"x": "sec\nret"}}, "its value cannot stand in a header"),
+        ({"extra_headers": {"x": {"y": "secret"}}}, "extra_headers must be names with texts"),
+        ({"extra_query": {"x": ["secret"]}}, "extra_query must be names with texts"),
         ({"leave_out": ["messages"]}, "the field messages can neither"),
         ({"rename": {"model": "engine"}}, "the field model can neither"),
         ({"extra_body": {"model": "x"}}, "the field model can neither"),
