@@ -57,8 +57,8 @@ def robust_rating(text: str) -> Reading:
 
     The last number in double brackets counts (`[[8/10]]`, `[[**8**]]`, `\\[\\[8\\]\\]`,
     `[[8]]/10`): the last right behind `rating` or the like, else the last that ends its sentence,
-    else the last. Where there is none, the last one behind `rating`, `score` or `grade`; else the last one out of ten. `7-8`,
-    `7 or 8` and what is not from 1 to 10 is nothing.
+    else the last. Where there is none, the last one behind `rating`, `score` or `grade`; else the
+    last one out of ten. `7-8`, `7 or 8` and what is not from 1 to 10 is nothing.
     """
     found = _in_double_brackets(text)
     for pattern in _SINGLE if found is None else ():
