@@ -11,6 +11,8 @@ from ochat_eval.benchmark.task import ScoringOptions
 from ochat_eval.config.command import asked
 from ochat_eval.config.job import Job
 from ochat_eval.config.schema import Stage
+from ochat_eval.records import UserError
+from ochat_eval.run import store
 from ochat_eval.stages.generate import generate
 from ochat_eval.stages.judge import judge_answers
 from ochat_eval.stages.plan import Plan, is_new, plan, planned_work
@@ -75,8 +77,11 @@ def _go_on(job: Job, planned: Plan) -> None:
     if stage is Stage.generate:
         return
     responses = recorded_responses(planned)
+    judged = True
     if stage is not Stage.report:
         if judge is not None:
-            judge_answers(judge, planned, responses)
+            judged = judge_answers(judge, planned, responses)
         score(planned, responses, options)
     report(job, planned, responses)
+    if not judged:
+        raise UserError(f"nothing was judged; {planned.run.file(store.JUDGE_FAILURES)} says why")

@@ -18,7 +18,14 @@ from ochat_eval.data.shipped import PackageSource, SampleSource
 from ochat_eval.data.source import Source
 from ochat_eval.records import RULES, Item, Reading, Response, Rule, Score, UserError
 from ochat_eval.sandbox.checks import Check, check_available, run_checks
-from ochat_eval.sandbox.io_checks import IoCheck, IoProblem, IoVerdict, ground_truth, run_io_checks
+from ochat_eval.sandbox.io_checks import (
+    IoCheck,
+    IoProblem,
+    IoVerdict,
+    check_ground_truth,
+    ground_truth,
+    run_io_checks,
+)
 from ochat_eval.sandbox.limits import Limits
 
 PROBLEMS = {
@@ -122,12 +129,19 @@ class HumanEval(Task):
             raise UserError(
                 f"tasks.{self.name}.plus needs the problems of HumanEval+: v0.1.9 or v0.1.10"
             )
+        if source := self._plus_source():
+            check_ground_truth(source.digest)
+
+    def _plus_source(self) -> EvalPlusSource | None:
+        """The problems with inputs of HumanEval+; None where answers are not judged by them."""
+        source = self._source()
+        return source if self.plus is not False and isinstance(source, EvalPlusSource) else None
 
     def score(self, answered: Iterable[Answered], options: ScoringOptions) -> Iterator[Score]:
         """Runs the program that each rule reads in a response; the same program only once."""
         rows = self._rows()
         readers = {"published": CODE_RULES[self.code_rule], "robust": robust_code}
-        has_plus = self.plus is not False and isinstance(self._source(), EvalPlusSource)
+        has_plus = self._plus_source() is not None
         wanted: dict[tuple[int, str], list[tuple[Response, Rule, Reading]]] = {}
         for one in answered:
             row = rows[one.item.index]
@@ -184,8 +198,8 @@ class HumanEval(Task):
         self, rows: list[Row], programs: list[tuple[int, str]], options: ScoringOptions
     ) -> Iterator[tuple[int, IoVerdict]]:
         """As `_judge_base`, by the base and the plus inputs, compared as EvalPlus does."""
-        source = self._source()
-        assert isinstance(source, EvalPlusSource)
+        source = self._plus_source()
+        assert source is not None
         problems = [
             IoProblem(
                 dataset="humaneval",

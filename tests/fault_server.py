@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import email.utils
 import json
+import re
 import socket
 import struct
 import threading
@@ -16,6 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 Body = dict[str, object]
 Reply = Callable[["Connection", Body], Awaitable[None]]
@@ -49,6 +51,7 @@ class FaultServer:
         script: the replies to the attempts at one prompt, by words in its last message; the last
             reply stays. A prompt with none of the words gets `default`.
         calls: time, headers and body of every chat request.
+        paths: where every chat request went, the query with it.
         peak: most chat requests that were open at the same time.
     """
 
@@ -56,6 +59,7 @@ class FaultServer:
     default: Reply = field(default_factory=lambda: RIGHT)
     models: bool = True
     calls: list[tuple[float, dict[str, str], Body]] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
     peak: int = 0
 
     def __enter__(self) -> FaultServer:
@@ -109,14 +113,15 @@ class FaultServer:
             writer.close()
 
     async def _reply(self, line: str, connection: Connection, content: bytes) -> None:
-        if "/v1/models " in line:  # a proxy gets the whole address
+        if re.search(r"/v1/models[? ]", line):  # a proxy gets the whole address
             await connection.send(200 if self.models else 404, b'{"data": []}')
             return
         if line.startswith("CONNECT "):  # as a proxy that takes nobody
             await connection.send(407, b"")
             return
-        assert "/v1/chat/completions " in line, line
+        assert re.search(r"/v1/chat/completions[? ]", line), line
         body = json.loads(content)
+        self.paths.append(line.split(" ")[1])
         self.calls.append((time.monotonic(), connection.headers, body))
         prompt = body["messages"][-1]["content"]
         replies = next((r for words, r in self.script.items() if words in prompt), [self.default])
@@ -166,6 +171,43 @@ def answer(text: str | None, finish_reason: str | None = "stop") -> Reply:
 
 def error(status: int, message: str, **headers: str) -> Reply:
     return sends(status, {"error": {"message": message, "code": None}}, **headers)
+
+
+def takes(*rules: Callable[[Body], Reply | None], then: Reply | None = None) -> Reply:
+    """A reply of a server with rules of its own: the first that a request breaks refuses it."""
+
+    async def reply(connection: Connection, body: Body) -> None:
+        refusals = (rule(body) for rule in rules)
+        answers = next((refused for refused in refusals if refused), then or RIGHT)
+        await answers(connection, body)
+
+    return reply
+
+
+def knows_no(name: str, message: str = "", status: int = 400, **more: object) -> Callable[..., Any]:
+    """A rule: a field that the server does not know.
+
+    Args:
+        more: beside the message in the error, as in `param="seed"`.
+    """
+    said = {"message": message or f"Unknown field: {name}", **more}
+    return lambda body: sends(status, {"error": said}) if name in body else None
+
+
+def wants(name: str, value: object, message: str = "") -> Callable[..., Any]:
+    """A rule: a field that must be missing or have this value."""
+    said = message or f"{name} must be {value}"
+    return lambda body: error(400, said) if body.get(name, value) != value else None
+
+
+def no_role(role: str, message: str, status: int = 400) -> Callable[..., Any]:
+    """A rule: a role that no message may have."""
+
+    def rule(body: Any) -> Reply | None:
+        roles = {one["role"] for one in body["messages"]}
+        return error(status, message) if role in roles else None
+
+    return rule
 
 
 def slow(seconds: float, then: Reply) -> Reply:

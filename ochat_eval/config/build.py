@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from ochat_eval.benchmark.task import Task
 from ochat_eval.config import groups
+from ochat_eval.config.hidden import is_hidden
 from ochat_eval.records import UserError
 from ochat_eval.terminal.words import nearest
 
@@ -65,7 +66,10 @@ def typed(cls: type[T], values: Mapping[str, Any], where: str, **given: Any) -> 
     except OmegaConfBaseException as e:
         if isinstance(e, MissingMandatoryValue):
             raise UserError(f"{where}.{e.key} is not set: write {where}.{e.key}=VALUE") from e
-        raise UserError(f"{where}.{e.full_key or e.key}: {str(e).splitlines()[0]}") from e
+        name = f"{where}.{e.full_key or e.key}"
+        if is_hidden(name):
+            raise UserError(f"{name} must be names with texts: {{NAME: TEXT}}") from None
+        raise UserError(f"{name}: {str(e).splitlines()[0]}") from e
     return made  # type: ignore[no-any-return]
 
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ochat_eval.config import hidden
 from ochat_eval.config.build import typed
 from ochat_eval.config.groups import GROUPS, options, own_folder
 from ochat_eval.config.schema import Config
@@ -150,6 +151,9 @@ def _explain(error: Exception, overrides: Sequence[str], known: Sequence[str]) -
         if given.startswith("++"):  # ours; an address may hold a key
             given = given.removeprefix("++").partition("=")[0]
         return f"{given}: this cannot be read as NAME=VALUE (quotes or brackets?)"
+    place = str(getattr(lower, "full_key", "") or "")
+    if hidden.is_hidden(place):
+        return f"{place}: its value cannot be read ($NAME names an environment variable)"
     reason = (str(lower).splitlines() or [type(lower).__name__])[0]
     for override in overrides:
         key, _, value = override.partition("=")
@@ -161,7 +165,10 @@ def _explain(error: Exception, overrides: Sequence[str], known: Sequence[str]) -
 
 
 def to_yaml(config: Config) -> str:
-    """The resolved configuration as YAML."""
+    """The resolved configuration as YAML, without what may be a key."""
     from omegaconf import DictConfig, OmegaConf
 
-    return OmegaConf.to_yaml(DictConfig(OmegaConf.structured(config)), resolve=True)
+    shown = dataclasses.replace(
+        config, engine=hidden.values(config.engine), judge=hidden.values(config.judge)
+    )
+    return OmegaConf.to_yaml(DictConfig(OmegaConf.structured(shown)), resolve=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ochat_eval.benchmark.task import Task
+from ochat_eval.config import hidden
 from ochat_eval.config.again import published_row, tasks_of
 from ochat_eval.config.build import build, changed_options
 from ochat_eval.config.compose import load, to_yaml
@@ -62,7 +63,7 @@ def job(arguments: Sequence[str]) -> Job:
         sandbox=config.sandbox.value,
         workers=config.workers or os.cpu_count() or 1,
         known=known,
-        arguments=tuple(arguments),
+        arguments=tuple(map(hidden.argument, arguments)),
         resolved=to_yaml(config),
     )
 

@@ -12,12 +12,17 @@ from ochat_eval.records import Item, Request, Response
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A request that got no response, and why. It is asked again when the run goes on."""
+    """A request that got no response, and why. It is asked again when the run goes on.
+
+    Attributes:
+        final: whether the same would come of asking again with the same options.
+    """
 
     id: str
     sample: int
     turn: int
     reason: str
+    final: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +112,10 @@ class Session:
     def unfinished_tokens(self) -> int:
         """Tokens written so far for what is in flight, where the session knows."""
         return 0
+
+    def learnt(self) -> dict[str, Any]:
+        """Of a server, how it wants to be asked beyond the options: `{"leave_out": ["seed"]}`."""
+        return {}
 
     def close(self) -> None:
         """Frees what the engine holds."""

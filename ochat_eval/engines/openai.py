@@ -10,10 +10,12 @@ from queue import SimpleQueue
 from typing import Any, ClassVar, TypeVar
 
 from ochat_eval.engines.address import ClientOptions
-from ochat_eval.engines.client import Client, Completion
+from ochat_eval.engines.answer import Completion
+from ochat_eval.engines.client import Client
 from ochat_eval.engines.engine import Engine, Failure, Session, Work
 from ochat_eval.model.model import Model
 from ochat_eval.records import Request, Response, UserError
+from ochat_eval.terminal.words import counted
 
 T = TypeVar("T")
 
@@ -37,13 +39,17 @@ class OpenAi(ClientOptions, Engine):
         return "openai"
 
     def identity(self, model: Model) -> dict[str, Any]:
-        """Names and condition; the address is transport, the chat format the server's own."""
+        """Names, condition, and what is asked otherwise than usual.
+
+        The address is transport, with headers and query; the chat format is the server's own.
+        """
         self.check(self.where)
         return {
             "model": model.name,
             "served_name": self.served_name or model.name,
             "chat": "server",
             "condition": model.condition,
+            **self.asked_otherwise(),
         }
 
     def check_options(self) -> None:
@@ -74,11 +80,12 @@ class _ServerSession(Session):
     """The client in the event loop of a thread of its own; a queue brings what has finished."""
 
     def __init__(self, options: OpenAi, work: Work):
-        self._client = Client(options, options.where)
+        self._client = Client(options, options.where, work.say)
         self._served_name = options.served_name or work.model.name
         self._condition = work.model.condition  # where an item names none
         self._say = work.say
-        self.window = options.concurrency + options.concurrency // 8 + 1  # the next wait at hand
+        self.window = 0  # until it is connected
+        self._filtered = 0
         self._finished: SimpleQueue[Response | Failure | BaseException] = SimpleQueue()
         self._tasks: set[asyncio.Task[Response | Failure]] = set()
         self._loop = asyncio.new_event_loop()
@@ -91,6 +98,8 @@ class _ServerSession(Session):
     def connect(self) -> None:
         """Raises UserError if nothing answers at the address."""
         self._run(self._client.connect())
+        # The next wait at hand.
+        self.window = self._client.concurrency + self._client.concurrency // 8 + 1
 
     def submit(self, request: Request) -> None:
         self._loop.call_soon_threadsafe(self._begin, request)
@@ -112,7 +121,8 @@ class _ServerSession(Session):
             self._served_name, request.messages, request.sampling, **fields
         )
         if not isinstance(outcome, Completion):
-            return Failure(*request.key, outcome.reason)
+            return Failure(*request.key, outcome.reason, outcome.final)
+        self._filtered += outcome.finish_reason == "content_filter"
         return Response(
             request.id,
             outcome.text,
@@ -121,7 +131,13 @@ class _ServerSession(Session):
             outcome.finish_reason,
             outcome.prompt_tokens,
             outcome.completion_tokens,
+            outcome.reasoning,
+            outcome.reasoning_tokens,
+            unfinished=outcome.unfinished,
         )
+
+    def learnt(self) -> dict[str, Any]:
+        return self._client.learnt
 
     def collect(self) -> list[Response | Failure]:
         done: list[Response | Failure] = []
@@ -144,6 +160,11 @@ class _ServerSession(Session):
         if repeated := self._client.repeated:
             reasons = ", ".join(f"{reason} {n:,} times" for reason, n in repeated.most_common())
             self._say(f"attempts that were repeated: {reasons}")
+        if self._filtered:
+            self._say(
+                f"{counted(self._filtered, 'answer')} stopped by the server's content filter: kept "
+                "as it is (finish_reason content_filter), and not asked for again"
+            )
 
     async def _stop(self) -> None:
         tasks = list(self._tasks)

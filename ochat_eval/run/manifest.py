@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,21 @@ class Facts:
     published_row: str | None
     report_only: dict[str, dict[str, Any]]
     about: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """How a server wanted to be asked: options of its client, with what it refused otherwise.
+
+    Attributes:
+        rename: fields by the names that it knows.
+        leave_out: fields that it does not take.
+        fold_system: whether it knows no system role.
+    """
+
+    rename: dict[str, str] = field(default_factory=dict)
+    leave_out: list[str] = field(default_factory=list)
+    fold_system: bool = False
 
 
 _ABOUT = (
@@ -185,6 +200,34 @@ class Manifest:
         """Sets one value."""
         self.values[key] = value
         self._write()
+
+    def learnt(self, whose: str) -> Learnt:
+        """How a server wanted to be asked beyond the options.
+
+        Args:
+            whose: `engine` or `judge`.
+
+        Raises:
+            UserError: the manifest is damaged there.
+        """
+        try:
+            return msgspec.convert(self.values.get("learnt", {}), dict[str, Learnt])[whose]
+        except KeyError:
+            return Learnt()
+        except msgspec.ValidationError as e:
+            raise UserError(f"{self._path} is no manifest of a run: learnt: {e}") from e
+
+    def learn(self, whose: str, found: Mapping[str, Any]) -> None:
+        """Adds to what `learnt` says; `found` has fields of it by name."""
+        if not found:
+            return
+        before, now = self.learnt(whose), Learnt(**found)
+        both = Learnt(
+            {**before.rename, **now.rename},
+            sorted({*before.leave_out, *now.leave_out}),
+            before.fold_system or now.fold_system,
+        )
+        self.set("learnt", {**self.values.get("learnt", {}), whose: asdict(both)})
 
     def _write(self) -> None:
         store.write_json(self._path, self.values)

@@ -42,6 +42,12 @@ Span = tuple[int, int]
 """`[start, end)` in a file, in bytes."""
 
 
+_MORE_FILES = (
+    "this process has as many files and connections open as it may: raise the limit (ulimit -n), "
+    "or have fewer requests in flight (engine.concurrency, judge.concurrency)"
+)
+
+
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Turns what the file system refuses (no space, read-only) into one clear line.
@@ -58,6 +64,8 @@ def writing(path: Path) -> Iterator[None]:
         hint = {
             errno.ENOSPC: "free some space and run the same command again: it goes on from here",
             errno.EDQUOT: "free some quota and run the same command again: it goes on from here",
+            errno.EMFILE: _MORE_FILES,
+            errno.ENFILE: _MORE_FILES,
             errno.EROFS: "choose a writable folder with results=DIR",
             errno.EACCES: "choose a writable folder with results=DIR",
             errno.EPERM: "choose a writable folder with results=DIR",

@@ -20,6 +20,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ochat_eval.data.source import cache_root
@@ -245,19 +246,44 @@ def ground_truth(
         UserError: the sandbox does not work here, or the file cannot be written.
         RuntimeError: a reference solution failed, or fails the benchmark's own test.
     """
-    folder = cache_root() / "ground_truth"
-    path = folder / f"{data[:16]}-{_RECIPE}.json.gz"
+    path = _truths_file(data)
     with contextlib.suppress(FileNotFoundError, ValueError):
         return _unpack(path.read_bytes(), len(problems))
     truths = _compute(problems, sandbox, workers)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
+    with _cached(path) as part:
         part.write_bytes(_pack(truths))
         part.replace(path)
+    return truths
+
+
+def check_ground_truth(data: str) -> None:
+    """Sees that what `ground_truth` computes can be kept, before there is anything to compute.
+
+    Args:
+        data: the digest of the problems' data.
+
+    Raises:
+        UserError: there is no such file yet, and none can be written.
+    """
+    path = _truths_file(data)
+    with _cached(path) as part:
+        if not path.exists():
+            part.touch()
+            part.unlink()
+
+
+def _truths_file(data: str) -> Path:
+    return cache_root() / "ground_truth" / f"{data[:16]}-{_RECIPE}.json.gz"
+
+
+@contextlib.contextmanager
+def _cached(path: Path) -> Iterator[Path]:
+    """Where a file of the cache is written before it appears; UserError where it cannot be."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield path.with_name(f".{path.name}.{os.getpid()}.part")
     except OSError as error:
         raise UserError(f"cannot write {path}: {error}; XDG_CACHE_HOME names the cache") from error
-    return truths
 
 
 def _pack(truths: list[Truths]) -> bytes:

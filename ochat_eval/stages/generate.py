@@ -103,9 +103,12 @@ def generate(job: Job, planned: Plan) -> None:
             queue = Queue(planned, job.seed, done, job.shuffle)
             failures = drive(session, queue, journal, missing)
     finally:
+        planned.manifest.learn("engine", session.learnt())
         journal.close()
         session.close()
-    record_failures(planned.run.file(store.FAILURES), failures)
+    record_failures(planned.run.file(store.FAILURES), failures, "engine")
+    if failures and not planned.run.file(store.RESPONSES).stat().st_size:
+        raise UserError(f"nothing was answered, so there is nothing to score: {failures[0].reason}")
 
 
 def _recorded(planned: Plan) -> Index[Response]:
@@ -179,13 +182,30 @@ def drive(
                 shown = time.monotonic()
 
 
-def record_failures(path: Path, failures: list[Failure]) -> None:
-    """Writes the failures down and says so; removes an old list where there are none."""
+def record_failures(path: Path, failures: list[Failure], where: str) -> None:
+    """Writes the failures down and says so; removes an old list where there are none.
+
+    Args:
+        where: the place of the options that could mend them: `engine`.
+    """
     if not failures:
         path.unlink(missing_ok=True)
         return
     store.write_lines(path, (dataclasses.asdict(failure) for failure in failures))
+    final = sum(failure.final for failure in failures)
+    hints = []
+    if final < len(failures):
+        hints.append(
+            "Run the same command again to ask " + ("the others" if final else "them again")
+        )
+    if final:
+        which = "They" if final == len(failures) else f"{final:,} of them"
+        hints.insert(
+            0,
+            f"{which} would be refused again: see whether another option helps "
+            f"({where}.leave_out, {where}.rename, {where}.extra_body, {where}.fold_system)",
+        )
     say(
         f"{counted(len(failures), 'request')} got no response, the first: {failures[0].id}: "
-        f"{failures[0].reason}; all are in {path}. Run the same command again to ask them again"
+        f"{failures[0].reason}; all are in {path}. {'. '.join(hints)}"
     )

@@ -16,24 +16,27 @@ from ochat_eval.terminal.say import say
 from ochat_eval.terminal.words import counted
 
 
-def judge_answers(judge: Judge, planned: Plan, responses: Index[Response]) -> None:
+def judge_answers(judge: Judge, planned: Plan, responses: Index[Response]) -> bool:
     """Asks the judge about every response that it has not yet judged.
 
     Its prompts go into judge_items.jsonl, its verdicts into judgments.jsonl, each on disk the
     moment it exists. A verdict is never asked for twice, however it reads.
+
+    Returns:
+        False where there were answers to judge and there is not one verdict.
 
     Raises:
         UserError: the run has another judge's verdicts, or the judge cannot be reached.
     """
     if not any(task.judged for task in planned.tasks.values()):
         say("judge: none of the chosen benchmarks is rated by a judge; nothing to do")
-        return
+        return True
     known = recovered(planned.run.file(store.JUDGMENTS), Verdict)
     wanted = _write_prompts(judge, planned, responses)
     kept = _drop_stale(judge, planned, responses, known)
     if kept < wanted:
         _ask(judge, planned, responses, wanted - kept)
-    _sum_up(judge, planned, wanted)
+    return _sum_up(judge, planned, wanted) > 0 or not wanted
 
 
 def _requests(judge: Judge, planned: Plan, responses: Index[Response]) -> Iterator[Request]:
@@ -141,14 +144,15 @@ def _ask(judge: Judge, planned: Plan, responses: Index[Response], missing: int) 
             with planned.manifest.timing("judge"):
                 failures = drive(session, journal.waiting, journal, missing, "judge")
         finally:
+            planned.manifest.learn("judge", session.learnt())
             session.close()
     finally:
         journal.close()
-    record_failures(planned.run.file(store.JUDGE_FAILURES), failures)
+    record_failures(planned.run.file(store.JUDGE_FAILURES), failures, "judge")
 
 
-def _sum_up(judge: Judge, planned: Plan, wanted: int) -> None:
-    """Tokens and cost of all verdicts, into the manifest and for the user."""
+def _sum_up(judge: Judge, planned: Plan, wanted: int) -> int:
+    """Tokens and cost of all verdicts, into the manifest and for the user; their number."""
     count = prompt = completion = 0
     for verdict in store.read_records(planned.run.file(store.JUDGMENTS), Verdict):
         count += 1
@@ -164,6 +168,7 @@ def _sum_up(judge: Judge, planned: Plan, wanted: int) -> None:
             "style": judge.style,
             "temperature": judge.temperature,
             "max_tokens": judge.max_tokens,
+            **judge.asked_otherwise(),
             "verdicts": count,
             "of": wanted,
             "prompt_tokens": prompt,
@@ -177,3 +182,4 @@ def _sum_up(judge: Judge, planned: Plan, wanted: int) -> None:
         f"{counted(prompt, 'token')} in, "
         f"{completion:,} out{price}"
     )
+    return count

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from ochat_eval.config.job import Job
@@ -39,7 +40,7 @@ def report(job: Job, planned: Plan, responses: Index[Response]) -> None:
             for name, task in planned.tasks.items()
         }
         for name, task in tasks.items():
-            task["changed"] = list(job.changed[name])
+            task["changed"] = [*job.changed[name], *_asked_otherwise(planned)]
         summary = {
             "model": planned.model,
             "published_row": job.model.published,
@@ -83,6 +84,22 @@ def is_finished(planned: Plan, judge: Judge | None) -> bool:
         and (by is None or done.get("judged_by") == by)
         and done.get("report_only", {}) == _report_only(planned)
     )
+
+
+_NO_MATTER = ("n", "seed")
+"""Fields that a greedy answer does not hang on."""
+
+
+def _asked_otherwise(planned: Plan) -> list[str]:
+    """What of a server's requests was not as published, by option or because it wanted it so."""
+    asked, learnt = planned.manifest.values["identity"], planned.manifest.learnt("engine")
+    left_out = {*asked.get("leave_out", ()), *learnt.leave_out}.difference(_NO_MATTER)
+    found = {
+        "extra_body": asked.get("extra_body"),
+        "leave_out": sorted(left_out),
+        "fold_system": asked.get("fold_system") or learnt.fold_system,
+    }
+    return [f"engine.{name}={json.dumps(value)}" for name, value in found.items() if value]
 
 
 def _report_only(planned: Plan) -> dict[str, dict[str, Any]]:

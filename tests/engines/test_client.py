@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import time
 from itertools import pairwise
@@ -10,40 +11,18 @@ from itertools import pairwise
 import pytest
 
 from ochat_eval.engines.address import ClientOptions
-from ochat_eval.engines.client import Client, Completion, NoCompletion, retry_after
+from ochat_eval.engines.answer import Completion
+from ochat_eval.engines.client import Client, NoCompletion, retry_after
 from ochat_eval.records import Message, Sampling, UserError
 from tests import fault_server as fs
+from tests.engines.asking import FINE, GREEDY, OPTIONS, ask
 from tests.fault_server import FaultServer
-
-FINE = Completion("The answer is 4", "stop", 7, 3)
-OPTIONS = {"attempts": 4, "backoff_seconds": 0.01, "timeout_seconds": 5.0}
-GREEDY = Sampling()
 
 
 @pytest.fixture(autouse=True)
 def no_environment(monkeypatch):
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
-
-
-def ask(server, *prompts, sampling=GREEDY, fields=None, **options):
-    """The outcomes of prompts that are asked at the same time."""
-    options = {"base_url": server.url, **options} if server else options
-
-    async def all_of_them():
-        client = Client(ClientOptions(**{**OPTIONS, **options}), "engine")
-        try:
-            await client.connect()
-            return await asyncio.gather(
-                *(
-                    client.complete("m", [Message("user", p)], sampling, **(fields or {}))
-                    for p in prompts
-                )
-            )
-        finally:
-            await client.aclose()
-
-    return asyncio.run(all_of_them())
 
 
 PASSING = {
@@ -61,7 +40,6 @@ PASSING = {
     "no body": fs.NO_BODY,
     "a list": fs.sends(200, [1]),
     "deep JSON": fs.sends(200, b"[" * 100_000),
-    "a number for text": fs.sends(200, fs.completion(7)),  # type: ignore[arg-type]
     "an error with status 200": fs.sends(200, {"error": {"message": "overloaded"}}),
     "endless": fs.endless,
 }
@@ -77,7 +55,6 @@ def test_a_fault_that_passes_costs_nothing_but_the_repetition(fault):
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [
-        ("429", "HTTP 429: slow down (4 attempts)"),
         ("500", "HTTP 500: out of luck (4 attempts)"),
         ("503 without a body", "HTTP 503 (4 attempts)"),
         ("reset before the headers", "connection lost: "),
@@ -88,7 +65,6 @@ def test_a_fault_that_passes_costs_nothing_but_the_repetition(fault):
         ("cut JSON", "no chat completion but {"),
         ("no choices", 'no chat completion but {"choices": []} (4 attempts)'),
         ("no body", "no chat completion but nothing (4 attempts)"),
-        ("a number for text", "a chat completion with fields of a wrong type (4 attempts)"),
         ("an error with status 200", "no chat completion but overloaded (4 attempts)"),
         ("endless", "an answer of more than 16 MiB (4 attempts)"),
     ],
@@ -116,13 +92,14 @@ def test_a_slow_answer_within_the_limit_is_waited_for():
 
 
 @pytest.mark.parametrize(
-    ("status", "message"), [(400, "too\nlong"), (413, "too large"), (422, "no"), (403, "not you")]
+    ("status", "message"),
+    [(400, "too\nlong"), (413, "too large"), (422, "no"), (403, "not you"), (501, "unheard of")],
 )
 def test_what_the_server_refuses_is_not_asked_again(status, message):
     script = {"odd": [fs.slow(0.3, fs.error(status, message))]}
     with FaultServer(script) as server:
         refused, fine = ask(server, "odd", "even")
-        assert refused == NoCompletion(f"HTTP {status}: {' '.join(message.split())}")
+        assert refused == NoCompletion(f"HTTP {status}: {' '.join(message.split())}", final=True)
         assert fine == FINE and len(server.asked("odd")) == 1
 
 
@@ -143,14 +120,6 @@ def test_a_key_that_is_refused_in_mid_run_stops_all(status, error):
         with pytest.raises(UserError, match=f"refuses: HTTP {status}: .*; check"):
             ask(server, "even", "odd")
         assert len(server.asked("odd")) == 1
-
-
-@pytest.mark.parametrize("reason", ["content_filter", "tool_calls", None, ["stop"]])
-def test_an_answer_that_ended_otherwise_is_a_failure(reason):
-    with FaultServer({"odd": [fs.answer("So", reason)]}) as server:
-        refused, fine = ask(server, "odd", "even")
-        assert refused == NoCompletion(f"the server ended it with finish_reason {reason!r}")
-        assert fine == FINE and len(server.asked("odd")) == 1
 
 
 def test_empty_cut_and_odd_answers_are_answers():
@@ -189,9 +158,28 @@ def test_retry_after_as_a_date_is_waited_for():
         assert second - first > 0.9, "the date has no fractions of a second"
 
 
-def test_a_server_that_asks_to_wait_for_hours_is_not_waited_for():
+def test_a_server_that_asks_to_wait_longer_than_the_limit_is_not_waited_for():
     with FaultServer({"odd": [fs.error(429, "quota", Retry_After="7200")]}) as server:
         assert ask(server, "odd") == [NoCompletion("HTTP 429: quota (1 attempt)")]
+
+
+@pytest.mark.parametrize("fault", [fs.error(429, "busy"), fs.error(503, "busy", Retry_After="0")])
+def test_a_busy_server_is_waited_for_beyond_the_attempts_and_it_is_said_once(fault):
+    said: list[str] = []
+    with FaultServer({"odd": [fault] * 9 + [fs.RIGHT]}) as server:
+        assert ask(server, "odd", "odd too", attempts=2, say=said.append) == [FINE, FINE]
+        assert len(server.asked("odd")) == 20
+    [line] = said
+    assert "busy (HTTP" in line and "up to 5 s (engine.wait_seconds)" in line
+
+
+def test_a_server_that_stays_busy_is_waited_for_up_to_the_limit():
+    with FaultServer({"odd": [fs.error(429, "slow down")]}) as server:
+        start = time.monotonic()
+        [failed] = ask(server, "odd", wait_seconds=0.5)
+        assert isinstance(failed, NoCompletion) and not failed.final
+        assert re.fullmatch(r"HTTP 429: slow down \(\d+ attempts\)", failed.reason)
+        assert time.monotonic() - start > 0.2, "the next wait would have gone beyond half a second"
 
 
 @pytest.mark.parametrize(
@@ -285,7 +273,7 @@ def test_the_key_comes_from_the_environment_and_is_in_no_message(monkeypatch):
     bad = [fs.slow(0.3, fs.sends(400, b"bad: sk-default")), fs.echoes_the_key]
     with FaultServer({"odd": bad}) as server:
         refused, _ = ask(server, "odd", "even")
-        assert refused == NoCompletion("HTTP 400: bad: [key]")
+        assert refused == NoCompletion("HTTP 400: bad: [key]", final=True)
         ask(server, "even", api_key_env="OTHER_KEY")
         sent = [headers["authorization"] for _, headers, _ in server.calls]
         assert sent == ["Bearer sk-default"] * 2 + ["Bearer sk-other"]
@@ -374,15 +362,11 @@ def counted(**usage: object) -> fs.Reply:
 @pytest.mark.parametrize(
     "count", [True, False, -1, 1.5, "7", 2**53, 10**400, [], {}, float("inf")], ids=repr
 )
-@pytest.mark.parametrize("name", ["prompt_tokens", "completion_tokens"])
-def test_a_count_that_is_none_makes_the_answer_unreadable(name, count):
-    usage = {"prompt_tokens": 7, "completion_tokens": 3, name: count}
-    with FaultServer({"a": [counted(**usage), fs.RIGHT]}) as server:
-        assert ask(server, "a") == [FINE], "asked again"
-        assert len(server.asked("a")) == 2
-    with FaultServer({"a": [counted(**usage)]}) as server:
-        [outcome] = ask(server, "a", attempts=2)
-    assert isinstance(outcome, NoCompletion) and "2 attempts" in outcome.reason
+def test_a_count_that_is_none_is_passed_over(count):
+    with FaultServer({"a": [counted(prompt_tokens=7, completion_tokens=count)]}) as server:
+        assert ask(server, "a") == [Completion("The answer is 4", "stop", 7, None)]
+    with FaultServer({"a": [counted(prompt_tokens=count, completion_tokens=3)]}) as server:
+        assert ask(server, "a") == [Completion("The answer is 4", "stop", None, 3)]
 
 
 def test_a_packed_answer_is_unpacked_to_a_limit():

@@ -112,17 +112,20 @@ def test_what_keeps_failing_is_listed_and_asked_again_by_the_same_command(cli, t
     failed = {f["id"]: f["reason"] for f in lines(tmp_path / RUN / "failures.jsonl")}
     assert failed == {
         "gsm8k/main/0": "HTTP 400: This model's maximum context is 8 tokens, [key]",
-        "gsm8k/main/1": "the server ended it with finish_reason 'content_filter'",
         "gsm8k/main/2": "HTTP 500: out of luck (3 attempts)",
     }
-    assert "3 requests got no response" in done.stderr
+    assert "2 requests got no response" in done.stderr
+    assert "1 of them would be refused again: see whether another option" in done.stderr
+    assert "Run the same command again to ask the others" in done.stderr
+    assert "1 answer stopped by the server's content filter: kept as it is" in done.stderr
     assert not files_with(tmp_path, KEY) and KEY not in done.stdout + done.stderr
     with FaultServer() as server:  # another address is the same run
         again = cli(*run, f"engine.base_url={server.url}")
-        assert len(server.calls) == 3
-    assert again.returncode == 0 and "going on: 9 of 12" in again.stderr
+        assert len(server.calls) == 2
+    assert again.returncode == 0 and "going on: 10 of 12" in again.stderr
     answers = {a["id"]: a["text"] for a in lines(tmp_path / RUN / "responses.jsonl")}
     assert len(answers) == 12 and answers["gsm8k/main/3"] == ""
+    assert answers["gsm8k/main/1"] == "I will not", "filtered, and not asked anew"
     assert not (tmp_path / RUN / "failures.jsonl").exists()
 
 
