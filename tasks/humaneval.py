@@ -129,8 +129,8 @@ class HumanEval(Task):
             raise UserError(
                 f"tasks.{self.name}.plus needs the problems of HumanEval+: v0.1.9 or v0.1.10"
             )
-        if source := self._plus_source():
-            check_ground_truth(source.digest)
+        if self._plus_source() is not None:
+            check_ground_truth(self._problems())
 
     def _plus_source(self) -> EvalPlusSource | None:
         """The problems with inputs of HumanEval+; None where answers are not judged by them."""
@@ -198,10 +198,15 @@ class HumanEval(Task):
         self, rows: list[Row], programs: list[tuple[int, str]], options: ScoringOptions
     ) -> Iterator[tuple[int, IoVerdict]]:
         """As `_judge_base`, by the base and the plus inputs, compared as EvalPlus does."""
-        source = self._plus_source()
-        assert source is not None
-        problems = [
-            IoProblem(
+        problems = list(self._problems())
+        workers, sandbox = options.workers, options.sandbox
+        truths = ground_truth(problems, sandbox=sandbox, workers=workers)
+        checks = (IoCheck(program, problems[i], truths[i]) for i, program in programs)
+        return run_io_checks(checks, sandbox=sandbox, workers=workers)
+
+    def _problems(self) -> Iterator[IoProblem]:
+        for row in self._rows():
+            yield IoProblem(
                 dataset="humaneval",
                 entry_point=row["entry_point"],
                 reference=row["prompt"] + row["canonical_solution"],
@@ -210,12 +215,6 @@ class HumanEval(Task):
                 inputs={"base": row["base_input"], "plus": row["plus_input"]},
                 atol=row["atol"],
             )
-            for row in rows
-        ]
-        workers, sandbox = options.workers, options.sandbox
-        truths = ground_truth(problems, data=source.digest, sandbox=sandbox, workers=workers)
-        checks = (IoCheck(program, problems[i], truths[i]) for i, program in programs)
-        return run_io_checks(checks, sandbox=sandbox, workers=workers)
 
 
 _UNCOUNTED = "EvalPlus never counts an answer that its special oracle accepts"

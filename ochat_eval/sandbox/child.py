@@ -194,8 +194,8 @@ def _one_form(node: Any) -> Any:
     if not isinstance(node, list):
         return _encode_int(int(node)) if type(node) in (bool, float) and not node % 1 else node
     tag, *items = node
-    if tag in ("list", "tuple") and {int, float}.issuperset(map(type, items)):
-        return [tag, *[x if type(x) is int or x % 1 else _encode_int(int(x)) for x in items]]
+    if tag in ("list", "tuple"):
+        return [tag, *_one_sequence(items)]
     if tag == "dict":
         pairs = [[_one_form(key), _one_form(value)] for key, value in items]
         return [tag, *sorted(pairs, key=json.dumps)]
@@ -205,6 +205,26 @@ def _one_form(node: Any) -> Any:
     if tag == "complex" and items[1] == 0:
         return items[0]
     return [tag, *items]
+
+
+def _one_sequence(items: list[Any]) -> list[Any]:
+    if not _are_doubles(items):
+        items = [_one_form(item) for item in items]
+        if not _are_doubles(items):
+            return items
+    import array
+    import hashlib
+
+    # A million take 0.1 s so, and a second as text; -0.0 becomes 0.0.
+    packed = array.array("d", map((0.0).__add__, items)).tobytes()
+    return [{"doubles": hashlib.sha256(packed).hexdigest()}]
+
+
+def _are_doubles(items: list[Any]) -> bool:
+    """Whether all are numbers, or true and false, that a double says exactly."""
+    return {int, float, bool}.issuperset(map(type, items)) and all(
+        map((2.0**53).__gt__, map(abs, items))
+    )
 
 
 def frame(message: Any) -> bytes:

@@ -19,7 +19,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ LIMITS = Limits(wall_seconds=150.0, cpu_seconds=60, memory_bytes=2 << 30)
 processor time, is stopped by the wall time."""
 _TRUSTED_SECONDS = 150.0
 _TRUSTED_BYTES = 1 << 30
-_RECIPE = 1  # of the ground truth; another one, and the files made before are not used
+_RECIPE = 2  # of the ground truth; another one, and the files made before are not used
 _KEPT_WHOLE = 1000  # characters of an answer's JSON form; HumanEval+ has answers of 12 MB
 Kind = str
 """`base` or `plus`: inputs of one kind run in one process, one after another."""
@@ -231,49 +231,52 @@ def {name}(*args):
 """
 
 
-def ground_truth(
-    problems: Sequence[IoProblem], *, data: str, sandbox: str, workers: int
-) -> list[Truths]:
+def ground_truth(problems: Sequence[IoProblem], *, sandbox: str, workers: int) -> list[Truths]:
     """What the reference solutions return, in the order of `problems`.
 
-    Computed once in the sandbox, then read from a file of the user's cache; one that is damaged
-    is made anew.
-
-    Args:
-        data: the digest of the problems' data.
+    Computed once in the sandbox, each then kept in a file of the user's cache the moment that it
+    is there; one that is damaged is made anew. Versions of a benchmark share what is the same.
 
     Raises:
-        UserError: the sandbox does not work here, or the file cannot be written.
+        UserError: the sandbox does not work here, or a file cannot be written.
         RuntimeError: a reference solution failed, or fails the benchmark's own test.
     """
-    path = _truths_file(data)
-    with contextlib.suppress(FileNotFoundError, ValueError):
-        return _unpack(path.read_bytes(), len(problems))
-    truths = _compute(problems, sandbox, workers)
-    with _cached(path) as part:
-        part.write_bytes(_pack(truths))
-        part.replace(path)
-    return truths
+    found: dict[int, Truths] = {}
+    files = [_truths_file(problem) for problem in problems]
+    for index, path in enumerate(files):
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            found[index] = _unpack(path.read_bytes())
+    missing = [index for index in range(len(problems)) if index not in found]
+    for place, truths in _compute([problems[i] for i in missing], sandbox, workers):
+        path = files[missing[place]]
+        with _cached(path) as part:
+            part.write_bytes(_pack(truths))
+            part.replace(path)
+        found[missing[place]] = truths
+    return [found[index] for index in range(len(problems))]
 
 
-def check_ground_truth(data: str) -> None:
+def check_ground_truth(problems: Iterable[IoProblem]) -> None:
     """Sees that what `ground_truth` computes can be kept, before there is anything to compute.
 
-    Args:
-        data: the digest of the problems' data.
-
     Raises:
-        UserError: there is no such file yet, and none can be written.
+        UserError: a file is not there yet, and none can be written.
     """
-    path = _truths_file(data)
-    with _cached(path) as part:
-        if not path.exists():
+    try:
+        with _cached(cache_root() / "ground_truth" / "any") as part:
             part.touch()
             part.unlink()
+    except UserError:
+        if not all(_truths_file(problem).exists() for problem in problems):
+            raise
 
 
-def _truths_file(data: str) -> Path:
-    return cache_root() / "ground_truth" / f"{data[:16]}-{_RECIPE}.json.gz"
+def _truths_file(problem: IoProblem) -> Path:
+    """Named by all that the answers depend on."""
+    inputs = {kind: encode(rows, strict=True) for kind, rows in problem.inputs.items()}
+    whole = json.dumps([_RECIPE, asdict(replace(problem, inputs=inputs))], sort_keys=True)
+    name = hashlib.sha256(whole.encode()).hexdigest()[:32]
+    return cache_root() / "ground_truth" / f"{name}.json.gz"
 
 
 @contextlib.contextmanager
@@ -286,28 +289,29 @@ def _cached(path: Path) -> Iterator[Path]:
         raise UserError(f"cannot write {path}: {error}; XDG_CACHE_HOME names the cache") from error
 
 
-def _pack(truths: list[Truths]) -> bytes:
+def _pack(truths: Truths) -> bytes:
     """The content of a ground truth's file: the SHA-256 of the rest, a line end, the rest."""
-    rows = [
-        {kind: [[t.answer, t.digested, t.seconds] for t in one[kind]] for kind in KINDS}
-        for one in truths
-    ]
-    body = json.dumps(rows, separators=(",", ":")).encode()
+    row = {kind: [[t.answer, t.digested, t.seconds] for t in truths[kind]] for kind in KINDS}
+    body = json.dumps(row, separators=(",", ":")).encode()
     return gzip.compress(hashlib.sha256(body).hexdigest().encode() + b"\n" + body, mtime=0)
 
 
-def _unpack(content: bytes, count: int) -> list[Truths]:
+def _unpack(content: bytes) -> Truths:
     """What `_pack` wrote. Raises ValueError."""
     head, _, body = gunzip(content).partition(b"\n")
-    rows = json.loads(body) if hashlib.sha256(body).hexdigest().encode() == head else []
-    if len(rows) != count:
+    if hashlib.sha256(body).hexdigest().encode() != head:
         raise ValueError("damaged")
-    return [{kind: [Truth(*entry) for entry in row[kind]] for kind in KINDS} for row in rows]
+    row = json.loads(body)
+    return {kind: [Truth(*entry) for entry in row[kind]] for kind in KINDS}
 
 
-def _compute(problems: Sequence[IoProblem], sandbox: str, workers: int) -> list[Truths]:
+def _compute(
+    problems: Sequence[IoProblem], sandbox: str, workers: int
+) -> Iterator[tuple[int, Truths]]:
+    """The place and the answers of each problem, in order of completion."""
+    if not problems:
+        return
     check_available(sandbox)
-    found: dict[int, Truths] = {}
     results = run_jobs(
         functools.partial(_answer, sandbox=sandbox),
         problems,
@@ -320,9 +324,8 @@ def _compute(problems: Sequence[IoProblem], sandbox: str, workers: int) -> list[
             if isinstance(result, Killed):
                 name = problems[index].entry_point
                 raise RuntimeError(f"the reference solution of {name} failed: {result.reason}")
-            found[index] = result
+            yield index, result
             done.update()
-    return [found[index] for index in range(len(problems))]
 
 
 def _answer(problem: IoProblem, sandbox: str) -> Truths:
@@ -352,6 +355,13 @@ def _answer_kind(problem: IoProblem, kind: Kind, sandbox: str) -> list[Truth]:
     truths = []
     for answer, seconds in answers:
         form = encode(answer, strict=True)
-        large = exact and len(json.dumps(form)) > _KEPT_WHOLE
+        large = exact and _is_large(form)
         truths.append(Truth(digest(answer) if large else form, large, round(seconds, 3)))
     return truths
+
+
+def _is_large(form: Any) -> bool:
+    """Whether the JSON form of an answer has over `_KEPT_WHOLE` characters."""
+    if isinstance(form, list) and len(form) > _KEPT_WHOLE // 2:
+        return True  # a comma and a character each: no need to write millions of them
+    return len(json.dumps(form)) > _KEPT_WHOLE

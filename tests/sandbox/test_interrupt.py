@@ -41,7 +41,7 @@ inputs = {"base": [[1]], "plus": []}
 problems = [IoProblem("humaneval", "f", source, "", "def check(f): f(1)", inputs, 0.0)] * 20
 
 def truths():
-    yield from ground_truth(problems, data="never", sandbox="bwrap", workers=2)
+    yield from ground_truth(problems, sandbox="bwrap", workers=2)
 
 def work():
     with _Beside(truths()) as beside:
