@@ -108,9 +108,14 @@ class Response:
     """What the model wrote.
 
     Attributes:
+        text: the answer alone.
         finish_reason: `stop` (the model ended its turn), `length` (cut off), or None (unknown:
             a replay that does not say).
         prompt_tokens, completion_tokens: counts, None where unknown.
+        reasoning: what was thought before the answer; None where nothing was.
+        reasoning_tokens: of `completion_tokens`, those of the thought with its marks; None where
+            there is no thought or the count is unknown.
+        unfinished: the thought has no end, so that there is no answer: `text` is empty.
     """
 
     id: str
@@ -120,6 +125,9 @@ class Response:
     finish_reason: str | None = None
     prompt_tokens: Count | None = None
     completion_tokens: Count | None = None
+    reasoning: str | None = None
+    reasoning_tokens: Count | None = None
+    unfinished: bool = False
 
     @property
     def key(self) -> tuple[str, int, int]:
@@ -188,12 +196,22 @@ _ENCODER = msgspec.json.Encoder()
 _DECODERS = {cls: msgspec.json.Decoder(cls) for cls in (Item, Response, Verdict, Score)}
 
 
+_OF_A_THOUGHT = {"reasoning": None, "reasoning_tokens": None, "unfinished": False}
+"""Fields, with their defaults, that a line has only where they say something: the files of models
+that do not think are as they always were."""
+
+
 def to_json(record: Item | Response | Score) -> bytes:
     """The record as one line of JSON, UTF-8, without the line end."""
+    fields = {
+        name: value
+        for name in type(record).__dataclass_fields__
+        if (value := getattr(record, name)) is not _OF_A_THOUGHT.get(name, ...)
+    }
     try:
-        return _ENCODER.encode(record)
+        return _ENCODER.encode(fields)
     except UnicodeEncodeError:  # a lone surrogate in model text: stays \\u-escaped
-        return json.dumps(dataclasses.asdict(record)).encode()
+        return json.dumps(fields).encode()
 
 
 def from_json(cls: type[R], line: bytes) -> R:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ochat_eval.records import Item, Response, Score, UserError, from_json, to_json
+from ochat_eval.records import Item, Response, Score, UserError, Verdict, from_json, to_json
 from ochat_eval.run import store
 from ochat_eval.run.folder import RunDir
 from ochat_eval.run.journal import Journal
@@ -41,6 +41,21 @@ def test_fields_are_the_fixed_format():
         "id", "text", "sample", "turn", "finish_reason", "prompt_tokens", "completion_tokens",
     ]  # fmt: skip
     assert from_json(Response, '{"id": "a/b/0", "text": "x", "other": 1}') == Response("a/b/0", "x")
+
+
+@pytest.mark.parametrize(
+    "thought",
+    [
+        {"reasoning": "2 and 2"},
+        {"reasoning": "", "reasoning_tokens": 0},
+        {"reasoning": "\ud800", "reasoning_tokens": 5, "unfinished": True},
+    ],
+)
+def test_a_thought_stands_in_fields_that_other_lines_do_not_have(thought):
+    plain, thoughtful = Response("t/s/0", "4"), Response("t/s/0", "4", **thought)
+    assert json.loads(to_json(thoughtful)) == {**json.loads(to_json(plain)), **thought}
+    assert from_json(Response, to_json(thoughtful)) == thoughtful
+    assert from_json(Verdict, to_json(Verdict("t/s/0", "4", judge="J", **thought))).judge == "J"
 
 
 @pytest.mark.parametrize("torn", [b'{"id": "gsm8k/main/2", "te', b"{", "\u00e9".encode()[:1]])
