@@ -88,16 +88,28 @@ def without_added_tokens(backend: Any) -> Any:
 
 
 def load_tokenizer(model: Model, path: str | Path) -> Any:
-    """The transformers tokenizer; no code that comes with a model is run."""
+    """The transformers tokenizer; code that comes with a model is run only if it was asked for.
+
+    Raises:
+        UserError: it cannot be loaded, or is slow or of its own code and that was not asked for.
+    """
     transformers = quiet_transformers()
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(
-            str(path), revision=model.revision, trust_remote_code=False
+            str(path), revision=model.revision, trust_remote_code=model.trust_remote_code
         )
     except Exception as e:  # transformers and tokenizers raise many kinds; it is reported
+        if "trust_remote_code" in str(e):
+            raise UserError(
+                f"the tokenizer of {path} has code of its own: read it, and allow it to run with "
+                "model.trust_remote_code=true"
+            ) from e
         raise UserError(unreachable(path, e)) from e
-    if getattr(tokenizer, "backend_tokenizer", None) is None:
-        raise UserError(f"{path} has no fast tokenizer; save it with a tokenizer.json")
+    if getattr(tokenizer, "backend_tokenizer", None) is None and not model.trust_remote_code:
+        raise UserError(
+            f"{path} has no fast tokenizer; save it with a tokenizer.json, or take the slow one "
+            "with model.trust_remote_code=true"
+        )
     return tokenizer
 
 

@@ -10,6 +10,10 @@ from typing import Any
 _OF_THE_WORK = ("prompts", "seed", "overlong", "tasks")
 """What is asked, and how; the rest of an identity is engine and model."""
 
+MODEL_OPTIONS = "model_options"
+"""Of an identity, the model's options that are not at their defaults (`Model.changes`); it has
+none where all are, so that runs of before there were such options go on."""
+
 
 def identity(
     engine: Mapping[str, Any],

@@ -16,12 +16,14 @@ from ochat_eval.benchmark.selection import Selection
 from ochat_eval.benchmark.task import Answered, Task
 from ochat_eval.config.job import Job
 from ochat_eval.model.chat import load_format
+from ochat_eval.model.chat.conversation import first_prompt
+from ochat_eval.model.context import context_of
 from ochat_eval.model.model import Model
 from ochat_eval.model.weights import prepare
-from ochat_eval.records import Item, Message, Response, UserError, to_json
+from ochat_eval.records import Item, Response, UserError, to_json
 from ochat_eval.run import store
 from ochat_eval.run.folder import RunDir
-from ochat_eval.run.identity import engine_part, identity, short_digest
+from ochat_eval.run.identity import MODEL_OPTIONS, engine_part, identity, short_digest
 from ochat_eval.run.index import Index
 from ochat_eval.run.manifest import Manifest
 from ochat_eval.stages.estimate import answer_tokens, earlier_runs, rate, recorded_runs, time_line
@@ -137,8 +139,10 @@ def plan(job: Job) -> Plan:
 def _identity(job: Job, prompts: str) -> dict[str, Any]:
     """To score again neither engine nor model need be there, so the run's word is taken."""
     known = engine_part(job.known.identity) if job.known is not None else {}
+    changes = job.model.changes()
+    now = {**job.engine.identity(job.model), **({MODEL_OPTIONS: changes} if changes else {})}
     return identity(
-        known or job.engine.identity(job.model),
+        known or now,
         prompts=prompts,
         seed=job.seed,
         overlong="truncate" if job.truncate_overlong else "error",
@@ -175,7 +179,7 @@ def planned_work(job: Job, planned: Plan) -> str:
 def token_counts(model: Model, planned: Plan) -> dict[str, Lengths]:
     """Prompt lengths per task: in tokens where the model's tokenizer is at hand."""
     try:
-        chat = load_format(model, prepare(model))
+        chat, context = load_format(model, prepare(model)), context_of(model)
     except UserError as e:
         say(f"lengths in characters, for want of a tokenizer: {e}")
         return lengths(((item, len(item.turns[0])) for item in planned.items()), None)
@@ -183,7 +187,7 @@ def token_counts(model: Model, planned: Plan) -> dict[str, Lengths]:
 
         def measured() -> Iterator[tuple[Item, int]]:
             for item in planned.items():
-                yield item, len(chat.encode([Message("user", item.turns[0])], item.condition))
+                yield item, len(chat.encode(first_prompt(item, model), item.condition))
                 progress.update()
 
-        return lengths(measured(), model.context)
+        return lengths(measured(), context)
