@@ -23,7 +23,7 @@ from ochat_eval.model.weights import prepare
 from ochat_eval.records import Item, Response, UserError, to_json
 from ochat_eval.run import store
 from ochat_eval.run.folder import RunDir
-from ochat_eval.run.identity import MODEL_OPTIONS, engine_part, identity, short_digest
+from ochat_eval.run.identity import engine_part, identity, short_digest, with_model_options
 from ochat_eval.run.index import Index
 from ochat_eval.run.manifest import Manifest
 from ochat_eval.stages.estimate import answer_tokens, earlier_runs, rate, recorded_runs, time_line
@@ -139,10 +139,8 @@ def plan(job: Job) -> Plan:
 def _identity(job: Job, prompts: str) -> dict[str, Any]:
     """To score again neither engine nor model need be there, so the run's word is taken."""
     known = engine_part(job.known.identity) if job.known is not None else {}
-    changes = job.model.changes()
-    now = {**job.engine.identity(job.model), **({MODEL_OPTIONS: changes} if changes else {})}
     return identity(
-        known or now,
+        known or with_model_options(job.engine.identity(job.model), job.model.changes()),
         prompts=prompts,
         seed=job.seed,
         overlong="truncate" if job.truncate_overlong else "error",

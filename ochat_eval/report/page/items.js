@@ -72,6 +72,7 @@ class Browser {
       ["disagree", "rules disagree", has(DISAGREE)],
       ["truncated", "truncated", has(TRUNCATED)],
       ["empty", "empty", has(EMPTY)],
+      ["unfinished", "thought without an end", has(UNFINISHED)],
       ["unread", "verdict not readable", has(UNREAD | (UNREAD << 1))],
       ["unscored", "not scored", has(UNSCORED)],
       ["missing", "no response", has(MISSING)],
@@ -175,6 +176,7 @@ class Browser {
       [flipped, "⇄", "flipped"],
       [row[BITS] & MISSING, "∅", "no response"],
       [row[BITS] & TRUNCATED, "✂", "truncated"],
+      [row[BITS] & UNFINISHED, "…", "thought without an end"],
       [row[BITS] & UNMATCHED, "?", "unmatched (published)"],
     ].filter(([set]) => set);
     const name = visible(this.id(row) + (row[SAMPLE] ? ` #${row[SAMPLE]}` : ""));
