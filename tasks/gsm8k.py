@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from ochat_eval.answers import robust_number, same_number
 from ochat_eval.answers.published import last_number
 from ochat_eval.benchmark.fewshot import first_examples, shared_block
-from ochat_eval.benchmark.task import Task, make_item
+from ochat_eval.benchmark.shapes import WorkedExamples
+from ochat_eval.benchmark.task import make_item
 from ochat_eval.data.files import files_of
 from ochat_eval.data.hub import HubSource
 from ochat_eval.data.rows import Row
@@ -33,11 +34,12 @@ SAMPLE = SampleSource("gsm8k")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gsm8k(Task):
+class Gsm8k(WorkedExamples):
     """Attributes: num_fewshot: worked examples before the question, from 0 to 8."""
 
+    question_end: ClassVar[str] = "\n"
+
     condition: str | None = "Math Correct"
-    num_fewshot: int | None = None
 
     def sources(self) -> tuple[Source[Any], ...]:
         return (SAMPLE,) if self.data == "sample" else (TEST, PUBLISHED)
@@ -51,8 +53,9 @@ class Gsm8k(Task):
             block, "Question: ", self.num_fewshot, f"tasks.{self.name}.num_fewshot"
         )
         for index, row in enumerate(rows):
-            prompt = f"{examples}Question: {row['question']}\n"
-            yield make_item(self, "main", index, prompt, row["answer"].split("#### ")[-1])
+            question = f"Question: {row['question']}\n"
+            item = make_item(self, "main", index, question, row["answer"].split("#### ")[-1])
+            yield self.asked(item, examples, "Question: ")
 
     def _published(self) -> tuple[list[Row], str]:
         return TEST.load(), shared_block([row["question"] for row in PUBLISHED.jsonl()])

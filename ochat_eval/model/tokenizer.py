@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -31,6 +31,10 @@ class Tokenizer(Protocol):
         """The text's token ids: nothing added, and special tokens' texts are plain text."""
         ...
 
+    def decode_plain(self, ids: Sequence[int]) -> str:
+        """The text of such ids."""
+        ...
+
     def special_id(self, text: str) -> int | None:
         """The id of the special token that is written so; None if there is none."""
         ...
@@ -55,6 +59,10 @@ class SentencePieceTokenizer:
         """As in `Tokenizer`."""
         return self._model.encode(text)  # type: ignore[no-any-return]
 
+    def decode_plain(self, ids: Sequence[int]) -> str:
+        """As in `Tokenizer`."""
+        return self._model.decode(list(ids))  # type: ignore[no-any-return]
+
     def special_id(self, text: str) -> int | None:
         """As in `Tokenizer`."""
         if text in self._added:
@@ -74,6 +82,10 @@ class HfTokenizer:
         """As in `Tokenizer`."""
         ids: list[int] = self._plain.encode(text, add_special_tokens=False).ids
         return ids
+
+    def decode_plain(self, ids: Sequence[int]) -> str:
+        """As in `Tokenizer`."""
+        return self._plain.decode(list(ids))  # type: ignore[no-any-return]
 
     def special_id(self, text: str) -> int | None:
         """As in `Tokenizer`."""

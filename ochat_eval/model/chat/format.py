@@ -39,6 +39,10 @@ class ChatFormat(Protocol):
         """
         ...
 
+    def decode(self, ids: Sequence[int]) -> str:
+        """Token ids as text, special tokens written out; for people."""
+        ...
+
     def clean(self, text: str) -> str:
         """The decoded answer, less the white space that belongs to the format and not to it."""
         ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 
 from ochat_eval.model.chat.format import check_conversation, digest
@@ -74,6 +75,15 @@ class OpenChatFormat:
             ids += self._tokenizer.encode_plain(message.content)
             ids.append(self._end)
         return ids + prefixes["assistant"]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """As in `ChatFormat`."""
+        special = {self._bos: OPENCHAT_BOS, self._end: OPENCHAT_END}
+        return "".join(
+            special[group[0]] if is_special else self._tokenizer.decode_plain(group)
+            for is_special, found in groupby(ids, special.__contains__)
+            for group in ([[i] for i in found] if is_special else [list(found)])
+        )
 
     def clean(self, text: str) -> str:
         """Drops the one blank that tokenising a content for itself puts in front of it."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from ochat_eval.model.chat.ends import Ends
 from ochat_eval.model.chat.format import check_conversation, digest
-from ochat_eval.model.chat.thinking import Thinking
+from ochat_eval.model.chat.thinking import Thinking, decoder
 from ochat_eval.model.tokenizer import without_added_tokens
 from ochat_eval.records import Message, UserError
 
@@ -89,6 +89,10 @@ class TemplateFormat:
                 "mend the chat_template in the model's tokenizer files"
             )
         return ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """As in `ChatFormat`."""
+        return decoder(self._tokenizer)(ids, False)
 
     def clean(self, text: str) -> str:
         """As in `ChatFormat`."""
