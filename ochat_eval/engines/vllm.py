@@ -235,7 +235,7 @@ def _refuse_overlong(work: Work, chat: ChatFormat, context: int) -> None:
     """
     found: list[tuple[int, str]] = []
     for item in work.items():
-        messages = first_prompt(item, work.model)
+        messages = first_prompt(item, work.model.system)
         size = sum(len(m.content.encode(errors="replace")) + _PIECE_TOKENS for m in messages)
         if size >= context:
             tokens = len(chat.encode(messages, item.condition))

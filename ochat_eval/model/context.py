@@ -22,7 +22,7 @@ already: as vLLM 0.32 reads config.json (`vllm/config/model.py`, `_get_and_verif
 
 
 def context_of(model: Model) -> int:
-    """The context of a run: `model.context`, or the model's own up to `model.context_cap`.
+    """The context of a run: `model.context`, or the model's own up to `model.max_context`.
 
     Raises:
         UserError: the model's own is not known, or is less than what was asked for.
@@ -32,7 +32,7 @@ def context_of(model: Model) -> int:
     if model.context is None:
         if own is None:
             raise UserError(f"{path} does not say how long its context is: set model.context=N")
-        return min(own, model.context_cap)
+        return min(own, model.max_context)
     if own is not None and model.context > own:
         raise UserError(
             f"model.context is {model.context:,}; the model's own is {own:,} tokens: set "

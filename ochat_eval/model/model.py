@@ -33,7 +33,7 @@ class Model:
         condition: the chat format's condition where an item names none.
         conditions: the conditions it may have; empty for a model that has none.
         context: longest prompt and answer together, in tokens; None for the model's own.
-        context_cap: the most that `context: null` takes.
+        max_context: the most that `context: null` takes.
         stop: texts that end a turn, besides what the model's files name; the chat template's own
             end of turn is then one only if it is among them.
         trust_remote_code: run the code of tokenizer and model that comes with the model.
@@ -56,7 +56,7 @@ class Model:
     condition: str | None = None
     conditions: list[str] = field(default_factory=list)
     context: int | None = 8192
-    context_cap: int = 32768
+    max_context: int = 32768
     stop: list[str] = field(default_factory=list)
     trust_remote_code: bool = False
     published: str | None = None

@@ -23,8 +23,8 @@ _SAMPLES, _SAMPLE_BYTES = 256, 4096
 def prepare(model: Model) -> Path | str:
     """Where the weights are: a model folder, or a hub id that the engine downloads.
 
-    A GGUF file, one's own or a package's, is converted once, into the cache folder: `OCHAT_EVAL_CACHE`, else
-    `ochat_eval` under `XDG_CACHE_HOME` or `~/.cache`.
+    A GGUF file, one's own or a package's, is converted once, into the cache folder:
+    `OCHAT_EVAL_CACHE`, else `ochat_eval` under `XDG_CACHE_HOME` or `~/.cache`.
 
     Raises:
         UserError: no such folder or package, or a file is missing or damaged.
@@ -37,8 +37,8 @@ def prepare(model: Model) -> Path | str:
     if not model.path or not folder.is_dir():
         if not re.fullmatch(r"[\w-][\w.-]*(/[\w.-]+)?", model.path):
             raise UserError(
-                f"model.path={model.path}: there is no such folder; give a model's folder, its GGUF "
-                "file or its hub id (ORG/NAME)"
+                f"model.path={model.path}: there is no such folder; give a model's folder or GGUF "
+                "file, or its hub id (ORG/NAME)"
             )
         return model.path
     if (adapter := folder / "adapter_config.json").is_file():
@@ -85,10 +85,11 @@ def check_there(model: Model) -> None:
 def digest_of(model: Model) -> str:
     """Which weights and tokenizer these are, for the identity of a run.
 
-    A package: its file's pinned sha256. A GGUF file: its size and evenly spaced blocks of it. A hub id: the id and the revision (`main` where none is
+    A package: its file's pinned sha256. A hub id: the id and the revision (`main` where none is
     set: pin one if the model may change). A folder: sha256 over the names and sizes of its files,
     the whole of the small ones, and 256 evenly spaced blocks of 4 KiB of each weights file: a
-    retrained checkpoint differs nearly everywhere, and reading 15 GB would take a minute.
+    retrained checkpoint differs nearly everywhere, and reading 15 GB would take a minute. A GGUF
+    file: its size and such blocks.
 
     Raises:
         UserError: as `prepare`.

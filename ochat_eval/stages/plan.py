@@ -190,13 +190,13 @@ def format_at_hand(model: Model) -> ChatFormat | None:
 def _lengths(model: Model, planned: Plan, chat: ChatFormat | None) -> dict[str, Lengths]:
     """Prompt lengths per task: in tokens where the model's tokenizer is at hand."""
     if chat is None:
-        prompts = ((item, first_prompt(item, model)) for item in planned.items())
+        prompts = ((item, first_prompt(item, model.system)) for item in planned.items())
         return lengths(((item, sum(len(m.content) for m in ms)) for item, ms in prompts), None)
     with bar("measure", "prompts", sum(planned.counts.values())) as progress:
 
         def measured() -> Iterator[tuple[Item, int]]:
             for item in planned.items():
-                yield item, len(chat.encode(first_prompt(item, model), item.condition))
+                yield item, len(chat.encode(first_prompt(item, model.system), item.condition))
                 progress.update()
 
         return lengths(measured(), context_of(model))

@@ -33,7 +33,7 @@ def _first(planned: Plan, count: int) -> Iterator[Item]:
 
 
 def _prompt(item: Item, model: Model, chat: ChatFormat | None) -> str:
-    messages = first_prompt(item, model)
+    messages = first_prompt(item, model.system)
     if chat is None:
         said = "\n".join(f"[{message.role}]\n{message.content}" for message in messages)
         return f"messages, for want of a tokenizer:\n{said}"
