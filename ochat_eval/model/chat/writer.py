@@ -142,7 +142,7 @@ def chosen_template(tokenizer: Any, model: Model, path: str | Path) -> str:
             return named["default"]
         if named:
             raise UserError(
-                f"the tokenizer of {path} has the chat templates {', '.join(named)}, none called "
+                f"the tokenizer of {path} has the chat templates {', '.join(sorted(named))}, none called "
                 "default: choose one with model.template=NAME"
             )
         raise UserError(
