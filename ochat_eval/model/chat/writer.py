@@ -141,9 +141,10 @@ def chosen_template(tokenizer: Any, model: Model, path: str | Path) -> str:
         if "default" in named:
             return named["default"]
         if named:
+            there = ", ".join(sorted(named))
             raise UserError(
-                f"the tokenizer of {path} has the chat templates {', '.join(sorted(named))}, none called "
-                "default: choose one with model.template=NAME"
+                f"the tokenizer of {path} has the chat templates {there}, none called default: "
+                "choose one with model.template=NAME"
             )
         raise UserError(
             f"the tokenizer of {path} has no chat template; give one with model.template=FILE, "
