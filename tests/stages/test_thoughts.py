@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -89,7 +90,7 @@ def test_whole_prompts_are_shown_as_the_model_gets_them(cli, tmp_path):
     )
     done = cli(*ask, "tasks.gsm8k.fewshot=turns", "model.system=Be brief, and kind.")
     assert done.returncode == 0, done.stderr
-    head, gsm8k, mmlu = done.stdout.split("--- ")
+    _, gsm8k, mmlu = re.split(r"\n--- (?=gsm8k|mmlu)", done.stdout)
     assert gsm8k.startswith("gsm8k/main/0, ") and mmlu.startswith("mmlu/")
     prompt = gsm8k.partition("tokens:\n")[2]
     assert prompt.startswith("<|system|>Be brief, and kind.<|end|><|user|>Question: ")
