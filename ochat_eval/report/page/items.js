@@ -274,8 +274,11 @@ function fill(node, values) {
 }
 
 function contains(entry, sample, word) {
-  const within = (said) => said.toLowerCase().includes(word);
-  const answered = (run) =>
-    [...run.responses, ...run.verdicts].some((one) => one[0] === sample && within(one[2]));
+  const within = (said) => (said ?? "").toLowerCase().includes(word);
+  const written = (run) => [
+    ...run.responses.map(response).flatMap((one) => [one, { ...one, text: one.thought }]),
+    ...run.verdicts.map(judgment),
+  ];
+  const answered = (run) => written(run).some((one) => one.sample === sample && within(one.text));
   return entry.turns.some(within) || entry.target.some(within) || entry.runs.some(answered);
 }
