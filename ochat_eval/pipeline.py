@@ -15,9 +15,10 @@ from ochat_eval.records import UserError
 from ochat_eval.run import store
 from ochat_eval.stages.generate import generate
 from ochat_eval.stages.judge import judge_answers
-from ochat_eval.stages.plan import Plan, is_new, plan, planned_work
+from ochat_eval.stages.plan import Plan, format_at_hand, is_new, plan, planned_work
 from ochat_eval.stages.report import is_finished, report, show
 from ochat_eval.stages.score import recorded_responses, score
+from ochat_eval.stages.show import shown_prompts
 from ochat_eval.terminal.say import say, tell
 
 
@@ -53,7 +54,10 @@ def execute(job: Job) -> Path:
                 for line in task.advice(planned.items(task.name)):
                     say(line)
         if job.stage is Stage.plan:
-            tell(planned_work(job, planned))
+            chat = format_at_hand(job.model)
+            tell(planned_work(job, planned, chat))
+            if job.show > 0:
+                tell("\n" + shown_prompts(planned, job.model, chat, job.show))
         elif job.stage is Stage.all and is_finished(planned, job.judge):
             say("finished before, nothing to do; stage=score or stage=report do their part anew")
             show(planned.run)

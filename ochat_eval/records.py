@@ -39,6 +39,8 @@ class Item:
         target: the right answers as the benchmark writes them; several where several are right.
         choices: the labels an answer may have, None where the answer is free.
         condition: the chat format's condition (`GPT4 Correct`), None for the model's default.
+        examples: worked examples that are asked and answered before the first turn: question and
+            answer of each. None where the turns hold them, or there are none.
     """
 
     id: str
@@ -49,6 +51,7 @@ class Item:
     target: tuple[str, ...]
     choices: tuple[str, ...] | None = None
     condition: str | None = None
+    examples: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,9 +199,9 @@ _ENCODER = msgspec.json.Encoder()
 _DECODERS = {cls: msgspec.json.Decoder(cls) for cls in (Item, Response, Verdict, Score)}
 
 
-_OF_A_THOUGHT = {"reasoning": None, "reasoning_tokens": None, "unfinished": False}
-"""Fields, with their defaults, that a line has only where they say something: the files of models
-that do not think are as they always were."""
+_SELDOM_SET = {"examples": (), "reasoning": None, "reasoning_tokens": None, "unfinished": False}
+"""Fields, with their defaults, that a line has only where they say something: so the files of
+runs without them are as they always were."""
 
 
 def to_json(record: Item | Response | Score) -> bytes:
@@ -206,7 +209,7 @@ def to_json(record: Item | Response | Score) -> bytes:
     fields = {
         name: value
         for name in type(record).__dataclass_fields__
-        if (value := getattr(record, name)) is not _OF_A_THOUGHT.get(name, ...)
+        if (value := getattr(record, name)) != _SELDOM_SET.get(name, ...)
     }
     try:
         return _ENCODER.encode(fields)

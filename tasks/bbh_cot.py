@@ -10,10 +10,10 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from ochat_eval.benchmark.fewshot import first_examples
-from ochat_eval.benchmark.shapes import MarkedText, by_subset
+from ochat_eval.benchmark.shapes import MarkedText, WorkedExamples, by_subset
 from ochat_eval.benchmark.task import make_item
 from ochat_eval.data.files import files_of
 from ochat_eval.data.rows import Row
@@ -28,13 +28,14 @@ _LABEL = re.compile(r"^\([A-Z]\)", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True)
-class BbhCot(MarkedText):
+class BbhCot(WorkedExamples, MarkedText):
     """Attributes: num_fewshot: examples before the question, from 0 to 3; None for all 3. The
     subset's description stays with none.
     """
 
+    question_end: ClassVar[str] = "A: Let's think step by step."
+
     condition: str | None = "GPT4 Correct"
-    num_fewshot: int | None = None
 
     def sources(self) -> tuple[Source[Any], ...]:
         return (SAMPLE,) if self.data == "sample" else tuple(FILES.values())
@@ -49,9 +50,10 @@ class BbhCot(MarkedText):
             option = f"tasks.{self.name}.num_fewshot"
             examples = first_examples(block, "Q: ", self.num_fewshot, option)
             for index, row in enumerate(rows):
-                question = f"{examples}Q: {row['input']}\nA: Let's think step by step."
+                question = f"Q: {row['input']}\n{self.question_end}"
                 choices = _LABEL.findall(row["input"])
-                yield make_item(self, subset, index, question, row["target"], choices or None)
+                item = make_item(self, subset, index, question, row["target"], choices or None)
+                yield self.asked(item, examples, "Q: ")
 
     def _subsets(self) -> Iterator[tuple[str, str, list[Row]]]:
         """Each subset with its file of examples and its rows."""

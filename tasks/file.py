@@ -72,11 +72,11 @@ class FromFile(Task):
         prompt: a template of `benchmark.template`; None for the kind's own.
         num_fewshot: so many worked examples stand before the question, each its prompt and its
             answer as the kind states it.
-        fewshot: the rows that they are taken from; None for the first rows of `path`, which are
+        examples: the rows that they are taken from; None for the first rows of `path`, which are
             then not asked.
     """
 
-    paths: ClassVar[frozenset[str]] = frozenset({"path", "fewshot"})
+    paths: ClassVar[frozenset[str]] = frozenset({"path", "examples"})
     scored_by_workers: ClassVar[bool] = True
     has_published_setting: ClassVar[bool] = False
 
@@ -84,7 +84,7 @@ class FromFile(Task):
     answer: str | None = None
     prompt: str | None = None
     num_fewshot: int = 0
-    fewshot: str | None = None
+    examples: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -107,7 +107,7 @@ class FromFile(Task):
                 f"{self._option('path')} is not set: name a file with {self._option('path')}=FILE "
                 "(.jsonl, .csv, .parquet, a folder, or hub:ORG/NAME@REVISION#CONFIG/SPLIT)"
             )
-        more = () if self.fewshot is None else (OwnRows(self.fewshot),)
+        more = () if self.examples is None else (OwnRows(self.examples),)
         return (OwnRows(self.path), *more)
 
     def expected_items(self) -> int | None:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from ochat_eval.benchmark.fewshot import first_examples, shared_block
-from ochat_eval.benchmark.shapes import LastNumber
+from ochat_eval.benchmark.shapes import LastNumber, WorkedExamples
 from ochat_eval.benchmark.task import make_item
 from ochat_eval.data.files import files_of
 from ochat_eval.data.hub import HubSource
@@ -32,11 +32,12 @@ SAMPLE = SampleSource("gsm8k")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gsm8k(LastNumber):
+class Gsm8k(WorkedExamples, LastNumber):
     """Attributes: num_fewshot: worked examples before the question, from 0 to 8."""
 
+    question_end: ClassVar[str] = "\n"
+
     condition: str | None = "Math Correct"
-    num_fewshot: int | None = None
 
     def sources(self) -> tuple[Source[Any], ...]:
         return (SAMPLE,) if self.data == "sample" else (TEST, PUBLISHED)
@@ -50,8 +51,9 @@ class Gsm8k(LastNumber):
             block, "Question: ", self.num_fewshot, f"tasks.{self.name}.num_fewshot"
         )
         for index, row in enumerate(rows):
-            prompt = f"{examples}Question: {row['question']}\n"
-            yield make_item(self, "main", index, prompt, row["answer"].split("#### ")[-1])
+            question = f"Question: {row['question']}\n"
+            item = make_item(self, "main", index, question, row["answer"].split("#### ")[-1])
+            yield self.asked(item, examples, "Question: ")
 
     def _published(self) -> tuple[list[Row], str]:
         return TEST.load(), shared_block([row["question"] for row in PUBLISHED.jsonl()])

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ochat_eval.benchmark.fewshot import first_examples, shared_block
-from ochat_eval.benchmark.shapes import LABELS, MarkedChoice, by_subset
+from ochat_eval.benchmark.shapes import LABELS, MarkedChoice, WorkedExamples, by_subset
 from ochat_eval.benchmark.task import make_item
 from ochat_eval.data.files import files_of
 from ochat_eval.data.hub import HubSource
@@ -41,7 +41,7 @@ _MOST = 5  # examples; three subjects have four
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mmlu(MarkedChoice):
+class Mmlu(WorkedExamples, MarkedChoice):
     """The published quirks are options, of the benchmark's data (not of the sample items).
 
     Attributes:
@@ -52,11 +52,11 @@ class Mmlu(MarkedChoice):
     """
 
     default: ClassVar[str | None] = "(C)"
+    question_end: ClassVar[str] = "A: Let's think step by step."
 
     condition: str | None = "GPT4 Correct"
     first_row_lost: bool = True
     none_as_nan: bool = True
-    num_fewshot: int | None = None
 
     def sources(self) -> tuple[Source[Any], ...]:
         return (SAMPLE,) if self.data == "sample" else (TEST, *PUBLISHED.values())
@@ -112,11 +112,11 @@ class Mmlu(MarkedChoice):
         # Of all choices, pandas (its default missing values) reads only this text as missing.
         shown = ["nan" if c == "None" and self.none_as_nan else c for c in row["choices"]]
         choices = " ".join(f"{label} {choice}" for label, choice in zip(labels, shown, strict=True))
-        prompt = (
-            f"{examples}{_as_published(subject, index, row['question'])}\n{choices} \n"
-            "A: Let's think step by step."
+        question = (
+            f"{_as_published(subject, index, row['question'])}\n{choices} \n{self.question_end}"
         )
-        return make_item(self, subject, index, prompt, labels[row["answer"]], labels)
+        item = make_item(self, subject, index, question, labels[row["answer"]], labels)
+        return self.asked(item, examples, _START)
 
 
 def _as_published(subject: str, index: int, question: str) -> str:

@@ -4,7 +4,7 @@ Every reader goes from the response's text to a `Reading`. It never raises on an
 linear in it, and gives the span of what it read. The published rules (`published`, `code`,
 `rating`, `math.grader`) keep every quirk of the evaluations that they are from. The `robust_…`
 rules read what a careful person would, and refuse to guess: where nothing is stated the answer is
-None, unmatched.
+None, unmatched. What a model thought aloud is told from the answer before (`thinking`).
 """
 
 from ochat_eval.answers.choice import robust_choice
@@ -20,12 +20,14 @@ from ochat_eval.answers.published import (
 )
 from ochat_eval.answers.rating import published_rating, robust_rating
 from ochat_eval.answers.text import robust_text, same_text
+from ochat_eval.answers.thinking import find_thought
 
 __all__ = [
     "choice_after_marker",
     "code_block",
     "code_block_2023",
     "feedback_rating",
+    "find_thought",
     "first_letter",
     "last_number",
     "published_rating",

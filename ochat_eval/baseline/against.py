@@ -14,6 +14,7 @@ from ochat_eval.baseline.runs import flip_rates_of, read
 from ochat_eval.config.build import published_task
 from ochat_eval.records import Rule, UserError
 from ochat_eval.run import store
+from ochat_eval.run.identity import asked_otherwise
 
 
 def against_recorded(
@@ -69,7 +70,8 @@ def against_figures(
         )
         unit = 100 / (here.scale * here.bounds[1])  # in points
         figure = gate.Figure(published.tasks[task] * unit, 0.05 * unit)
-        rows.append(gate.gate_figure(here, figure, rates.get(task), setting))
+        of_model = asked_otherwise(run.identity)
+        rows.append(gate.gate_figure(here, figure, rates.get(task), setting, of_model))
     if not rows:
         raise UserError(f"{run.name} and {published.name} have no benchmark in common")
     notes = [

@@ -218,7 +218,13 @@ class Setting:
     prompts: str
 
 
-def gate_figure(task: TaskResults, figure: Figure, psi: float | None, setting: Setting) -> TaskGate:
+def gate_figure(
+    task: TaskResults,
+    figure: Figure,
+    psi: float | None,
+    setting: Setting,
+    of_model: Sequence[str] = (),
+) -> TaskGate:
     """One benchmark against a published figure: can the score be a rerun of it?
 
     `equivalence.matches_published`, under the rule `published`: PASS or FAIL, or REFUSED where the
@@ -226,6 +232,7 @@ def gate_figure(task: TaskResults, figure: Figure, psi: float | None, setting: S
 
     Args:
         psi: the flip rate, measured by reruns of some run like it; a fraction. None: unknown.
+        of_model: the model's options that are not of the published setting.
     """
     counts = {"n": len(task.outcomes), "of": setting.n}
     options = {k: v for k, v in task.options.items() if k != "condition"}
@@ -237,6 +244,8 @@ def gate_figure(task: TaskResults, figure: Figure, psi: float | None, setting: S
         {k: v for k, v in options.items() if k in setting.options},
     ):
         refused = f"not the published setting: {changed[0]}"
+    elif of_model:
+        refused = f"not the published setting: {of_model[0]}"
     elif prompts_digest({i: o.prompt for i, o in task.outcomes.items()}) != setting.prompts:
         refused = "the prompts are not the published ones"
     elif any(not one.rules["published"].values for one in task.outcomes.values()):

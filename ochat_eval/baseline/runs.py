@@ -119,7 +119,8 @@ def digest(text: str) -> str:
 
 def prompt_digest(item: Item) -> str:
     """Digest of what an item asks and accepts; see `comparison.Outcome`."""
-    return digest(json.dumps([item.id, item.turns, item.target, item.choices]))
+    examples = [item.examples] if item.examples else []
+    return digest(json.dumps([item.id, item.turns, item.target, item.choices, *examples]))
 
 
 @contextlib.contextmanager

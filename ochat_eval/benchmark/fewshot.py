@@ -1,4 +1,4 @@
-"""Few-shot example blocks: found in published prompts, shortened to fewer examples."""
+"""Few-shot example blocks: found in published prompts, shortened, taken apart into turns."""
 
 from __future__ import annotations
 
@@ -27,6 +27,35 @@ def shared_block(prompts: Sequence[str]) -> str:
     if end < 0:
         raise ValueError("the prompts share no example block")
     return common[: end + 2]
+
+
+def example_turns(
+    block: str, start: str, question_end: str, option: str
+) -> tuple[str, list[tuple[str, str]]]:
+    """A block of examples as the turns of a conversation.
+
+    Args:
+        block: text before the first example, then the examples.
+        start: what each example begins with, at the start of a line after a blank one.
+        question_end: the last words of each example's question; its answer stands behind them.
+        option: the option's full name, for the message.
+
+    Returns:
+        The text before the first example, and of each example question and answer.
+
+    Raises:
+        UserError: an example has no such words.
+    """
+    heading, *pieces = ("\n\n" + block).split("\n\n" + start)
+    pairs = []
+    for piece in pieces:
+        question, end, answer = piece.partition(question_end)
+        if not end:
+            raise UserError(
+                f"{option}=turns: an example does not say where its answer begins; take text"
+            )
+        pairs.append((f"{start}{question}{end}", answer.strip()))
+    return heading.removeprefix("\n\n"), pairs
 
 
 def first_examples(block: str, start: str, count: int | None, option: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from string import ascii_uppercase
 from typing import Any, ClassVar
 
@@ -19,6 +19,7 @@ from ochat_eval.answers.published import (
     last_number,
     text_after_marker,
 )
+from ochat_eval.benchmark.fewshot import example_turns
 from ochat_eval.benchmark.task import Task, make_item
 from ochat_eval.data.files import FileSource
 from ochat_eval.data.local import LocalCsv
@@ -117,6 +118,50 @@ def by_subset(rows: list[Row], key: str = "subset") -> dict[str, list[Row]]:
     for row in rows:
         groups.setdefault(row.get(key, "main"), []).append(row)
     return groups
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkedExamples(Task):
+    """Worked examples before the question.
+
+    Attributes:
+        question_end: the last words of an example's question.
+        num_fewshot: how many examples; None for all.
+        fewshot: `text`, as published: all in one message; `turns`: each example is a turn of its
+            own, what stands above them goes with the first.
+    """
+
+    before: ClassVar[Mapping[str, Any]] = {"fewshot": "text"}
+    question_end: ClassVar[str]
+
+    num_fewshot: int | None = None
+    fewshot: str = "text"
+
+    def __post_init__(self) -> None:
+        """As `Task`; and refuses a way of giving examples that there is not."""
+        super().__post_init__()
+        if self.fewshot not in ("text", "turns"):
+            raise UserError(
+                f"{self.name}: fewshot is {self.fewshot}; it is text (one message, as published) "
+                "or turns (a turn for each example)"
+            )
+
+    def asked(self, item: Item, block: str, start: str) -> Item:
+        """An item whose one turn is the question, with the examples of a block before it.
+
+        Args:
+            block: the text above the examples and the examples; each begins with `start`.
+        """
+        [question] = item.turns
+        if self.fewshot == "text":
+            return replace(item, turns=(block + question,))
+        option = f"tasks.{self.name}.fewshot"
+        heading, pairs = example_turns(block, start, self.question_end, option)
+        if not pairs:
+            return replace(item, turns=(block + question,))
+        if heading:
+            pairs[0] = (f"{heading}\n\n{pairs[0][0]}", pairs[0][1])
+        return replace(item, examples=tuple(pairs))
 
 
 @dataclass(frozen=True, kw_only=True)

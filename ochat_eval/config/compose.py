@@ -23,6 +23,9 @@ from ochat_eval.terminal.words import nearest
 
 _OPEN = ("engine.", "model.", "tasks.", "judge.")
 """What may name options that the YAML files do not list."""
+_TEXTS = ("model.system", "model.template")
+_MARKS = ("model.thinking", "model.stop")
+"""Options whose values are taken letter by letter: a text, or a list of marks as `<|im_end|>`."""
 
 
 def load(overrides: Sequence[str]) -> Config:
@@ -92,6 +95,11 @@ def _written(override: str, schema: type, known: Sequence[str]) -> list[str]:
         raise UserError(f"{name}: there is no such option{nearest(first, known)}")
     if name != key:
         raise UserError(f"{override}: write {name}={value}, without {key[: len(key) - len(name)]}")
+    if name in _TEXTS and value != "null" and value[:1] not in ("'", '"'):
+        return [f"++{name}={_quoted(value)}"]
+    if name in _MARKS and ("," in value or value[:1] == "[") and not re.search("['\"]", value):
+        marks = ",".join(_quoted(one.strip()) for one in value.strip("[]").split(","))
+        return [f"++{name}=[{marks}]"]
     if name.startswith(_OPEN):
         return [f"++{name}={_list(value)}"]
     if name == "model" and _is_place(value):
@@ -116,8 +124,10 @@ def _quoted(value: str) -> str:
 
 
 def _is_place(value: str) -> bool:
-    """Whether a model is named by its folder or hub id, not by a file of conf/model/."""
-    return "/" in value or (value not in options("model") and Path(value).expanduser().is_dir())
+    """Whether a model is named by its folder, GGUF file or hub id, not by a file of conf/model/."""
+    here = Path(value).expanduser()
+    file = value.endswith(".gguf") and here.is_file()
+    return "/" in value or (value not in options("model") and (file or here.is_dir()))
 
 
 def _is_scalar(schema: type, name: str) -> bool:

@@ -31,6 +31,7 @@ class Job:
         ids: ask only these items; None: all.
         shuffle: seed of another order of asking; None: the plan's.
         truncate_overlong: whether a prompt longer than the context keeps its last tokens.
+        show: how many prompts of each task a dry run prints whole.
         tokens_per_second: the rate that a dry run reckons with; None: an earlier run's.
         sandbox: how model-written code is isolated: `bwrap` or `none`.
         workers: processes for code execution and symbolic grading.
@@ -51,6 +52,7 @@ class Job:
     ids: Collection[str] | None
     shuffle: int | None
     truncate_overlong: bool
+    show: int
     tokens_per_second: float | None
     sandbox: str
     workers: int

@@ -59,6 +59,7 @@ def job(arguments: Sequence[str]) -> Job:
             known.overlong if known and "overlong" not in named else config.overlong.value
         )
         == Overlong.truncate,
+        show=config.show,
         tokens_per_second=config.tokens_per_second,
         sandbox=config.sandbox.value,
         workers=config.workers or os.cpu_count() or 1,

@@ -50,6 +50,7 @@ class Config:
     seed: int = 0
     ids: str | None = None
     shuffle: int | None = None
+    show: int = 0
     tokens_per_second: float | None = None
     data: Data = Data.full
     sandbox: Sandbox = Sandbox.bwrap

@@ -161,4 +161,5 @@ class Dispatch:
 
 
 def _prefix(request: Request) -> int:
-    return hash((request.condition, request.messages[0].content[:_PREFIX]))
+    first = request.messages[: 2 if request.messages[0].role == "system" else 1]
+    return hash((request.condition, *(message.content[:_PREFIX] for message in first)))

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ochat_eval.engines.engine import Engine, Failure, Session, Work
+from ochat_eval.model.chat import recorded_thinking
+from ochat_eval.model.chat.thinking import Thinking
 from ochat_eval.model.model import Model
 from ochat_eval.records import Request, Response, UserError
 from ochat_eval.run.index import Index
@@ -59,20 +61,25 @@ class Replay(Engine):
                 f"{self.path} answers {counted(len(unknown), 'item')} that this run does not ask, "
                 f"the first {unknown[0]!r}; leave them out with engine.ignore_unknown=true"
             )
-        return _ReplaySession(recorded)
+        return _ReplaySession(recorded, recorded_thinking(work.model))
 
 
 class _ReplaySession(Session):
     window = 1024
 
-    def __init__(self, recorded: Index[Response]):
+    def __init__(self, recorded: Index[Response], thinking: Thinking):
         self._recorded = recorded
+        self._thinking = thinking
         self._ready: deque[Response | Failure] = deque()
 
     def submit(self, request: Request) -> None:
         found = {r.key: r for r in self._recorded.of(request.id)}
         response = found.get(request.key)
-        self._ready.append(response or Failure(*request.key, "no recorded response"))
+        self._ready.append(
+            self._thinking.of_text(response)
+            if response
+            else Failure(*request.key, "no recorded response")
+        )
 
     def collect(self) -> list[Response | Failure]:
         ready = list(self._ready)

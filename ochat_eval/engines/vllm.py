@@ -13,6 +13,7 @@ from typing import Any
 from ochat_eval.engines.engine import Engine, Failure, Session, Work
 from ochat_eval.engines.guard import Guard
 from ochat_eval.engines.vllm_build import (
+    budget_arguments,
     cpu_arguments,
     cpu_build,
     cpu_environment,
@@ -23,10 +24,13 @@ from ochat_eval.engines.vllm_build import (
     vllm_arguments,
 )
 from ochat_eval.model.chat import load_format
+from ochat_eval.model.chat.conversation import first_prompt
 from ochat_eval.model.chat.format import ChatFormat
+from ochat_eval.model.chat.thinking import decoder
+from ochat_eval.model.context import context_of
 from ochat_eval.model.model import Model
 from ochat_eval.model.weights import check_there, digest_of, prepare
-from ochat_eval.records import Message, Request, Response, UserError
+from ochat_eval.records import Request, Response, UserError
 from ochat_eval.run import hardware
 from ochat_eval.terminal.words import counted, nearest
 
@@ -55,6 +59,9 @@ _OURS = {
     "model": "the model is chosen with model=NAME, ORG/NAME or a folder",
     "tokenizer": "the tokenizer is the model's own",
     "revision": "write model.revision=…",
+    "trust_remote_code": "write model.trust_remote_code=true",
+    "reasoning_config": "write model.thinking_budget=N",
+    "reasoning_parser": "answers are taken apart by model.thinking",
     "seed": "write seed=…",
     "chat_template": "prompts are token ids that the harness makes (model.chat)",
     "generation_config": "sampling is the benchmark's own (tasks.NAME.temperature, …)",
@@ -97,7 +104,7 @@ class Vllm(Engine):
             "model": model.name,
             "weights": digest_of(model),
             "chat": model.chat,
-            "context": model.context,
+            "context": context_of(model) if model.context is None else model.context,
             "arguments": chosen,
         }
 
@@ -114,12 +121,12 @@ class Vllm(Engine):
             llm_class = self.import_llm()
             path, chat = self.check_prompts(work)
             arguments, guard = self.llm_arguments(work.model, work.seed), Guard()
+            budget = budget_arguments(work.model, chat)
             dtype = arguments.get("dtype", "auto")
-            work.say(
-                f"loading {work.model.name} in vLLM{'' if dtype == 'auto' else f', {dtype}'} …"
-            )
+            named = "" if dtype == "auto" else f" ({dtype})"
+            work.say(f"loading {work.model.name} in vLLM{named} …")
             try:
-                llm = llm_class(model=path, **arguments)
+                llm = llm_class(model=path, **arguments, **budget)
             except (ValueError, RuntimeError, OSError, TypeError) as e:
                 guard.stand_down()
                 raise UserError(f"vLLM cannot load {work.model.name}: {one_line(e)}") from e
@@ -127,17 +134,18 @@ class Vllm(Engine):
             os.environ.pop("LD_PRELOAD", None)
             if preload is not None:
                 os.environ["LD_PRELOAD"] = preload
-        return _VllmSession(llm, chat, self.window, guard)
+        return _VllmSession(llm, chat, self.window, guard, work.model.thinking_budget)
 
     def llm_arguments(self, model: Model, seed: int) -> dict[str, Any]:
         """What `vllm.LLM` gets beside the model's path."""
         return {
             **cpu_arguments(self.arguments, self._context(model)),
-            "max_model_len": model.context,
+            "max_model_len": self._context(model),
             "enable_prefix_caching": True,
             "use_tqdm_on_load": False,
             "seed": seed,
             **({"revision": model.revision} if model.revision else {}),
+            **({"trust_remote_code": True} if model.trust_remote_code else {}),
             **settled(self.arguments),
         }
 
@@ -199,12 +207,13 @@ class Vllm(Engine):
 
     def _context(self, model: Model) -> int:
         """The longest prompt and answer together, in tokens."""
-        return int(self.arguments.get("max_model_len", model.context))
+        given = self.arguments.get("max_model_len")
+        return context_of(model) if given is None else int(given)
 
     def check_prompts(self, work: Work) -> tuple[str, ChatFormat]:
         """The model's place and chat format, prompts that are too long for it refused."""
         path = str(prepare(work.model))
-        chat = load_format(work.model, path)
+        chat = load_format(work.model, path, work.say)
         if not work.truncate_overlong:
             _refuse_overlong(work, chat, self._context(work.model))
         return path, chat
@@ -229,8 +238,10 @@ def _refuse_overlong(work: Work, chat: ChatFormat, context: int) -> None:
     """
     found: list[tuple[int, str]] = []
     for item in work.items():
-        if len(item.turns[0].encode(errors="replace")) + _PIECE_TOKENS >= context:
-            tokens = len(chat.encode([Message("user", item.turns[0])], item.condition))
+        messages = first_prompt(item, work.model.system)
+        size = sum(len(m.content.encode(errors="replace")) + _PIECE_TOKENS for m in messages)
+        if size >= context:
+            tokens = len(chat.encode(messages, item.condition))
             if tokens >= context:
                 found.append((tokens, item.id))
     if found:
@@ -243,10 +254,19 @@ def _refuse_overlong(work: Work, chat: ChatFormat, context: int) -> None:
 
 
 class _VllmSession(Session):
-    def __init__(self, llm: Any, chat: ChatFormat, window: int | None, guard: Guard):
+    def __init__(
+        self,
+        llm: Any,
+        chat: ChatFormat,
+        window: int | None,
+        guard: Guard,
+        thinking_budget: int | None = None,
+    ):
         self._llm = llm
         self._guard = guard
         self._chat = chat
+        self._decode = decoder(llm.get_tokenizer())
+        self._budget = thinking_budget
         self._engine = llm.llm_engine
         config = self._engine.vllm_config
         self._context: int = config.model_config.max_model_len
@@ -268,7 +288,13 @@ class _VllmSession(Session):
                 return
 
     def submit(self, request: Request) -> None:
-        ids = self._chat.encode(request.messages, request.condition)
+        try:
+            ids = self._chat.encode(request.messages, request.condition)
+        except UserError as e:
+            if request.turn == 0:
+                raise
+            self._ready.append(Failure(*request.key, str(e)))  # the model's own words are in it
+            return
         room = self._context - len(ids)
         if room <= 0:  # as published: the last tokens are kept, and nothing is left to answer in
             self._ready.append(
@@ -285,6 +311,8 @@ class _VllmSession(Session):
             max_tokens=min(room, sampling.max_tokens or room),
             seed=sampling.seed,
             stop_token_ids=list(self._chat.stop_token_ids),
+            stop=list(self._chat.stop_texts),
+            thinking_token_budget=self._budget,
             ignore_eos=True,  # the chat format's own end of turn, and nothing else, ends it
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
@@ -327,7 +355,7 @@ class _VllmSession(Session):
             if answer.finish_reason not in ("stop", "length"):
                 yield Failure(*request.key, f"vLLM ended it with {answer.finish_reason!r}")
                 continue
-            yield Response(
+            response = Response(
                 request.id,
                 self._chat.clean(answer.text),
                 request.sample,
@@ -336,6 +364,13 @@ class _VllmSession(Session):
                 len(output.prompt_token_ids),
                 len(answer.token_ids),
             )
+            stop = answer.stop_reason if isinstance(answer.stop_reason, str) else ""
+            yield self._chat.thinking.of_tokens(response, self._written(answer), self._decode, stop)
+
+    def _written(self, answer: Any) -> list[int]:
+        """The tokens of an answer without the one that ended it."""
+        ids = list(answer.token_ids)
+        return ids[:-1] if ids and ids[-1] in self._chat.stop_token_ids else ids
 
     def close(self) -> None:
         self._closed.set()

@@ -18,6 +18,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ochat_eval.answers.thinking import CHANNELS
+from ochat_eval.model.chat.format import ChatFormat
+from ochat_eval.model.model import Model
 from ochat_eval.records import UserError
 from ochat_eval.run import hardware
 
@@ -164,6 +167,27 @@ def settled(given: Mapping[str, Any]) -> dict[str, Any]:
     if left_open and cpu_build() and not hardware.computes_bfloat16():
         return {**given, "dtype": "float32"}
     return dict(given)
+
+
+def budget_arguments(model: Model, chat: ChatFormat) -> dict[str, Any]:
+    """What vLLM must know to end thoughts of more than `model.thinking_budget` tokens.
+
+    Raises:
+        UserError: the marks of a thought are not known.
+    """
+    if model.thinking_budget is None:
+        return {}
+    marks = chat.thinking.chosen
+    if marks is None or marks == CHANNELS:
+        raise UserError(
+            f"model.thinking_budget={model.thinking_budget}: the marks around a thought of "
+            f"{model.name} are not known or of a kind that vLLM cannot close; name them with "
+            "'model.thinking=[<think>,</think>]'"
+        )
+    from vllm.config.reasoning import ReasoningConfig
+
+    config = ReasoningConfig(reasoning_start_str=marks.start, reasoning_end_str=marks.end)
+    return {"reasoning_config": config}
 
 
 def one_line(error: Exception) -> str:

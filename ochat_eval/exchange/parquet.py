@@ -7,6 +7,7 @@ score's columns are null. `detail` is JSON.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,6 +36,9 @@ def write(run: Recorded, path: Path, rule: Rule | None) -> Iterator[Note]:
             ("turn", pa.int64()),
             *((name, pa.string()) for name in ("text", "finish_reason")),
             *((name, pa.int64()) for name in ("prompt_tokens", "completion_tokens")),
+            ("reasoning", pa.string()),
+            ("reasoning_tokens", pa.int64()),
+            ("unfinished", pa.bool_()),
             *((name, pa.string()) for name in ("rule", "answer")),
             ("matched", pa.bool_()),
             ("value", pa.float64()),
@@ -67,8 +71,8 @@ def _row(item: Item, response: Response, rule: Rule, score: Score | None) -> dic
         name: getattr(item, name)
         for name in ("id", "task", "subset", "index", "turns", "target", "choices", "condition")
     }
-    for name in ("sample", "turn", "text", "finish_reason", "prompt_tokens", "completion_tokens"):
-        row[name] = getattr(response, name)
+    for field in dataclasses.fields(Response):
+        row[field.name] = getattr(response, field.name)
     row["rule"] = rule
     if score is not None:
         detail = None if score.detail is None else json.dumps(score.detail)

@@ -1,4 +1,4 @@
-"""A GGUF file as an ordinary model folder, made once."""
+"""A GGUF file as an ordinary model folder, made once: of a package, or the user's own."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 
@@ -19,6 +21,44 @@ from ochat_eval.terminal.say import say
 RECIPE = 1
 """Raised when `_convert` changes what it writes, so that older conversions are not used."""
 _MARKER = "digests.json"
+
+
+def _smollm() -> Any:
+    """Every digit for itself, then GPT-2's pattern."""
+    from tokenizers import pre_tokenizers
+
+    return pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
+        ]
+    )
+
+
+def _pattern(digits: str) -> Any:
+    """Llama 3's pattern, with so many digits in one piece."""
+    from tokenizers import Regex, pre_tokenizers
+
+    pattern = (
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"
+        + digits
+        + r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    )
+    return pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(pattern), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+
+
+_SPLITS: dict[str | None, Callable[[], Any]] = {
+    "smollm": _smollm,
+    "llama-bpe": lambda: _pattern(r"\p{N}{1,3}"),
+    "qwen2": lambda: _pattern(r"\p{N}"),
+}
+"""How a text is split before pairs of bytes are merged, by `tokenizer.ggml.pre`, which transformers
+5.19 passes over: as llama.cpp does (`LLAMA_VOCAB_PRE_TYPE_…` in src/llama-vocab.cpp)."""
 
 
 def _cache() -> Path:
@@ -44,12 +84,12 @@ def converted(model: Model, gguf: Path, digest: str) -> Path:
                     return target
                 say(f"the converted model in {target} is damaged ({fault}): making it anew")
                 shutil.rmtree(target)
-            if (found := file_sha256(gguf)) != model.sha256:
+            if model.package is not None and (found := file_sha256(gguf)) != model.sha256:
                 raise UserError(
                     f"{gguf} is not the file that {model.name} is pinned to (sha256 {found[:12]}…,"
                     f" not {(model.sha256 or '')[:12]}…); install the package again"
                 )
-            say(f"converting {model.name}: once, about half a minute …")
+            say(f"converting {model.name}: once, a minute or so for each billion parameters …")
             partial = target.with_name(f"{target.name}.partial")
             shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
             _convert(gguf, partial)
@@ -103,18 +143,10 @@ def _convert(gguf: Path, folder: Path) -> None:
     loaded.config.name_or_path = ""
     loaded.save_pretrained(folder)
     fields = reader.GGUFReader(gguf).fields
-    split = fields["tokenizer.ggml.pre"].contents()
-    if split != "smollm":
-        raise UserError(f"{gguf.name} splits text as {split!r}, which is not known here")
-    # transformers 5.19 passes over `tokenizer.ggml.pre`. `smollm` is: every digit for itself,
-    # then GPT-2's pattern (llama.cpp, LLAMA_VOCAB_PRE_TYPE_SMOLLM).
-    from tokenizers import pre_tokenizers
-
-    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Digits(individual_digits=True),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
-        ]
-    )
+    if fields["tokenizer.ggml.model"].contents() == "gpt2":  # SentencePiece's kinds split nothing
+        split = fields["tokenizer.ggml.pre"].contents() if "tokenizer.ggml.pre" in fields else None
+        if split not in _SPLITS:
+            raise UserError(f"{gguf.name} splits text as {split!r}, which is not known here")
+        tokenizer.backend_tokenizer.pre_tokenizer = _SPLITS[split]()
     tokenizer.model_max_length = loaded.config.max_position_embeddings
     tokenizer.save_pretrained(folder)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -31,6 +31,10 @@ class Tokenizer(Protocol):
         """The text's token ids: nothing added, and special tokens' texts are plain text."""
         ...
 
+    def decode_plain(self, ids: Sequence[int]) -> str:
+        """The text of such ids."""
+        ...
+
     def special_id(self, text: str) -> int | None:
         """The id of the special token that is written so; None if there is none."""
         ...
@@ -55,6 +59,10 @@ class SentencePieceTokenizer:
         """As in `Tokenizer`."""
         return self._model.encode(text)  # type: ignore[no-any-return]
 
+    def decode_plain(self, ids: Sequence[int]) -> str:
+        """As in `Tokenizer`."""
+        return self._model.decode(list(ids))  # type: ignore[no-any-return]
+
     def special_id(self, text: str) -> int | None:
         """As in `Tokenizer`."""
         if text in self._added:
@@ -75,6 +83,10 @@ class HfTokenizer:
         ids: list[int] = self._plain.encode(text, add_special_tokens=False).ids
         return ids
 
+    def decode_plain(self, ids: Sequence[int]) -> str:
+        """As in `Tokenizer`."""
+        return self._plain.decode(list(ids))  # type: ignore[no-any-return]
+
     def special_id(self, text: str) -> int | None:
         """As in `Tokenizer`."""
         return self._special.get(text)
@@ -88,16 +100,28 @@ def without_added_tokens(backend: Any) -> Any:
 
 
 def load_tokenizer(model: Model, path: str | Path) -> Any:
-    """The transformers tokenizer; no code that comes with a model is run."""
+    """The transformers tokenizer; code that comes with a model is run only if it was asked for.
+
+    Raises:
+        UserError: it cannot be loaded, or is slow or of its own code and that was not asked for.
+    """
     transformers = quiet_transformers()
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(
-            str(path), revision=model.revision, trust_remote_code=False
+            str(path), revision=model.revision, trust_remote_code=model.trust_remote_code
         )
     except Exception as e:  # transformers and tokenizers raise many kinds; it is reported
+        if "trust_remote_code" in str(e):
+            raise UserError(
+                f"the tokenizer of {path} has code of its own: read it, and allow it to run with "
+                "model.trust_remote_code=true"
+            ) from e
         raise UserError(unreachable(path, e)) from e
-    if getattr(tokenizer, "backend_tokenizer", None) is None:
-        raise UserError(f"{path} has no fast tokenizer; save it with a tokenizer.json")
+    if getattr(tokenizer, "backend_tokenizer", None) is None and not model.trust_remote_code:
+        raise UserError(
+            f"{path} has no fast tokenizer; save it with a tokenizer.json, or take the slow one "
+            "with model.trust_remote_code=true"
+        )
     return tokenizer
 
 

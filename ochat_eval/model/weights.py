@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 import os
 import re
 from collections.abc import Iterable
@@ -22,8 +23,8 @@ _SAMPLES, _SAMPLE_BYTES = 256, 4096
 def prepare(model: Model) -> Path | str:
     """Where the weights are: a model folder, or a hub id that the engine downloads.
 
-    A model in a package is converted once, into the cache folder: `OCHAT_EVAL_CACHE`, else
-    `ochat_eval` under `XDG_CACHE_HOME` or `~/.cache`.
+    A GGUF file, one's own or a package's, is converted once, into the cache folder:
+    `OCHAT_EVAL_CACHE`, else `ochat_eval` under `XDG_CACHE_HOME` or `~/.cache`.
 
     Raises:
         UserError: no such folder or package, or a file is missing or damaged.
@@ -31,13 +32,17 @@ def prepare(model: Model) -> Path | str:
     if model.package is not None:
         return converted(model, _packaged(model), digest_of(model))
     folder = Path(model.path).expanduser()
+    if folder.suffix == ".gguf" and folder.is_file():
+        return converted(model, folder, digest_of(model))
     if not model.path or not folder.is_dir():
         if not re.fullmatch(r"[\w-][\w.-]*(/[\w.-]+)?", model.path):
             raise UserError(
-                f"model.path={model.path}: there is no such folder; give a model's folder or its "
-                "hub id (ORG/NAME)"
+                f"model.path={model.path}: there is no such folder; give a model's folder or GGUF "
+                "file, or its hub id (ORG/NAME)"
             )
         return model.path
+    if (adapter := folder / "adapter_config.json").is_file():
+        raise UserError(_adapter(folder, adapter))
     if not (folder / "config.json").is_file():
         raise UserError(f"model folder {folder} has no config.json; is it a model's folder?")
     if not any((folder / name).is_file() for name in TOKENIZER_FILES):
@@ -46,6 +51,18 @@ def prepare(model: Model) -> Path | str:
             "tokenizer's files of its base model into it"
         )
     return folder
+
+
+def _adapter(folder: Path, file: Path) -> str:
+    """What to say of a folder that holds a LoRA adapter and no model."""
+    try:
+        base = json.loads(file.read_text(encoding="utf-8")).get("base_model_name_or_path")
+    except (OSError, ValueError, AttributeError):
+        base = None
+    return (
+        f"{folder} holds a LoRA adapter{f' of {base}' if base else ''}, no model of its own: merge "
+        "it into its base (peft's merge_and_unload, then save_pretrained) and give that folder"
+    )
 
 
 def check_there(model: Model) -> None:
@@ -71,7 +88,8 @@ def digest_of(model: Model) -> str:
     A package: its file's pinned sha256. A hub id: the id and the revision (`main` where none is
     set: pin one if the model may change). A folder: sha256 over the names and sizes of its files,
     the whole of the small ones, and 256 evenly spaced blocks of 4 KiB of each weights file: a
-    retrained checkpoint differs nearly everywhere, and reading 15 GB would take a minute.
+    retrained checkpoint differs nearly everywhere, and reading 15 GB would take a minute. A GGUF
+    file: its size and such blocks.
 
     Raises:
         UserError: as `prepare`.
@@ -80,6 +98,12 @@ def digest_of(model: Model) -> str:
         if model.sha256 is None:
             raise UserError(f"model.package={model.package}: model.sha256 must be set with it")
         return f"sha256:{model.sha256}"
+    file = Path(model.path).expanduser()
+    if file.suffix == ".gguf" and file.is_file():
+        total = hashlib.sha256(str(file.stat().st_size).encode())
+        for block in _sampled(file):
+            total.update(block)
+        return f"file:{total.hexdigest()}"
     place = prepare(model)
     if isinstance(place, str):
         return f"hub:{place}@{model.revision or 'main'}"

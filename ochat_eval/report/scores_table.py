@@ -7,10 +7,15 @@ from typing import Any
 
 from ochat_eval.terminal.grid import grid, notes
 
-HEADERS = (
-    "task", "rule", "score", "95 % interval", "n", "unmatched", "truncated", "empty", "note",
-)  # fmt: skip
-_ALIGN = ("left", "left", "right", "left", "right", "right", "right", "right", "left")
+_RATES = ("unmatched", "truncated", "empty")
+_BEFORE = ("task", "rule", "score", "95 % interval", "n")
+_ALIGN = ("left", "left", "right", "left", "right")
+
+
+def _rates(summary: Mapping[str, Any]) -> tuple[str, ...]:
+    """The rates that have a column: that of thoughts without an end only where there are some."""
+    thoughtful = any("thoughts" in task for task in summary["tasks"].values())
+    return (*_RATES, "unfinished") if thoughtful else _RATES
 
 
 def rows(summary: Mapping[str, Any]) -> list[list[str]]:
@@ -21,11 +26,16 @@ def rows(summary: Mapping[str, Any]) -> list[list[str]]:
             one = task[rule]
             low, high = one["ci95"] or (None, None)
             interval = "–" if low is None else f"{low:.1f} … {high:.1f}"
-            rates = [_percent(one[key]) for key in ("unmatched", "truncated", "empty")]
+            rates = [_percent(one.get(key)) for key in _rates(summary)]
             more = [f"{key} {_score(figure)}" for key, figure in _figures(one)]
-            note = "; ".join([*more, *task["notes"]])
+            note = "; ".join([*more, *_thoughts(task), *task["notes"]])
             made.append([name, rule, _score(one), interval, f"{one['n']:,}", *rates, note])
     return made
+
+
+def _thoughts(task: Mapping[str, Any]) -> list[str]:
+    said: list[str] = task.get("thoughts", {}).get("said", [])
+    return said
 
 
 def _figures(one: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
@@ -52,12 +62,15 @@ def terminal(summary: Mapping[str, Any]) -> str:
         for rule in ("published", "robust"):
             if more := [f"{key} {_score(figure)}" for key, figure in _figures(task[rule])]:
                 below.append(f"{name}, {rule}: {'; '.join(more)}")
-        if task["notes"]:
-            below.append(f"{name}: {'; '.join(task['notes'])}")
-    headers = (*HEADERS[:3], "95 % CI", *HEADERS[4:-1])
-    return "\n".join([grid(cells, headers, align=_ALIGN[:-1]), *notes(below)])
+        if said := [*_thoughts(task), *task["notes"]]:
+            below.append(f"{name}: {'; '.join(said)}")
+    rates = _rates(summary)
+    headers, align = (*_BEFORE[:3], "95 % CI", "n", *rates), (*_ALIGN, *("right" for _ in rates))
+    return "\n".join([grid(cells, headers, align=align), *notes(below)])
 
 
 def markdown(summary: Mapping[str, Any]) -> str:
     """The table in GitHub's Markdown."""
-    return grid(rows(summary), HEADERS, "github", align=_ALIGN)
+    rates = _rates(summary)
+    align = (*_ALIGN, *("right" for _ in rates), "left")
+    return grid(rows(summary), (*_BEFORE, *rates, "note"), "github", align=align)

@@ -1,4 +1,5 @@
-"""summary.json: scores with their errors, and what was unmatched, truncated, empty or missing."""
+"""summary.json: scores with their errors, and what was unmatched, truncated, empty, without an end
+of its thought, or missing."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from typing import Any
 
 from ochat_eval import stats
 from ochat_eval.benchmark.task import Answered, Task
-from ochat_eval.records import RULES, Rule, Score
+from ochat_eval.records import RULES, Response, Rule, Score
 
 _KS = (1, 2, 4, 5, 8, 10, 16, 32, 64, 100)
 Judged = tuple[Answered, Sequence[Score]]
@@ -21,8 +22,9 @@ def summarise_task(task: Task, judged: Iterable[Judged], asked: int, of: int) ->
     """One task's part of the summary, from one pass over its items.
 
     Scores, errors and intervals are in the task's unit (points 0…100; a judge's rating for
-    judged tasks); `unmatched`, `truncated` and `empty` are fractions of the responses,
-    `truncated` None where no response says how it ended.
+    judged tasks); `unmatched`, `truncated`, `empty` and `unfinished` (a thought without an end,
+    which is not `empty`) are fractions of the responses, `truncated` None where no response says
+    how it ended.
 
     Args:
         judged: the items that have responses, with these and with their scores.
@@ -31,9 +33,11 @@ def summarise_task(task: Task, judged: Iterable[Judged], asked: int, of: int) ->
 
     Returns:
         `published` and `robust` (`score`, `n`, `stderr`, `ci95`, `unmatched`, `truncated`,
-        `empty`, `subsets`, `pass@k` or `maj@k` for several samples, and what the task's
-        `figures` adds), and beside them `metric`, `asked`, `of`, `missing`, `data`, `notes`,
-        `tokens` (of the answers that tell them).
+        `empty`, `unfinished`, `subsets`, `pass@k` or `maj@k` for several samples, and what the
+        task's `figures` adds), and beside them `metric`, `asked`, `of`, `missing`, `data`, `notes`,
+        `tokens` (of the answers that tell them), and where the model thought aloud `thoughts`:
+        `answers` with one, of these `unfinished`, the `tokens` of the `counted` ones, and what is
+        `said` of them.
     """
     codes = _Codes()
     subsets: dict[str, dict[Rule, _Part]] = {}
@@ -41,6 +45,7 @@ def summarise_task(task: Task, judged: Iterable[Judged], asked: int, of: int) ->
     kept: list[Judged] | None = [] if type(task).figures is not Task.figures else None
     answered = unjudged = unasked = 0
     tokens = Counter(answers=0, prompt=0, completion=0)
+    thoughts = dict.fromkeys(("answers", "unfinished", "counted", "tokens"), 0)
     for one, scores in judged:
         answered += 1
         for response in one.responses:
@@ -48,6 +53,8 @@ def summarise_task(task: Task, judged: Iterable[Judged], asked: int, of: int) ->
                 tokens["answers"] += 1
                 tokens["prompt"] += response.prompt_tokens or 0
                 tokens["completion"] += response.completion_tokens
+            if response.reasoning is not None:
+                thoughts = {key: n + thoughts[key] for key, n in _thought(response).items()}
         if kept is not None and scores:
             kept.append((one, scores))
         unasked += task.n * len(one.item.turns) - len(one.responses)
@@ -74,9 +81,37 @@ def summarise_task(task: Task, judged: Iterable[Judged], asked: int, of: int) ->
         also=list(task.also),
         tokens=dict(tokens),
     )
+    if thoughts["answers"]:
+        whole["thoughts"] = {**thoughts, "said": _said(thoughts, tokens)}
     whole["rule"] = {option: getattr(task, option) for option in task.rule_options}
     whole["notes"] = _notes(task, whole, unjudged, unasked)
     return whole
+
+
+def _thought(response: Response) -> Mapping[str, int]:
+    """What a response with a thought adds to the counts."""
+    return {
+        "answers": 1,
+        "unfinished": int(response.unfinished),
+        "counted": int(response.reasoning_tokens is not None),
+        "tokens": response.reasoning_tokens or 0,
+    }
+
+
+def _said(thoughts: Mapping[str, int], tokens: Mapping[str, int]) -> list[str]:
+    """How much was thought and how much answered; what helps where a thought has no end."""
+    said = []
+    if (counted := thoughts["counted"]) and tokens["answers"]:
+        answer = (tokens["completion"] - thoughts["tokens"]) / tokens["answers"]
+        said.append(
+            f"thought {thoughts['tokens'] / counted:,.0f} tokens, answered in {answer:,.0f} (means)"
+        )
+    if thoughts["unfinished"]:
+        said.append(
+            f"{thoughts['unfinished']:,} of {thoughts['answers']:,} thoughts have no end: more "
+            "room (max_tokens, model.context) or a limit (model.thinking_budget) can help"
+        )
+    return said
 
 
 def _of_rule(total: _Part, parts: Mapping[str, _Part], more: Mapping[str, Any]) -> dict[str, Any]:
@@ -112,7 +147,7 @@ def _notes(task: Task, whole: Mapping[str, Any], unjudged: int, unasked: int) ->
         notes.append(f"{unjudged:,} not judged")
     if unread := rule.get("unread"):
         notes.append(f"{unread:,} unread")
-    for name in ("truncated", "empty"):
+    for name in ("truncated", "empty", "unfinished"):
         if (rule[name] or 0) > 0.01:
             notes.append(f"{rule[name]:.1%} {name}")
     return notes
@@ -163,7 +198,8 @@ class _Part:
         counts = self._counts
         for response in one.responses:
             counts["responses"] += 1
-            counts["empty"] += not response.text or response.text.isspace()
+            counts["unfinished"] += response.unfinished
+            counts["empty"] += not response.unfinished and not response.text.strip()
             counts["ended"] += response.finish_reason is not None
             counts["cut"] += response.finish_reason == "length"
         for score in scores:
@@ -201,7 +237,10 @@ class _Part:
         counts, n = self._counts, len(self._values)
         ends = {
             "truncated": counts["cut"] / counts["ended"] if counts["ended"] else None,
-            "empty": counts["empty"] / counts["responses"] if counts["responses"] else None,
+            **{
+                name: counts[name] / counts["responses"] if counts["responses"] else None
+                for name in ("empty", "unfinished")
+            },
         }
         missed = counts["scores"] - counts["matched"]
         unmatched = missed / counts["scores"] if counts["scores"] else None

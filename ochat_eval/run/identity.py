@@ -10,6 +10,31 @@ from typing import Any
 _OF_THE_WORK = ("prompts", "seed", "overlong", "tasks")
 """What is asked, and how; the rest of an identity is engine and model."""
 
+_MODEL_OPTIONS = "model_options"
+_ASK_OTHERWISE = ("template", "template_kwargs", "system", "thinking_budget")
+"""Options of a model with which it is asked otherwise than the published figures' models were."""
+_LONGEST_SHOWN = 60
+
+
+def with_model_options(engine: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The engine's part of an identity with the model's options that are not at their defaults.
+
+    Where all are there is nothing of them, so that runs of before there were such options go on.
+    """
+    return {**engine, **({_MODEL_OPTIONS: dict(changes)} if changes else {})}
+
+
+def asked_otherwise(identity: Mapping[str, Any]) -> list[str]:
+    """The options of a run's model that are not of the published setting, `option=value` each."""
+    options = identity.get(_MODEL_OPTIONS)
+    found = [("chat", "raw")] if identity.get("chat") == "raw" else []
+    if isinstance(options, Mapping):
+        found += [(name, str(options[name])) for name in _ASK_OTHERWISE if name in options]
+    return [
+        f"model.{name}={value if len(value) <= _LONGEST_SHOWN else value[:_LONGEST_SHOWN] + '…'}"
+        for name, value in found
+    ]
+
 
 def identity(
     engine: Mapping[str, Any],

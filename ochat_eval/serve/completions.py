@@ -166,6 +166,9 @@ class HarnessChat(OpenAIServingChat):  # type: ignore[misc]
             stop = [*(request.stop_token_ids or []), *self.chat.stop_token_ids]
             request.stop_token_ids = list(dict.fromkeys(stop))
             request.ignore_eos = True
+            if self.chat.stop_texts:
+                given = [request.stop] if isinstance(request.stop, str) else request.stop or []
+                request.stop = list(dict.fromkeys([*given, *self.chat.stop_texts]))
         rendered = await super().render_chat_request(request)
         note(model=request.model, stream=bool(request.stream))
         if isinstance(rendered, tuple):

@@ -25,6 +25,7 @@ from ochat_eval.engines.vllm_build import (
 )
 from ochat_eval.model.chat import load_format
 from ochat_eval.model.chat.format import ChatFormat
+from ochat_eval.model.context import context_of
 from ochat_eval.model.model import Model
 from ochat_eval.model.weights import prepare
 from ochat_eval.records import UserError
@@ -148,9 +149,11 @@ def _arguments(options: Serve, model: Model) -> Namespace:
             raise UserError(
                 f"engine.{name}: vLLM has no such argument{nearest(name, sorted(known))}"
             )
+    context = context_of(model)
     values = {
-        **cpu_arguments(options.engine, int(options.engine.get("max_model_len", model.context))),
-        "max_model_len": model.context,
+        **cpu_arguments(options.engine, int(options.engine.get("max_model_len", context))),
+        "max_model_len": context,
+        **({"trust_remote_code": True} if model.trust_remote_code else {}),
         "enable_prefix_caching": True,
         "use_tqdm_on_load": False,
         "generation_config": "vllm",  # what a request does not set is neutral, as offline

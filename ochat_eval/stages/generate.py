@@ -13,6 +13,7 @@ from typing import Protocol
 
 from ochat_eval.config.job import Job
 from ochat_eval.engines.engine import Failure, Session, Work
+from ochat_eval.model.chat.conversation import before_first
 from ochat_eval.records import Item, Message, Request, Response, UserError
 from ochat_eval.run import store
 from ochat_eval.run.index import Index
@@ -27,8 +28,17 @@ Done = Callable[[str], Sequence[Response]]
 class Queue:
     """The requests still to be made: follow-up turns first, then the plan, in its order."""
 
-    def __init__(self, planned: Plan, seed: int, done: Done, shuffle: int | None = None):
-        """`done` gives an item's recorded responses; `shuffle` seeds another order."""
+    def __init__(
+        self,
+        planned: Plan,
+        seed: int,
+        done: Done,
+        shuffle: int | None = None,
+        system: str | None = None,
+    ):
+        """`done` gives an item's recorded responses; `shuffle` seeds another order; `system` stands
+        in front of every conversation."""
+        self._system = system
         self._seed = seed
         self._tasks = planned.tasks
         self._follow_ups: deque[Request] = deque()
@@ -41,7 +51,7 @@ class Queue:
         for item in items:
             texts = {(r.sample, r.turn): r.text for r in done(item.id)}
             for sample in range(self._tasks[item.task].n):
-                messages: tuple[Message, ...] = ()
+                messages = before_first(item, self._system)
                 for turn, content in enumerate(item.turns):
                     messages = (*messages, Message("user", content))
                     if (sample, turn) not in texts:
@@ -100,7 +110,7 @@ def generate(job: Job, planned: Plan) -> None:
     try:
         with planned.manifest.timing("generate"):
             done = known.of if known else _nothing
-            queue = Queue(planned, job.seed, done, job.shuffle)
+            queue = Queue(planned, job.seed, done, job.shuffle, job.model.system)
             failures = drive(session, queue, journal, missing)
     finally:
         planned.manifest.learn("engine", session.learnt())

@@ -16,12 +16,15 @@ from ochat_eval.benchmark.selection import Selection
 from ochat_eval.benchmark.task import Answered, Task
 from ochat_eval.config.job import Job
 from ochat_eval.model.chat import load_format
+from ochat_eval.model.chat.conversation import first_prompt
+from ochat_eval.model.chat.format import ChatFormat
+from ochat_eval.model.context import context_of
 from ochat_eval.model.model import Model
 from ochat_eval.model.weights import prepare
-from ochat_eval.records import Item, Message, Response, UserError, to_json
+from ochat_eval.records import Item, Response, UserError, to_json
 from ochat_eval.run import store
 from ochat_eval.run.folder import RunDir
-from ochat_eval.run.identity import engine_part, identity, short_digest
+from ochat_eval.run.identity import engine_part, identity, short_digest, with_model_options
 from ochat_eval.run.index import Index
 from ochat_eval.run.manifest import Manifest
 from ochat_eval.stages.estimate import answer_tokens, earlier_runs, rate, recorded_runs, time_line
@@ -138,7 +141,7 @@ def _identity(job: Job, prompts: str) -> dict[str, Any]:
     """To score again neither engine nor model need be there, so the run's word is taken."""
     known = engine_part(job.known.identity) if job.known is not None else {}
     return identity(
-        known or job.engine.identity(job.model),
+        known or with_model_options(job.engine.identity(job.model), job.model.changes()),
         prompts=prompts,
         seed=job.seed,
         overlong="truncate" if job.truncate_overlong else "error",
@@ -158,32 +161,42 @@ def _stem(job: Job) -> str:
     return f"{model}-{job.engine.label}"
 
 
-def planned_work(job: Job, planned: Plan) -> str:
-    """What `stage=plan` prints: the table of prompts, and what the answers will take."""
+def planned_work(job: Job, planned: Plan, chat: ChatFormat | None) -> str:
+    """What `stage=plan` prints: the table of prompts, and what the answers will take.
+
+    Args:
+        chat: the model's format; None where it is not at hand.
+    """
     earlier = [*earlier_runs(job.results), *recorded_runs()]
     model = job.model.name
     answers = {
         name: answer_tokens(name, planned.answers[name], task.max_tokens, model, earlier)
         for name, task in planned.tasks.items()
     }
-    table = plan_table(
-        planned.tasks, planned.counts, planned.totals, token_counts(job.model, planned), answers
-    )
+    measured = _lengths(job.model, planned, chat)
+    table = plan_table(planned.tasks, planned.counts, planned.totals, measured, answers)
     return f"{table}\n\n{time_line(answers.values(), *rate(model, job.tokens_per_second, earlier))}"
 
 
-def token_counts(model: Model, planned: Plan) -> dict[str, Lengths]:
-    """Prompt lengths per task: in tokens where the model's tokenizer is at hand."""
+def format_at_hand(model: Model) -> ChatFormat | None:
+    """The model's chat format; None, which is said, where its tokenizer is not at hand."""
     try:
-        chat = load_format(model, prepare(model))
+        return load_format(model, prepare(model))
     except UserError as e:
         say(f"lengths in characters, for want of a tokenizer: {e}")
-        return lengths(((item, len(item.turns[0])) for item in planned.items()), None)
+        return None
+
+
+def _lengths(model: Model, planned: Plan, chat: ChatFormat | None) -> dict[str, Lengths]:
+    """Prompt lengths per task: in tokens where the model's tokenizer is at hand."""
+    if chat is None:
+        prompts = ((item, first_prompt(item, model.system)) for item in planned.items())
+        return lengths(((item, sum(len(m.content) for m in ms)) for item, ms in prompts), None)
     with bar("measure", "prompts", sum(planned.counts.values())) as progress:
 
         def measured() -> Iterator[tuple[Item, int]]:
             for item in planned.items():
-                yield item, len(chat.encode([Message("user", item.turns[0])], item.condition))
+                yield item, len(chat.encode(first_prompt(item, model.system), item.condition))
                 progress.update()
 
-        return lengths(measured(), model.context)
+        return lengths(measured(), context_of(model))

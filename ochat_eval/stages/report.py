@@ -15,6 +15,7 @@ from ochat_eval.report.tables import files
 from ochat_eval.report.why import Differences, markdown
 from ochat_eval.run import store
 from ochat_eval.run.folder import RunDir
+from ochat_eval.run.identity import asked_otherwise
 from ochat_eval.run.index import Index
 from ochat_eval.stages.plan import Plan
 from ochat_eval.terminal.say import tell
@@ -39,8 +40,9 @@ def report(job: Job, planned: Plan, responses: Index[Response]) -> None:
             )
             for name, task in planned.tasks.items()
         }
+        of_model = asked_otherwise(planned.manifest.values["identity"])
         for name, task in tasks.items():
-            task["changed"] = [*job.changed[name], *_asked_otherwise(planned)]
+            task["changed"] = [*job.changed[name], *of_model, *_asked_otherwise(planned)]
         summary = {
             "model": planned.model,
             "published_row": job.model.published,

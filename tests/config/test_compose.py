@@ -191,6 +191,33 @@ def test_conditions_are_kept_only_for_models_that_have_them():
     assert (with_conditions.condition, without.condition) == ("Math Correct", None)
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("system=Be brief, and kind: {1} 'x' = $2", "Be brief, and kind: {1} 'x' = $2"),
+        ("system='Be brief'", "Be brief"),
+        ("system=null", None),
+        ("template=a b.jinja", "a b.jinja"),
+        ("thinking=[<think>,</think>]", ["<think>", "</think>"]),
+        ("thinking=none", "none"),
+        ("stop=[<|im_end|>]", ["<|im_end|>"]),
+        ('stop=["\\n\\n", "Q:"]', ["\\n\\n", "Q:"]),
+        ("template_kwargs={enable_thinking: false}", {"enable_thinking": False}),
+        ("template_kwargs.effort=low", {"effort": "low"}),
+    ],
+)
+def test_texts_and_marks_are_taken_letter_by_letter(option, value):
+    model = job(["task=gsm8k", f"model.{option}"]).model
+    assert getattr(model, option.partition("=")[0].partition(".")[0]) == value
+
+
+def test_a_gguf_file_is_a_model(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("own.gguf").write_bytes(b"GGUF")
+    model = job(["task=gsm8k", "model=own.gguf"]).model
+    assert (model.path, model.name) == ("own.gguf", "own")
+
+
 def test_the_saved_configuration_reads_back():
     config = load(["task=demo", "limit=3"])
     tree = yaml.safe_load(to_yaml(config))

@@ -361,10 +361,11 @@ def test_special_text_is_protected_where_the_template_trims(with_template):
 
 
 def test_a_message_that_cannot_be_protected_is_refused(with_template):
-    chat = load(with_template("{% for m in messages %}{{ m['content'] | upper }}{% endfor %}</s>"))
+    twice = "{% for m in messages %}{{ m['content'] + m['content'].strip() }}{% endfor %}</s>"
+    chat = load(with_template(twice))
     assert chat.encode(HELLO, None)
     with pytest.raises(UserError, match="cannot be asked safely"):
-        chat.encode(talk("a</s>b"), None)
+        chat.encode(talk(" a</s>b "), None)
 
 
 @pytest.mark.parametrize(
@@ -381,7 +382,7 @@ def test_bos_comes_once_or_not_at_all(with_template, template, bos, count):
         load(with_template("{{ bos_token }}" + LLAMA2)).encode(HELLO, None)
 
 
-def test_what_follows_an_answer_ends_a_turn(with_template):
+def test_what_follows_an_answer_ends_a_turn(with_template, capsys):
     from transformers import AutoTokenizer
 
     folder = with_template(PLAIN.replace("'\\n'", "'<|end_of_turn|>\\n'"))
@@ -389,7 +390,9 @@ def test_what_follows_an_answer_ends_a_turn(with_template):
     assert load(folder).stop_token_ids == (2, end)
     (folder / "generation_config.json").write_text('{"eos_token_id": [2, 7]}')
     assert load(folder).stop_token_ids == (2, 7, end)
-    assert load(folder, stop=["<unk>"]).stop_token_ids == (0, 2, 7, end)
+    assert "either ends one" in capsys.readouterr().err
+    assert load(folder, stop=["<unk>"]).stop_token_ids == (0, 2, 7)
+    assert "ends no turn, as model.stop decides" in capsys.readouterr().err
     with pytest.raises(UserError, match=r"model.stop: '<nope>' is no special token"):
         load(folder, stop=["<nope>"])
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ochat_eval.model.context import context_of
 from ochat_eval.model.model import Model
 from ochat_eval.model.weights import digest_of, prepare
 from ochat_eval.records import UserError
@@ -56,6 +57,44 @@ def test_a_folder_without_its_files_is_refused(folder, missing, says):
     (folder / missing).unlink()
     with pytest.raises(UserError, match=says):
         prepare(Model(path=str(folder)))
+
+
+def test_a_folder_with_an_adapter_only_says_what_it_is(tmp_path):
+    (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "org/base"}')
+    (tmp_path / "tokenizer.json").write_text("{}")
+    with pytest.raises(UserError, match="holds a LoRA adapter of org/base, no model of its own"):
+        prepare(Model(path=str(tmp_path)))
+    (tmp_path / "adapter_config.json").write_text("[")
+    with pytest.raises(UserError, match="holds a LoRA adapter, no model of its own"):
+        prepare(Model(path=str(tmp_path)))
+
+
+CONTEXTS = [
+    ({"max_position_embeddings": 4096}, 4096),
+    ({"n_positions": 1024}, 1024),
+    ({"max_position_embeddings": 4096, "seq_length": 2048}, 2048),
+    ({"text_config": {"max_position_embeddings": 4096}}, 4096),
+    ({"max_position_embeddings": 4096, "rope_scaling": {"type": "linear", "factor": 4.0}}, 16384),
+    ({"max_position_embeddings": 9000, "rope_scaling": {"rope_type": "yarn", "factor": 4}}, 9000),
+    ({"max_position_embeddings": 9000, "rope_parameters": {"a": {"rope_type": "default"}}}, 9000),
+    ({"max_position_embeddings": 131072}, 32768),
+]
+
+
+@pytest.mark.parametrize(("config", "own"), CONTEXTS)
+def test_the_context_is_the_models_own_up_to_a_cap(folder, config, own):
+    (folder / "config.json").write_text(json.dumps(config))
+    assert context_of(Model(path=str(folder), context=None)) == own
+    assert context_of(Model(path=str(folder), context=512)) == 512
+    assert context_of(Model(path=str(folder), context=None, max_context=600)) == 600
+    with pytest.raises(UserError, match=r"model\.context is 200,000; the model's own is"):
+        context_of(Model(path=str(folder), context=200_000))
+
+
+def test_a_context_that_nobody_knows_has_to_be_given(folder):
+    with pytest.raises(UserError, match=r"set model\.context=N"):
+        context_of(Model(path=str(folder), context=None))
+    assert context_of(Model(path=str(folder))) == 8192
 
 
 @pytest.mark.parametrize("path", ["org/name", "gpt2", "openchat/openchat-3.5-0106"])
@@ -190,6 +229,34 @@ def test_a_damaged_conversion_is_made_anew(tiny, capsys, name, damage):
     assert {f.name: f.read_bytes() for f in made.iterdir()} == before
 
 
+SPLITS = {
+    "smollm": ["1", "2", "3", "4", "5"],
+    "llama-bpe": ["123", "45"],
+    "qwen2": ["1", "2", "3", "4", "5"],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("split", SPLITS)
+def test_a_gguf_file_of_ones_own_is_a_model(tmp_path, monkeypatch, split):
+    from transformers import AutoTokenizer
+
+    monkeypatch.setenv("OCHAT_EVAL_CACHE", str(tmp_path / "cache"))
+    file = tmp_path / "own.gguf"
+    write_tiny_gguf(file, split=split)
+    model = Model(path=str(file))
+    assert model.name == "own"
+    made = prepare(model)
+    assert prepare(model) == made
+    split_by = AutoTokenizer.from_pretrained(made).backend_tokenizer.pre_tokenizer
+    pieces = [piece for piece, _ in split_by.pre_tokenize_str("in 12345 it's")]
+    assert pieces == ["in", "Ġ", *SPLITS[split], "Ġit", "'s"]
+    assert context_of(Model(path=str(file), context=None)) == 128
+    before = digest_of(model)
+    write_tiny_gguf(file, split="smollm" if split != "smollm" else "qwen2")
+    assert digest_of(model) != before, "another file at the same place is another model"
+
+
 def test_what_a_killed_conversion_left_is_cleared(tiny):
     made = prepare(tiny)
     partial = made.with_name(f"{made.name}.partial")
@@ -223,9 +290,9 @@ def test_another_file_than_the_pinned_one_is_refused(tiny):
 
 def test_a_split_that_is_not_known_is_refused(tiny, tmp_path):
     file = tmp_path / "site" / "tiny_weights" / "other.gguf"
-    write_tiny_gguf(file, split="qwen2")
+    write_tiny_gguf(file, split="no such")
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    with pytest.raises(UserError, match="'qwen2'"):
+    with pytest.raises(UserError, match="'no such'"):
         prepare(Model(path="other.gguf", package=tiny.package, sha256=digest))
 
 

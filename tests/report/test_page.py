@@ -168,6 +168,35 @@ def test_filters_search_and_the_mark_of_what_was_read(tmp_path, opened):
     page.wait_for_function("() => document.querySelector('#count').textContent.startsWith('0 ')")
 
 
+def test_a_thought_is_folded_and_one_without_an_end_is_a_filter(tmp_path, opened):
+    def text(item: dict, turn: int) -> str:
+        if item["index"] == 0 and item["task"] == "gsm8k":
+            return f"<think>{HOSTILE} and on"
+        return f"<think>unheard-of {HOSTILE}</think>{right(item, turn)}"
+
+    page = opened(replay(tmp_path, "r", text))
+    page.select_option("#task", "gsm8k")
+    page.locator(".row").nth(1).click()
+    thought = page.locator("#detail details.thought")
+    assert thought.locator("summary").inner_text() == "Thought"
+    assert not thought.locator("pre").is_visible()
+    thought.locator("summary").click()
+    assert "unheard-of" in thought.locator("pre").inner_text()
+    assert "</script><script>window.pwned = 1" in thought.locator("pre").inner_text()
+    assert page.evaluate("window.pwned") is None
+    page.select_option("#filter", "unfinished")
+    assert count(page) == 1
+    page.locator(".row").first.click()
+    assert thought.locator("summary").inner_text() == "Thought, without an end"
+    page.select_option("#filter", "empty")
+    assert count(page) == 0
+    table = page.locator("#score-table").inner_text()
+    assert "unfinished" in table.lower() and "1 of 12 thoughts have no end" in table
+    page.select_option("#filter", "all")
+    page.fill("#search", "unheard-of")
+    page.wait_for_function("() => document.querySelector('#count').textContent.startsWith('11 ')")
+
+
 def test_the_keyboard_is_enough(tmp_path, opened):
     page = opened(replay(tmp_path, "r", right))
     first = rows(page)[:3]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ochat_eval.benchmark.task import Task, make_item
 from ochat_eval.records import Item, Message, Request, Response
@@ -12,9 +12,12 @@ from ochat_eval.stages.generate import Queue
 
 @dataclass(frozen=True, kw_only=True)
 class Talk(Task):
+    examples: tuple[tuple[str, str], ...] = ()
+
     def items(self) -> Iterator[Item]:
         for index in range(2):
-            yield make_item(self, "main", index, (f"first {index}", f"second {index}"), ())
+            item = make_item(self, "main", index, (f"first {index}", f"second {index}"), ())
+            yield replace(item, examples=self.examples)
 
 
 class Planned:
@@ -27,12 +30,15 @@ class Planned:
         return self.tasks["talk"].items()
 
 
-def queue(done: dict | None = None, **options: object) -> Queue:
+def queue(done: dict | None = None, system: str | None = None, **options: object) -> Queue:
     recorded = [
         Response(id_, text, sample, turn) for (id_, sample, turn), text in (done or {}).items()
     ]
     return Queue(
-        Planned(Talk(name="talk", **options)), 7, lambda id_: [r for r in recorded if r.id == id_]
+        Planned(Talk(name="talk", **options)),
+        7,
+        lambda id_: [r for r in recorded if r.id == id_],
+        system=system,
     )
 
 
@@ -54,6 +60,20 @@ def test_turn_two_comes_next_and_holds_the_models_own_answer():
     )
     waiting.answered(Response("talk/main/0", "done", 0, 1))
     assert [r.key for r in drain(waiting)] == [("talk/main/1", 0, 0)]
+
+
+def test_a_system_message_and_worked_examples_stand_before_every_turn():
+    waiting = queue(system="Be brief.", examples=(("2 + 2?", "4"),))
+    lead = (
+        Message("system", "Be brief."),
+        Message("user", "2 + 2?"),
+        Message("assistant", "4"),
+        Message("user", "first 0"),
+    )
+    assert waiting.next().messages == lead
+    waiting.answered(Response("talk/main/0", "mine", 0, 0, reasoning="a thought"))
+    later = (Message("assistant", "mine"), Message("user", "second 0"))
+    assert waiting.next().messages == (*lead, *later), "what was thought is not said again"
 
 
 def test_nothing_waits_but_an_answer_brings_more():

@@ -128,12 +128,12 @@ def test_examples_come_from_the_first_rows_or_another_file(tmp_path):
     )
     assert all(item.turns[0].startswith(first) for item in items)
     more = write(tmp_path / "more.jsonl", ROWS[5:])
-    items = list(task(path, num_fewshot=1, fewshot=more).items())
+    items = list(task(path, num_fewshot=1, examples=more).items())
     assert len(items) == 3 and items[0].turns[0].startswith("The colour of snow?")
     with pytest.raises(UserError, match=r"tasks\.file\.num_fewshot is 3; there are 3 rows"):
         list(task(path, num_fewshot=3).items())
     with pytest.raises(UserError, match="num_fewshot is 2; there are 1 row"):
-        list(task(path, num_fewshot=2, fewshot=more).items())
+        list(task(path, num_fewshot=2, examples=more).items())
 
 
 BAD: list[tuple[dict[str, Any], str]] = [

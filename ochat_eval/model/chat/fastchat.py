@@ -6,14 +6,18 @@ import difflib
 from collections.abc import Sequence
 from typing import Any
 
-from ochat_eval.model.chat.template import TemplateFormat
+from ochat_eval.model.chat.ends import Ends, Write
 from ochat_eval.model.tokenizer import special_ids
 from ochat_eval.records import Message, UserError
 from ochat_eval.terminal.words import first_line
 
 
-def fastchat_format(tokenizer: Any, name: str, stop: set[int]) -> TemplateFormat:
-    """A template of fschat's registry; its answers are stripped, as fschat's own loops do."""
+def fastchat_writer(tokenizer: Any, name: str) -> tuple[Write, Ends]:
+    """How a template of fschat's registry writes a conversation, and what it ends turns with.
+
+    Raises:
+        UserError: there is no such template, or its end is no special token of the tokenizer.
+    """
     from fastchat.conversation import conv_templates
 
     if name not in conv_templates:
@@ -24,7 +28,13 @@ def fastchat_format(tokenizer: Any, name: str, stop: set[int]) -> TemplateFormat
         )
     template = conv_templates[name]
     texts = [template.stop_str] if isinstance(template.stop_str, str) else template.stop_str or []
-    stop |= special_ids(tokenizer, texts, f"the end of a turn in model.chat=fastchat:{name}")
+    stop = special_ids(tokenizer, texts, f"the end of a turn in model.chat=fastchat:{name}")
+    stop |= set(template.stop_token_ids or [])
+    if max(stop, default=0) >= len(tokenizer):
+        raise UserError(
+            f"model.chat=fastchat:{name} ends turns with token {max(stop)}, but the tokenizer has "
+            f"only {len(tokenizer)}: it is for another model"
+        )
 
     def write(messages: Sequence[Message]) -> str:
         empty = "\ue000empty\ue000"  # fschat takes an empty message for a turn still open
@@ -42,7 +52,4 @@ def fastchat_format(tokenizer: Any, name: str, stop: set[int]) -> TemplateFormat
             raise UserError(f"fschat's template {name} writes no text ({first_line(e)})") from e
         return text.replace(empty, "")
 
-    identity = f"fastchat:{name} {write([Message('user', 'a')])}"
-    return TemplateFormat(
-        tokenizer, write, identity, stop | set(template.stop_token_ids or []), True
-    )
+    return write, Ends(frozenset(stop))

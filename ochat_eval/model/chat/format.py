@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import Protocol
 
+from ochat_eval.model.chat.thinking import Thinking
 from ochat_eval.records import Message
 
 
@@ -14,11 +15,15 @@ class ChatFormat(Protocol):
     """How a model's conversations are written.
 
     Attributes:
-        stop_token_ids: the tokens that end the model's turn; nothing else does.
+        stop_token_ids: the tokens that end the model's turn.
+        stop_texts: texts that end it, too; nothing else does.
+        thinking: the marks around what the model thinks aloud.
         digest: identifies the format, 12 hex digits.
     """
 
     stop_token_ids: tuple[int, ...]
+    stop_texts: tuple[str, ...]
+    thinking: Thinking
     digest: str
 
     def encode(self, messages: Sequence[Message], condition: str | None) -> list[int]:
@@ -32,6 +37,10 @@ class ChatFormat(Protocol):
             UserError: the condition is not one of the model's, or the format cannot write this.
             ValueError: no such conversation.
         """
+        ...
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Token ids as text, special tokens written out; for people."""
         ...
 
     def clean(self, text: str) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 
 from ochat_eval.model.chat.format import check_conversation, digest
+from ochat_eval.model.chat.thinking import GUESSED, Thinking, thinking_of
 from ochat_eval.model.files import model_file
 from ochat_eval.model.model import Model
 from ochat_eval.model.tokenizer import HfTokenizer, SentencePieceTokenizer, Tokenizer
@@ -27,7 +29,15 @@ class OpenChatFormat:
     openchat's `ochat/config/conversation_template.py`, an empty system message is left out.
     """
 
-    def __init__(self, tokenizer: Tokenizer, conditions: Sequence[str], default: str):
+    stop_texts: tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        conditions: Sequence[str],
+        default: str,
+        thinking: Thinking = GUESSED,
+    ):
         """Raises ValueError where the tokenizer lacks `<s>` or `<|end_of_turn|>`."""
         if default not in conditions:
             raise ValueError(f"the default condition {default!r} is not one of {list(conditions)}")
@@ -37,6 +47,7 @@ class OpenChatFormat:
         self._tokenizer = tokenizer
         self._bos, self._end = bos, end
         self._default = default
+        self.thinking = thinking
         self._prefixes = {
             condition: {
                 role: tokenizer.encode_plain(f"{condition} {text}")
@@ -65,6 +76,15 @@ class OpenChatFormat:
             ids.append(self._end)
         return ids + prefixes["assistant"]
 
+    def decode(self, ids: Sequence[int]) -> str:
+        """As in `ChatFormat`."""
+        special = {self._bos: OPENCHAT_BOS, self._end: OPENCHAT_END}
+        return "".join(
+            special[group[0]] if is_special else self._tokenizer.decode_plain(group)
+            for is_special, found in groupby(ids, special.__contains__)
+            for group in ([[i] for i in found] if is_special else [list(found)])
+        )
+
     def clean(self, text: str) -> str:
         """Drops the one blank that tokenising a content for itself puts in front of it."""
         return text.removeprefix(" ")
@@ -74,6 +94,8 @@ def load_openchat(model: Model, path: str | Path) -> OpenChatFormat:
     """OpenChat's format over `tokenizer.json`, or `tokenizer.model` and `added_tokens.json`."""
     if model.condition is None:
         raise UserError("model.chat=openchat needs model.condition; OpenChat's is 'GPT4 Correct'")
+    if model.template is not None or model.template_kwargs:
+        raise UserError("model.chat=openchat has no template: leave model.template… away")
     if model.stop:
         raise UserError(f"model.stop: with model.chat=openchat only {OPENCHAT_END} ends a turn")
     file = model_file(model, path, "tokenizer.json") or model_file(model, path, "tokenizer.model")
@@ -91,7 +113,8 @@ def load_openchat(model: Model, path: str | Path) -> OpenChatFormat:
     except Exception as e:  # tokenizers raises nothing narrower; it is reported
         raise UserError(f"{file} cannot be read ({first_line(e)}); copy it again") from e
     try:
-        chat = OpenChatFormat(tokenizer, model.conditions, model.condition)
+        thinking = thinking_of(model.thinking)
+        chat = OpenChatFormat(tokenizer, model.conditions, model.condition, thinking)
     except ValueError as e:
         raise UserError(f"model.chat=openchat does not fit {path}: {e}") from e
     if tokenizer.encode_plain(_PROBE) != _PROBE_IDS:

@@ -1,22 +1,18 @@
-"""The chat template that a model's tokenizer carries."""
+"""A conversation written as one text, by whatever writes it, and tokenised at once."""
 
 from __future__ import annotations
 
 import functools
 import re
 import uuid
-from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from ochat_eval.model.chat.ends import Ends
 from ochat_eval.model.chat.format import check_conversation, digest
+from ochat_eval.model.chat.thinking import Thinking, decoder
 from ochat_eval.model.tokenizer import without_added_tokens
 from ochat_eval.records import Message, UserError
-from ochat_eval.terminal.words import first_line
-
-_TEMPLATE_DATE = datetime(2024, 7, 26)
-"""What `strftime_now` tells a template: a prompt must not change from day to day."""
 
 
 class TemplateFormat:
@@ -32,33 +28,45 @@ class TemplateFormat:
         tokenizer: Any,
         write: Callable[[Sequence[Message]], str],
         identity: str,
-        stop_token_ids: Iterable[int] = (),
+        ends: Ends,
+        thinking: Thinking,
         strip: bool = False,
     ):
         """Takes a way of writing conversations.
 
         Args:
-            tokenizer: a transformers tokenizer with a `tokenizers` backend.
+            tokenizer: a transformers tokenizer; without a `tokenizers` backend, messages must not
+                hold a special token's text.
             write: the text of a conversation, the assistant's turn opened.
             identity: tells this way of writing from others.
-            stop_token_ids: end a turn, besides the special token that `write` puts behind one.
+            ends: what ends a turn.
+            thinking: the marks around a thought.
             strip: whether answers lose the white space around them.
         """
-        self._backend = tokenizer.backend_tokenizer
+        self._tokenizer = tokenizer
+        self._backend = getattr(tokenizer, "backend_tokenizer", None)
         self._write = write
         self._strip = strip
         self._special: dict[str, int] = {
-            token.content: i
-            for i, token in self._backend.get_added_tokens_decoder().items()
-            if token.special
+            token.content: i for i, token in tokenizer.added_tokens_decoder.items() if token.special
         }
         longest_first = sorted(self._special, key=len, reverse=True)
         self._special_text = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
         self._bos: list[int] = [i for i in (tokenizer.bos_token_id,) if i is not None]
-        self._adds_bos = bool(self._bos) and self._backend.encode("a").ids[:1] == self._bos
+        self._adds_bos = (
+            bool(self._bos) and self._ids("a", add_special_tokens=True)[:1] == self._bos
+        )
         self._nonce = uuid.uuid4().hex
-        self.stop_token_ids = tuple(sorted({*stop_token_ids, *self._end_of_turn()}))
+        self.thinking = thinking
+        self.stop_token_ids = tuple(sorted(ends.ids))
+        self.stop_texts = ends.texts
         self.digest = digest(identity, self._adds_bos, self.stop_token_ids)
+
+    def _ids(self, text: str, *, add_special_tokens: bool = False) -> list[int]:
+        if self._backend is None:
+            ids: list[int] = self._tokenizer.encode(text, add_special_tokens=add_special_tokens)
+            return ids
+        return list(self._backend.encode(text, add_special_tokens=add_special_tokens).ids)
 
     def encode(self, messages: Sequence[Message], condition: str | None) -> list[int]:
         """As in `ChatFormat`."""
@@ -72,7 +80,7 @@ class TemplateFormat:
         if any(self._special_text.search(m.content) for m in messages):
             ids = self._encode_protected(messages, text)
         else:
-            ids = list(self._backend.encode(text, add_special_tokens=False).ids)
+            ids = self._ids(text)
         if self._adds_bos and ids[:1] != self._bos:
             ids = self._bos + ids
         if not ids or (self._bos and ids[:2] == self._bos * 2):
@@ -82,15 +90,13 @@ class TemplateFormat:
             )
         return ids
 
+    def decode(self, ids: Sequence[int]) -> str:
+        """As in `ChatFormat`."""
+        return decoder(self._tokenizer)(ids, False)
+
     def clean(self, text: str) -> str:
         """As in `ChatFormat`."""
         return text.strip() if self._strip else text
-
-    def _end_of_turn(self) -> set[int]:
-        """The special token that follows an assistant's turn, if one does."""
-        text = self._write([Message(r, self._nonce) for r in ("user", "assistant", "user")])
-        found = self._special_text.match(text.split(self._nonce, 2)[-1].lstrip())
-        return {self._special[found[0]]} if found else set()
 
     def _encode_protected(self, messages: Sequence[Message], text: str) -> list[int]:
         """Token ids where a content holds a special token's text, which must stay text.
@@ -99,6 +105,11 @@ class TemplateFormat:
         format's own text, special tokens get secret names, which a copy of the tokenizer knows
         them by. So the copy splits and joins text as the tokenizer itself would.
         """
+        if self._backend is None:
+            raise UserError(
+                "a message holds a special token's text, and this slow tokenizer cannot write that "
+                "as plain text; leave the item out"
+            )
         marked = [Message(m.role, f"{self._nonce}m{i}m") for i, m in enumerate(messages)]
         pieces = re.split(f"{self._nonce}m([0-9]+)m", self._write(marked))  # text, index, … text
         for contents in ([m.content for m in messages], [m.content.strip() for m in messages]):
@@ -134,40 +145,9 @@ class TemplateFormat:
         copy = without_added_tokens(self._backend)
         names = {text: f"{self._nonce}-{i}-" for text, i in self._special.items()}
         ids_of = {}
-        for i, token in sorted(self._backend.get_added_tokens_decoder().items()):
+        for i, token in sorted(self._tokenizer.added_tokens_decoder.items()):
             name = names.get(token.content, token.content)
             flags = ("single_word", "lstrip", "rstrip", "normalized", "special")
             copy.add_tokens([AddedToken(name, **{f: getattr(token, f) for f in flags})])
             ids_of[copy.token_to_id(name)] = i
         return copy, names, ids_of
-
-
-def template_writer(
-    tokenizer: Any, path: str | Path
-) -> tuple[Callable[[Sequence[Message]], str], str]:
-    """Writes conversations by the tokenizer's template, and that template.
-
-    The template is the model's, so not trusted: transformers renders it in Jinja's sandbox.
-    """
-    try:
-        template: str = tokenizer.get_chat_template()
-    except ValueError as e:
-        raise UserError(
-            f"the tokenizer of {path} has no chat template; name one of fschat's registry: "
-            "model.chat=fastchat:NAME"
-        ) from e
-
-    def write(messages: Sequence[Message]) -> str:
-        turns = [{"role": m.role, "content": m.content} for m in messages]
-        try:
-            return tokenizer.apply_chat_template(  # type: ignore[no-any-return]
-                turns,
-                chat_template=template,
-                tokenize=False,
-                add_generation_prompt=True,
-                strftime_now=_TEMPLATE_DATE.strftime,
-            )
-        except Exception as e:  # a template can raise anything; it is reported
-            raise UserError(f"the chat template of {path} fails ({first_line(e)})") from e
-
-    return write, template

@@ -11,6 +11,7 @@ const EMPTY = 256;
 const UNSCORED = 512;
 const MISSING = 1024;
 const FLIPPED = 2048;
+const UNFINISHED = 4096;
 const SERIES = 6;
 
 // Text is only ever set as text: nothing of a model's can become markup.

@@ -1,7 +1,16 @@
 // --- One item with the answers to it --------------------------------------------------------
 
 // What page.py's _entry packs, by name.
-const response = ([sample, turn, text, ended, tokens]) => ({ sample, turn, text, ended, tokens });
+const response = ([sample, turn, text, ended, tokens, thought, thoughtTokens, unfinished]) => ({
+  sample,
+  turn,
+  text,
+  ended,
+  tokens,
+  thought,
+  thoughtTokens,
+  unfinished,
+});
 const score = ([sample, turn, rule, answer, matched, value, detail]) => ({
   sample,
   turn,
@@ -105,6 +114,7 @@ function describe(entry, sample, runs) {
     target.push(marked(entry.target.join("\n"), [], "target"));
   const name = entry.id + (sample ? `, sample ${sample}` : "");
   const parts = [el("h3", {}, visible(name)), ...badges];
+  if (entry.examples.length) parts.push(examples(entry.examples));
   entry.turns.forEach((turn, t) => {
     const heading = entry.turns.length > 1 ? `Prompt, turn ${t + 1}` : "Prompt";
     const prompt = marked(turn, [], "prompt");
@@ -118,6 +128,13 @@ function describe(entry, sample, runs) {
     });
   });
   return [...parts, ...target];
+}
+
+// Worked examples that were asked and answered before the prompt, folded.
+function examples(every) {
+  const texts = every.flatMap((pair) => pair.map((text) => marked(text, [], "prompt")));
+  const count = `${every.length} worked ${every.length === 1 ? "example" : "examples"} as turns`;
+  return el("details", {}, el("summary", {}, visible(count)), ...texts);
 }
 
 // Said where a run asked another prompt, or had another target, under the same id.
@@ -137,6 +154,7 @@ function answer(run, sample, turn, turns, task) {
   const tokens = found.tokens === null ? "" : `${whole(found.tokens)} tokens`;
   const facts = [ended, tokens].filter(Boolean).join(", ");
   const parts = [
+    ...thought(found),
     found.text ? marked(found.text, spans(scores, "span"), "") : el("pre", {}, "(empty)"),
   ];
   const badges = scores.map((one) => badge(one, task));
@@ -148,6 +166,14 @@ function answer(run, sample, turn, turns, task) {
     parts.push(el("details", { open: "" }, summary, text));
   }
   return parts;
+}
+
+// What was thought before the answer, folded.
+function thought({ thought, thoughtTokens, unfinished }) {
+  if (typeof thought !== "string") return [];
+  const tokens = typeof thoughtTokens === "number" ? `, ${whole(thoughtTokens)} tokens` : "";
+  const said = `Thought${tokens}${unfinished ? ", without an end" : ""}`;
+  return [el("details", { class: "thought" }, el("summary", {}, visible(said)), marked(thought, [], ""))];
 }
 
 // What else the scores say, once where both rules say the same.

@@ -72,6 +72,7 @@ class Browser {
       ["disagree", "rules disagree", has(DISAGREE)],
       ["truncated", "truncated", has(TRUNCATED)],
       ["empty", "empty", has(EMPTY)],
+      ["unfinished", "thought without an end", has(UNFINISHED)],
       ["unread", "verdict not readable", has(UNREAD | (UNREAD << 1))],
       ["unscored", "not scored", has(UNSCORED)],
       ["missing", "no response", has(MISSING)],
@@ -175,6 +176,7 @@ class Browser {
       [flipped, "⇄", "flipped"],
       [row[BITS] & MISSING, "∅", "no response"],
       [row[BITS] & TRUNCATED, "✂", "truncated"],
+      [row[BITS] & UNFINISHED, "…", "thought without an end"],
       [row[BITS] & UNMATCHED, "?", "unmatched (published)"],
     ].filter(([set]) => set);
     const name = visible(this.id(row) + (row[SAMPLE] ? ` #${row[SAMPLE]}` : ""));
@@ -272,8 +274,11 @@ function fill(node, values) {
 }
 
 function contains(entry, sample, word) {
-  const within = (said) => said.toLowerCase().includes(word);
-  const answered = (run) =>
-    [...run.responses, ...run.verdicts].some((one) => one[0] === sample && within(one[2]));
+  const within = (said) => (said ?? "").toLowerCase().includes(word);
+  const written = (run) => [
+    ...run.responses.map(response).flatMap((one) => [one, { ...one, text: one.thought }]),
+    ...run.verdicts.map(judgment),
+  ];
+  const answered = (run) => written(run).some((one) => one.sample === sample && within(one.text));
   return entry.turns.some(within) || entry.target.some(within) || entry.runs.some(answered);
 }

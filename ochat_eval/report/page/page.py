@@ -38,8 +38,9 @@ _RIGHT, _UNMATCHED, _UNREAD = 1, 4, 16
 """Bits of an answer in the index, for `robust` shifted by one: right, the rule found nothing, a
 judge's verdict that could not be read."""
 _DISAGREE, _TRUNCATED, _EMPTY, _UNSCORED, _MISSING, _FLIPPED = 64, 128, 256, 512, 1024, 2048
+_UNFINISHED = 4096
 """Bits of an answer: the rules give other values, …, no response, another value than the first
-run's under the published rule."""
+run's under the published rule, a thought without an end."""
 
 
 @dataclass
@@ -209,8 +210,9 @@ class _Blocks:
             self.flush()
         self._name = name
         self._block.append(_entry(item, answers))
-        texts = (r.text for found in answers for r in (*found["responses"], *found["verdicts"]))
-        self._characters += sum(map(len, item.turns)) + sum(map(len, texts))
+        written = [r for found in answers for r in (*found["responses"], *found["verdicts"])]
+        texts = (*item.turns, *(r.text for r in written), *(r.reasoning or "" for r in written))
+        self._characters += sum(map(len, texts))
         return self._number, len(self._block) - 1
 
     def flush(self) -> None:
@@ -250,7 +252,8 @@ def _bits(found: dict[str, Any], sample: int) -> int:
     bits |= _DISAGREE * (first != second)
     for response in responses:
         bits |= _TRUNCATED * (response.finish_reason == "length")
-        bits |= _EMPTY * (not response.text or response.text.isspace())
+        bits |= _EMPTY * (not response.unfinished and not response.text.strip())
+        bits |= _UNFINISHED * response.unfinished
     return bits
 
 
@@ -270,6 +273,7 @@ def _entry(item: Item, answers: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """All that is shown of an item."""
     return {
         "id": item.id,
+        "examples": item.examples,
         "turns": item.turns,
         "target": item.target,
         "choices": item.choices,
@@ -278,7 +282,7 @@ def _entry(item: Item, answers: Sequence[dict[str, Any]]) -> dict[str, Any]:
             {
                 "asked": found["item"] and [found["item"].turns, found["item"].target],
                 "responses": [
-                    [r.sample, r.turn, r.text, r.finish_reason, r.completion_tokens]
+                    [r.sample, r.turn, r.text, r.finish_reason, r.completion_tokens, *_thought(r)]
                     for r in found["responses"]
                 ],
                 "scores": [
@@ -290,6 +294,13 @@ def _entry(item: Item, answers: Sequence[dict[str, Any]]) -> dict[str, Any]:
             for found in answers
         ],
     }
+
+
+def _thought(response: Response) -> list[Any]:
+    """What was thought, its tokens, whether it has no end; nothing where nothing was thought."""
+    if response.reasoning is None:
+        return []
+    return [response.reasoning, response.reasoning_tokens, response.unfinished]
 
 
 def _about(runs: Sequence[Run], lengths: Sequence[dict[str, _Lengths]]) -> dict[str, Any]:

@@ -126,7 +126,8 @@ function showScores(runs) {
 function showFigures(runs) {
   const several = runs.length > 1;
   const headers = [left("task"), left("rule"), right("score"), right("95 % interval"), right("n")];
-  headers.push(right("unmatched"), right("truncated"), right("empty"), text("note"));
+  const shown = rates(runs);
+  headers.push(...shown.map((rate) => right(rate)), text("note"));
   if (several) headers.splice(1, 0, left("run"));
   const rows = [];
   for (const { name, tasks } of benchmarks(runs))
@@ -136,8 +137,8 @@ function showFigures(runs) {
         const ends = one.ci95 || [];
         const interval = one.ci95 ? ends.map((end) => number(end, 1)).join(" … ") : "–";
         const cells = [name, rule, number(one.score), interval, whole(one.n)];
-        cells.push(percent(one.unmatched), percent(one.truncated), percent(one.empty));
-        const notes = rule === RULES[0] ? task.notes || [] : [];
+        cells.push(...shown.map((rate) => percent(one[rate] ?? null)));
+        const notes = rule === RULES[0] ? [...(task.thoughts?.said || []), ...(task.notes || [])] : [];
         cells.push([...moreFigures(one), ...notes].join("; "));
         if (several) cells.splice(1, 0, runs[n].name);
         rows.push({ kind: rule === RULES[0] ? "first" : "", cells });
@@ -145,6 +146,12 @@ function showFigures(runs) {
     });
   $("score-table").append(grid(headers, rows, "Scores"));
 }
+
+// The rates of answers that are looked at; thoughts without an end only where there are thoughts.
+const rates = (runs) => {
+  const thoughtful = runs.some((run) => Object.values(run.summary.tasks).some((t) => t.thoughts));
+  return ["unmatched", "truncated", "empty", ...(thoughtful ? ["unfinished"] : [])];
+};
 
 // A rule's figures beside its score, as the terminal's table has them.
 const moreFigures = (one) =>
@@ -238,14 +245,12 @@ function showAnswers(runs) {
       const lengths = run.lengths[name];
       if (!lengths) return;
       const of = tasks[n].published;
-      const rates = ["unmatched", "truncated", "empty"].map(
-        (rate) => `${rate} ${percent(of[rate])}`,
-      );
+      const shown = rates(runs).map((rate) => `${rate} ${percent(of[rate] ?? null)}`);
       const heading = runs.length > 1 ? `${name}, ${run.name}` : name;
       const said = `${heading}: how long the answers are`;
       const chart = histogram(lengths.counts, lengths.unit, n, said);
       $("length-list").append(
-        card(heading, false, chart, el("p", { class: "dim" }, rates.join(", "))),
+        card(heading, false, chart, el("p", { class: "dim" }, shown.join(", "))),
       );
     });
 }
