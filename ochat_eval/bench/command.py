@@ -34,8 +34,8 @@ WHAT = {
     "prefix": "requests grouped by prefix against shuffled, one queue against task after task; "
     "loads the model",
     "replicas": "engine=ray with one replica against two; loads the model three times a pair",
-    "readings": "how often the robust rules misread the answers in a FILE or folder, which say what "
-    "a person reads in them (docs/readings.md); no model, and not part of all",
+    "readings": "how often the robust rules misread: answers in a FILE or folder that say what a "
+    "person reads in them (docs/readings.md); no model, and not part of all",
 }
 WITH_MODEL = ("lm-eval-vllm", "vllm", "prefix", "replicas")
 """What takes options of a run."""
