@@ -52,7 +52,9 @@ def _marked(text: str, scores: Mapping[Rule, Score]) -> str:
         return "(empty)"
     spans = {rule: span for rule in RULES if (span := _span(scores[rule], text)) is not None}
     signs: dict[int, str] = {}
-    for rule, (start, end) in spans.items():
+    outer_first = sorted(spans, key=lambda rule: (spans[rule][0], -spans[rule][1]))
+    for rule in outer_first:
+        start, end = spans[rule]
         before, behind = SIGNS[rule]
         signs[start] = signs.get(start, "") + before
         signs[end] = behind + signs.get(end, "")

@@ -19,7 +19,7 @@ from ochat_eval.terminal.say import tell
 
 KEYS: Mapping[str, Opinion] = {"r": "right", "w": "wrong", "u": "unclear"}
 BACK, QUIT = "b", "q"
-_ASKED = "r right, w wrong, u unclear; b back, q quit: "
+_ASKED = "r right w wrong u unclear, b back q quit: "
 
 
 class Question(NamedTuple):
@@ -119,7 +119,7 @@ class Walk:
                 tell(shown(self._item(response.id), response, scores))
                 seen = question.place
             rules = " and ".join(question.rules)
-            tell(f"Is the reading of {rules} what the answer says? {_ASKED}", end="", flush=True)
+            tell(f"Read right by {rules}? {_ASKED}", end="", flush=True)
             pressed = key()
             while pressed and pressed not in (*KEYS, BACK, QUIT):
                 pressed = key()
