@@ -28,6 +28,7 @@ COMMANDS = {
     ),
     "gate": ("pass or fail a run against a recorded one, for CI", "ochat_eval.baseline.command"),
     "record": ("keep a run to compare and gate with, without texts", "ochat_eval.baseline.command"),
+    "read": ("mark whether the rules read answers right", "ochat_eval.review.command"),
     "tables": ("the published tables with the rows of runs", "ochat_eval.report.command"),
     "report": ("one page of runs side by side", "ochat_eval.report.command"),
     "pull": ("fetch data for machines without a network", "ochat_eval.config.command"),
@@ -41,8 +42,7 @@ COMMANDS = {
 
 _HELP = """\
 usage: ochat-eval [SUBCOMMAND] [NAME=VALUE | OPTION ...]
-Evaluates chat models on the benchmarks of the OpenChat-3.5 model card, exactly
-as published, and says whether two models differ or it is noise.
+The benchmarks of the OpenChat-3.5 model card, as published; better, or noise?
 
 {commands}
 

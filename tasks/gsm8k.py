@@ -5,12 +5,12 @@ Published setting: openchat's evaluation of January 2024, with chain-of-thought 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ochat_eval.benchmark.fewshot import first_examples, shared_block
-from ochat_eval.benchmark.shapes import LastNumber, WorkedExamples
+from ochat_eval.benchmark.shapes import BEFORE_MATH_MODE, LastNumber, WorkedExamples
 from ochat_eval.benchmark.task import make_item
 from ochat_eval.data.files import files_of
 from ochat_eval.data.hub import HubSource
@@ -36,6 +36,7 @@ class Gsm8k(WorkedExamples, LastNumber):
     """Attributes: num_fewshot: worked examples before the question, from 0 to 8."""
 
     question_end: ClassVar[str] = "\n"
+    published_with: ClassVar[Mapping[str, Mapping[str, Any]]] = BEFORE_MATH_MODE
 
     condition: str | None = "Math Correct"
 

@@ -14,6 +14,7 @@ from ochat_eval.bench.costs import PAIRS, Table
 from ochat_eval.bench.harness import harness
 from ochat_eval.bench.lm_eval import LM_EVAL, comparison, with_model
 from ochat_eval.bench.prefix import prefix, suite
+from ochat_eval.bench.readings import readings
 from ochat_eval.bench.replicas import replicas
 from ochat_eval.bench.vllm import vllm
 from ochat_eval.records import UserError
@@ -33,16 +34,20 @@ WHAT = {
     "prefix": "requests grouped by prefix against shuffled, one queue against task after task; "
     "loads the model",
     "replicas": "engine=ray with one replica against two; loads the model three times a pair",
+    "readings": "how often the robust rules misread: answers in a FILE or folder that say what a "
+    "person reads in them (docs/readings.md); no model, and not part of all",
 }
 WITH_MODEL = ("lm-eval-vllm", "vllm", "prefix", "replicas")
 """What takes options of a run."""
 MEASURED = ("client", *WITH_MODEL)
 """What takes `--requests`."""
+TAKES_MORE = ("harness", *WITH_MODEL, "readings")
+"""What can be told more than its name."""
 
 
 def _tables(given: argparse.Namespace) -> Iterator[Callable[[], Table]]:
     """The chosen measurements."""
-    chosen = list(WHAT) if given.what == "all" else [given.what]
+    chosen = [one for one in WHAT if one != "readings"] if given.what == "all" else [given.what]
     sized = {} if given.requests is None else {"requests": given.requests}
     if "harness" in chosen:
         for names in [given.more] if given.more else [["gsm8k"], ["all"]]:
@@ -60,13 +65,17 @@ def _tables(given: argparse.Namespace) -> Iterator[Callable[[], Table]]:
         yield lambda: suite(given.pairs, more=given.more, **sized)
     if "replicas" in chosen:
         yield lambda: replicas(given.pairs, more=given.more, **sized)
+    if "readings" in chosen:
+        yield lambda: readings(given.more)
 
 
 _BENCH = """\
-Measures what the harness costs, as ratios of sides that run in turn.
+Measures what the harness costs, as ratios of sides that run in turn, and how often its robust
+answer rules misread.
 
 example:
   OCHAT_EVAL_DATA=DIR ochat-eval bench harness gsm8k
+  ochat-eval bench readings answers.jsonl
 """
 
 
@@ -82,9 +91,9 @@ def _parser() -> Parser:
         help="one of those below; all of them by default",
     )  # fmt: skip
     parser.add_argument(
-        "more", metavar="TASK|NAME=VALUE", nargs="*",
+        "more", metavar="TASK|NAME=VALUE|FILE", nargs="*",
         help="for harness: the tasks, as in task=; for what loads the model: options of the run, "
-        "as in model=NAME or engine.NAME=VALUE",
+        "as in model=NAME or engine.NAME=VALUE; for readings: files or folders",
     )  # fmt: skip
     parser.add_argument("--pairs", type=_count, default=PAIRS, metavar="N", help="runs of a side")
     parser.add_argument(
@@ -108,8 +117,8 @@ def bench(argv: Sequence[str]) -> int:
     """`ochat-eval bench`: runs the chosen measurements; 2 if one of them failed."""
     parser = _parser()
     given = parser.parse_intermixed_args(argv)
-    if given.more and given.what not in ("harness", *WITH_MODEL):
-        parser.error(f"{given.more[0]!r} can be given only for harness, {', '.join(WITH_MODEL)}")
+    if given.more and given.what not in TAKES_MORE:
+        parser.error(f"{given.more[0]!r} can be given only for {', '.join(TAKES_MORE)}")
     if given.requests and given.what not in MEASURED:
         parser.error(f"--requests can be given only for {', '.join(MEASURED)}")
     if given.record and not given.record.absolute().parent.is_dir():

@@ -19,7 +19,7 @@ from ochat_eval.terminal.command import Parser, ending
 from ochat_eval.terminal.say import tell
 
 _VALUES = {"stage": Stage, "data": Data, "sandbox": Sandbox, "overlong": Overlong}
-_OF_RUNS = ("compare", "gate", "record", "tables", "report", "export")
+_OF_RUNS = ("compare", "gate", "record", "read", "tables", "report", "export")
 """Subcommands whose plain words are names of runs."""
 
 SCRIPTS = {

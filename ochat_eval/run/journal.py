@@ -1,4 +1,4 @@
-"""The append-only journal of responses."""
+"""The append-only journal of responses, and the file of lines that it is."""
 
 from __future__ import annotations
 
@@ -66,11 +66,11 @@ def _set_aside(path: Path, cls: type[R], aside: Path) -> int:
     return len(damaged)
 
 
-class Journal:
-    """The append-only file of responses: a response is on disk when `append` returns."""
+class Lines:
+    """An append-only file of lines: what is written is on disk when `write` returns."""
 
     def __init__(self, path: Path):
-        """Opens or creates the journal; a torn last line is cut off.
+        """Opens or creates the file; a torn last line is cut off.
 
         Attributes:
             torn: bytes of a half-written last line that were cut off; 0 is the rule.
@@ -98,13 +98,12 @@ class Journal:
             end = start
         return 0
 
-    def append(self, responses: Iterable[Response]) -> None:
-        """Writes responses and waits until the disk has them.
+    def write(self, data: bytes) -> None:
+        """Writes whole lines and waits until the disk has them.
 
         Raises:
             UserError: the disk refused; the file ends with the last whole line before the call.
         """
-        data = b"".join(map(_line, responses))
         with writing(self.path):
             try:
                 view = memoryview(data)
@@ -120,3 +119,15 @@ class Journal:
     def close(self) -> None:
         """Closes the file."""
         os.close(self._fd)
+
+
+class Journal(Lines):
+    """The append-only file of responses: a response is on disk when `append` returns."""
+
+    def append(self, responses: Iterable[Response]) -> None:
+        """Writes responses and waits until the disk has them.
+
+        Raises:
+            UserError: the disk refused, or a response cannot be written down; nothing is.
+        """
+        self.write(b"".join(map(_line, responses)))

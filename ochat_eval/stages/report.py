@@ -13,6 +13,8 @@ from ochat_eval.report.page.page import reported, write_page
 from ochat_eval.report.summary import summarise_task
 from ochat_eval.report.tables import files
 from ochat_eval.report.why import Differences, markdown
+from ochat_eval.review import rate_formats
+from ochat_eval.review.rates import measured
 from ochat_eval.run import store
 from ochat_eval.run.folder import RunDir
 from ochat_eval.run.identity import asked_otherwise
@@ -41,8 +43,11 @@ def report(job: Job, planned: Plan, responses: Index[Response]) -> None:
             for name, task in planned.tasks.items()
         }
         of_model = asked_otherwise(planned.manifest.values["identity"])
+        review = measured(run_dir.path)
         for name, task in tasks.items():
             task["changed"] = [*job.changed[name], *of_model, *_asked_otherwise(planned)]
+            if name in review:
+                task["review"] = review[name]
         summary = {
             "model": planned.model,
             "published_row": job.model.published,
@@ -52,7 +57,8 @@ def report(job: Job, planned: Plan, responses: Index[Response]) -> None:
         summary["tables"] = files.write(run_dir, summary)
         why = {name: one.result(tasks[name]) for name, one in seen.items()}
         store.write_json(run_dir.file(f"{store.WHY}.json"), why)
-        store.write_text(run_dir.file(f"{store.WHY}.md"), markdown(why))
+        marked = rate_formats.markdown(review)
+        store.write_text(run_dir.file(f"{store.WHY}.md"), markdown(why) + marked)
         store.write_json(run_dir.file(store.SUMMARY), summary)
         store.write_text(run_dir.file(store.TABLE), scores_table.markdown(summary) + "\n")
         shown = reported(run_dir.path)

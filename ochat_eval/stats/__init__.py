@@ -28,6 +28,7 @@ from ochat_eval.stats.interval import (
     interval,
     mean_stderr,
     stratified_stderr,
+    stratified_wilson,
     wilson,
     z_value,
 )
@@ -74,6 +75,7 @@ __all__ = [
     "rerun_error",
     "spearman",
     "stratified_stderr",
+    "stratified_wilson",
     "wilson",
     "z_value",
 ]

@@ -101,6 +101,36 @@ def wilson(successes: int, n: int, confidence: float = 0.95) -> tuple[float, flo
     return 0.0 if successes == 0 else lo, 1.0 if successes == n else hi
 
 
+def stratified_wilson(
+    strata: Sequence[tuple[float, int, int]], confidence: float = 0.95
+) -> tuple[float, float, float]:
+    """A proportion over strata of which each was sampled by itself, and its interval.
+
+    θ̂ = Σ w·p̂ and θ̂ − √Σ w²(p̂−l)² … θ̂ + √Σ w²(u−p̂)², (l, u) being Wilson's interval of each
+    stratum: Zou, Huang & Zhang 2009, "A note on confidence interval estimation for a linear
+    function of binomial proportions", CSDA 53:1080 (MOVER). No finite-population correction.
+
+    Args:
+        strata: of each its weight, its share of the whole, and `successes` of `n` sampled.
+
+    Returns:
+        The proportion and the interval's ends, as fractions.
+
+    Raises:
+        ValueError: the weights do not add up to 1, or as `wilson`.
+    """
+    if abs(sum(weight for weight, _, _ in strata) - 1) > 1e-9:
+        raise ValueError("the strata's weights must add up to 1")
+    rate = below = above = 0.0
+    for weight, successes, n in strata:
+        low, high = wilson(successes, n, confidence)
+        part = successes / n
+        rate += weight * part
+        below += (weight * (part - low)) ** 2
+        above += (weight * (high - part)) ** 2
+    return rate, max(0.0, rate - math.sqrt(below)), min(1.0, rate + math.sqrt(above))
+
+
 def interval(
     values: Sequence[float],
     clusters: Sequence[Hashable] | None = None,

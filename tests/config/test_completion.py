@@ -32,6 +32,8 @@ CASES = [
     ("gate base --against ki", ["kind"]),
     ("compare base --fl", ["--flips", "--flips-file"]),
     ("gate base --ag", ["--against"]),
+    ("read ba", ["base", "base-1"]),
+    ("read base --sh", ["--show"]),
     ("pull dir gs", ["gsm8k"]),
     ("completion z", ["zsh"]),
     ("no_such_task=", []),

@@ -27,7 +27,7 @@ async function start() {
   const heading = visible(`${[...models].join(" · ")}: ${names}`);
   $("title").textContent = $("title").title = document.title = heading;
   notes(index, runs);
-  for (const show of [showScores, showTables, showSubsets, showAnswers, showWhy, showRun])
+  for (const show of [showScores, showTables, showSubsets, showAnswers, showWhy, showReview, showRun])
     show(runs);
   new Browser(index, runs);
   root.dataset.ready = Math.round(performance.now());

@@ -24,6 +24,7 @@ import msgspec
 from ochat_eval.baseline.runs import read_summary
 from ochat_eval.records import RULES, Item, Response, Score, UserError, Verdict
 from ochat_eval.report.page.replicas import over_time
+from ochat_eval.review.rates import measured
 from ochat_eval.run import store
 from ochat_eval.run.index import Index
 
@@ -33,7 +34,15 @@ _BLOCK_ITEMS = 200
 _BLOCK_CHARACTERS = 2_000_000
 _LEVEL = 4  # of gzip: 6 packs 11 % better in twice the time
 _STYLES = ("page.css", "items.css", "phone.css")
-_SCRIPTS = ("basics.js", "pictures.js", "sections.js", "detail.js", "items.js", "page.js")
+_SCRIPTS = (
+    "basics.js",
+    "pictures.js",
+    "sections.js",
+    "review.js",
+    "detail.js",
+    "items.js",
+    "page.js",
+)
 _RIGHT, _UNMATCHED, _UNREAD = 1, 4, 16
 """Bits of an answer in the index, for `robust` shifted by one: right, the rule found nothing, a
 judge's verdict that could not be read."""
@@ -304,7 +313,7 @@ def _thought(response: Response) -> list[Any]:
 
 
 def _about(runs: Sequence[Run], lengths: Sequence[dict[str, _Lengths]]) -> dict[str, Any]:
-    """All but the items: summaries, manifests, causes, replicas, lengths."""
+    """All but the items: summaries, manifests, causes, marks, replicas, lengths."""
     return {
         "runs": [
             {
@@ -312,6 +321,7 @@ def _about(runs: Sequence[Run], lengths: Sequence[dict[str, _Lengths]]) -> dict[
                 "summary": run.summary,
                 "manifest": store.read_json(run.folder / store.MANIFEST),
                 "why": _optional(run.folder / f"{store.WHY}.json"),
+                "review": measured(run.folder),
                 "replicas": over_time(run.folder / store.REPLICAS),
                 "lengths": {task: one.counts() for task, one in found.items()},
             }
