@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import random
@@ -19,7 +20,9 @@ from ochat_eval.baseline import against as gate_against
 from ochat_eval.baseline import figures, verdict_formats
 from ochat_eval.baseline import gate as gating
 from ochat_eval.baseline.command import gate, record
+from ochat_eval.baseline.policy import Policy, TaskPolicy
 from ochat_eval.baseline.runs import prompt_digest, read
+from ochat_eval.baseline.same_work import prompts_digest
 from ochat_eval.config.compose import load
 from ochat_eval.config.load import build_tasks, job
 from tests.conftest import CHECKOUT, command, door, environment, lines
@@ -239,7 +242,7 @@ def test_the_published_prompts_are_those_on_record(real_data):
         if task.name not in ("mmlu", "bbh_cot"):
             prompts = {item.id: prompt_digest(item) for item in task.items()}
             assert known[task.name]["n"] == len(prompts)
-            assert known[task.name]["prompts"] == gating.prompts_digest(prompts)
+            assert known[task.name]["prompts"] == prompts_digest(prompts)
 
 
 # --- Without the real data -----------------------------------------------------------------------
@@ -255,13 +258,132 @@ def small(cli, tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-def test_without_reruns_the_margin_is_the_floor_and_it_says_so(small, cli, capsys):
-    assert gate(["r", "--against", "alone"]) == 0
-    assert "recorded without reruns" in capsys.readouterr().out
-    write(small / "a.jsonl", *sample_answers(i3="It is 41."))
-    assert cli(*REPLAY[:-1], "run=flipped").returncode == 0
-    assert gate(["flipped", "--against", "alone"]) == 2, "one item of twelve can tell nothing"
-    assert "not the same: replay" in capsys.readouterr().out
+def test_recorded_once_is_refused_unless_a_margin_is_said(small, cli, capsys):
+    assert gate(["r", "--against", "alone", "--junit", "j.xml"]) == 3
+    out = " ".join(capsys.readouterr().out.split())
+    assert "recorded once, without reruns" in out and "run its command again with shuffle=1" in out
+    assert verdicts("j.xml") == {"gsm8k": "REFUSED"}
+    assert gate(["r", "--against", "alone", "--margin", "30"]) == 0
+    assert "PASS: r against alone, rule published" in capsys.readouterr().out
+    assert gate(["r", "--against", "alone", "--margin", "20"]) == 2, "12 items can tell 25 points"
+    out = " ".join(capsys.readouterr().out.split())
+    assert "-24.96…+24.96" in out and "its noise (ψ) is unknown" in out
+
+
+def test_an_improvement_passes_as_no_worse_and_is_said_to_be_one(small, cli, capsys):
+    write(small / "a.jsonl", *sample_answers(**{f"i{i}": "No." for i in range(9)}))
+    assert cli(*REPLAY[:-1], "run=poor").returncode == 0
+    assert record(["poor", "--as", "before"]) == 0
+    asked = ["r", "--against", "before", "--rule", "robust", "--margin", "1"]
+    capsys.readouterr()
+    assert gate([*asked, "--no-worse", "--junit", "j.xml"]) == 3, "the unmatched rate moved, too"
+    out = " ".join(capsys.readouterr().out.split())
+    assert "the unmatched rate is 0.0 %, recorded 75.0 %" in out
+    write(small / "a.jsonl", *sample_answers(**{f"i{i}": "It is 4321." for i in range(9)}))
+    assert cli(*REPLAY[:-1], "run=wrong").returncode == 0
+    assert record(["wrong", "--as", "before"]) == 0
+    assert gate([*asked, "--no-worse", "--junit", "j.xml"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "better: +75.00 points" in out
+    assert "PASS: r against before, no worse, rule robust" in out
+    assert gate([*asked, "--same"]) == 1
+    out = " ".join(capsys.readouterr().out.split())
+    assert "better is not the same: ask --no-worse of a new checkpoint" in out
+    assert gate(["wrong", *asked[1:], "--no-worse"]) == 2
+
+
+def test_a_rerun_recorded_twice_has_its_chances(small, cli, capsys):
+    write(small / "a.jsonl", *sample_answers())
+    assert cli(*REPLAY[:-1], "run=again").returncode == 0
+    assert record(["r", "again", "--as", "twice"]) == 0
+    capsys.readouterr()
+    assert gate(["r", "--against", "twice"]) == 2, "no flip in 12 is compatible with 25 points"
+    out = " ".join(capsys.readouterr().out.split())
+    assert "rerun passes 0 %" in out and "no run over 12 items passes 0.30" in out
+
+
+# --- The policy file -----------------------------------------------------------------------------
+
+
+def policy(text: str) -> str:
+    Path("gate.yaml").write_text(text)
+    return "gate.yaml"
+
+
+def test_a_policy_says_rule_mode_and_margin_by_benchmark(small, capsys):
+    file = policy("mode: no-worse\nmargin: 1\ntasks:\n  gsm8k: {margin: 30, rule: robust}\n")
+    assert gate(["r", "--against", "alone", "--policy", file]) == 0
+    assert "PASS: r against alone, no worse, rule published and robust" in capsys.readouterr().out
+    file = policy("tasks: {gsm8k: {margin: 20}}\n")
+    assert gate(["r", "--against", "alone", "--policy", file]) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("margin: [", "cannot be read"),
+        ("- 1", "Expected `object`, got `array`"),
+        ("margins: 1", "unknown field `margins`"),
+        ("mode: worse", "Invalid enum value 'worse' - at `$.mode`"),
+        ("margin: much", "Expected `float | null`, got `str` - at `$.margin`"),
+        ("margin: 0", "margin is 0; it must be above 0"),
+        ("flip_sds: .nan", "flip_sds is nan"),
+        ("tasks: {gsm8k: {rule: mine}}", "Invalid enum value 'mine'"),
+        ("tasks: {gsm8k: {margin: 101}}", "tasks.gsm8k.margin is 101"),
+        ("tasks: {gsm8k: {weight: -1}}", "tasks.gsm8k.weight is -1"),
+        ("tasks: {gsm8k: {veto: false}}", "neither a weight nor a veto"),
+        ("tasks: {gms8k: {margin: 1}}", "tasks.gms8k: the recorded run does not have it; did you mean gsm8k?"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_a_policy_is_one_line(small, capsys, text, complaint):
+    capsys.readouterr()
+    assert gate(["r", "--against", "alone", "--policy", policy(text)]) == 3
+    said = capsys.readouterr().err.splitlines()
+    assert (complaint in said[-1] and "gate.yaml" in said[-1]) or "--policy" in said[-1]
+    assert sum("ochat-eval" in line for line in said) == 1
+
+
+def row(task: str, verdict: str, difference: float, half: float, **fields: object):
+    given = {
+        "n": 100,
+        "of": 100,
+        "recorded": 50.0,
+        "score": 50 + difference,
+        "margin": 1.0,
+        **fields,
+    }
+    ends = {"lo": difference - half, "hi": difference + half}
+    return gating.TaskGate(task, verdict, difference=difference, **ends, **given)
+
+
+def test_weighted_benchmarks_pass_together_and_a_veto_alone():
+    weights = {"a": TaskPolicy(weight=3), "b": TaskPolicy(weight=1)}
+    asked = Policy(margin=1.0, mode="no-worse", tasks=weights)
+    rows = [row("a", "PASS", 0.5, 0.4), row("b", "FAIL", -1.2, 0.1), row("c", "PASS", 0.0, 0.1)]
+    [mean] = gating.weighted(rows, asked)
+    assert (mean.task, mean.verdict, mean.n) == ("weighted mean", "PASS", 200)
+    assert mean.difference == pytest.approx((3 * 0.5 - 1.2) / 4)
+    half = ((3 * 0.4) ** 2 + 0.1**2) ** 0.5 / 4
+    assert (mean.lo, mean.hi) == pytest.approx((mean.difference - half, mean.difference + half))
+    assert [asked.veto(name) for name in "abc"] == [False, False, True]
+    both = Policy(margin=1.0, tasks={"a": TaskPolicy(weight=1, veto=True)})
+    assert both.veto("a") and gating.weighted(rows, Policy()) == []
+    decided = [dataclasses.replace(r, decides=asked.veto(r.task)) for r in rows]
+    assert gating.overall([*decided, mean]) == "PASS"
+    outcome = gating.GateResult("r", "b", asked.title, "PASS", [*decided, mean], [])
+    assert "(FAIL)" in verdict_formats.terminal(outcome)
+    suite = ET.fromstring(verdict_formats.junit(outcome).encode())
+    assert (suite.get("failures"), suite.get("errors"), suite.get("skipped")) == ("0", "0", "1")
+    noise = Policy(tasks=weights)
+    [unknown] = gating.weighted(rows, noise)
+    assert (unknown.verdict, unknown.reason) == (
+        "REFUSED", "its margin is not known: say one, in points",
+    )  # fmt: skip
+    [known] = gating.weighted([dataclasses.replace(r, psi=0.04) for r in rows], noise)
+    sd = 100 * (0.04 / 100 * (0.75**2 + 0.25**2)) ** 0.5
+    assert known.margin == pytest.approx(3.29 * sd)
+    refused = [gating.TaskGate("a", "REFUSED", "why"), *rows[1:]]
+    assert gating.weighted(refused, asked)[0].verdict == "REFUSED"
 
 
 @pytest.mark.parametrize(
@@ -270,9 +392,15 @@ def test_without_reruns_the_margin_is_the_floor_and_it_says_so(small, cli, capsy
         (["nowhere", "--against", "alone"], "there is no such run"),
         (["r", "--against", "nobody"], "there is no such run or recorded run"),
         (["r"], "--against"),
-        (["r", "--against", "alone", "--flip-sds", "-1"], "--flip-sds is -1"),
+        (["r", "--against", "alone", "--flip-sds", "-1"], "flip_sds is -1"),
         (["r", "--against", "alone", "--psi", "0.1"], "--psi is for published"),
         (["r", "--against", "alone", "--rule", "mine"], "invalid choice"),
+        (["r", "--against", "alone", "--margin", "nan"], "margin is nan"),
+        (["r", "--against", "alone", "--margin", "0"], "margin is 0"),
+        (["r", "--against", "alone", "--same", "--no-worse"], "not allowed with"),
+        (["r", "--against", "alone", "--policy", "none.yaml"], "none.yaml: cannot be read"),
+        (["r", "--against", "alone", "--policy", "x", "--margin", "1"], "in the file only"),
+        (["r", "--against", "published:Mistral", "--no-worse"], "leave --rule, --no-worse"),
         (["r", "--against", "published:Mistral", "--psi", "7"], "--psi is 7"),
         (["r", "--against", "published:Mistral", "--psi", "nan"], "--psi is nan"),
         (["r", "--against", "published:Mistral", "--psi", "alone"], "it has no flip rates"),
@@ -334,7 +462,7 @@ def test_a_damaged_recorded_run_is_refused(small, capsys, file, change, complain
 def test_the_summary_is_appended_to_the_jobs_own(small, monkeypatch):
     Path("job.md").write_text("before\n")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", "job.md")
-    assert gate(["r", "--against", "alone", "--summary", "job.md"]) == 0
+    assert gate(["r", "--against", "alone", "--margin", "30", "--summary", "job.md"]) == 0
     assert Path("job.md").read_text().startswith("before\n### PASS")
 
 
