@@ -40,7 +40,8 @@ def against_recorded(
     if not rows:
         raise UserError(f"{run.name} and {there.name} have no benchmark in common")
     notes = gate.notes(run, there, rows)
-    return gate.GateResult(run.name, there.name, policy.title, gate.overall(rows), rows, notes)
+    asked = policy.title(row.task for row in rows if row.task in there.tasks)
+    return gate.GateResult(run.name, there.name, asked, gate.overall(rows), rows, notes)
 
 
 def against_figures(
@@ -82,4 +83,4 @@ def against_figures(
         for task in run.tasks
         if task not in published.tasks
     ]
-    return gate.GateResult(run.name, name, policy.title, gate.overall(rows), rows, notes)
+    return gate.GateResult(run.name, name, policy.title(shared), gate.overall(rows), rows, notes)

@@ -61,14 +61,14 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         veto = self.tasks.get(task, TaskPolicy()).veto
         return self.weight(task) is None if veto is None else veto
 
-    @property
-    def title(self) -> str:
-        """What is asked, for the verdict's line: `rule published`, `no worse, rule robust`."""
-        rules = {self.rule, *(one.rule or self.rule for one in self.tasks.values())}
-        modes = {self.mode, *(one.mode or self.mode for one in self.tasks.values())}
-        asked = {"same": "", "no-worse": "no worse, "}
-        said = asked[self.mode] if len(modes) == 1 else "same or no worse, "
-        return f"{said}rule {' and '.join(sorted(rules))}"
+    def title(self, tasks: Iterable[str]) -> str:
+        """What is asked of these, for the verdict's line: `rule published`, `no worse, rule robust`."""
+        asked = [self.of(task) for task in tasks]
+        rules = dict.fromkeys(one.rule for one in asked)
+        names = {"same": "same", "no-worse": "no worse"}
+        modes = dict.fromkeys(names[one.mode] for one in asked)
+        said = "" if list(modes) == ["same"] else f"{' and '.join(modes)}, "
+        return f"{said}rule {' and '.join(rules)}"
 
 
 def read_policy(path: Path) -> Policy:

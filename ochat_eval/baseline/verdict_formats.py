@@ -19,9 +19,9 @@ _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 """What XML 1.0 cannot hold, not even escaped."""
 _LEGEND = (
     "Points. rerun passes: the chance that a faultless rerun passes, verdicts flipping as often as "
-    "in the recorded reruns; fails at: the true loss that fails with 80 % chance. A verdict in "
-    "brackets does not decide: its benchmark counts in the weighted mean."
+    "in the recorded reruns; fails at: the true loss that fails with 80 % chance."
 )
+_WEIGHTED = " A verdict in brackets does not decide: its benchmark counts in the weighted mean."
 
 
 def _cells(row: TaskGate) -> list[str]:
@@ -42,6 +42,10 @@ def _cells(row: TaskGate) -> list[str]:
     ]
 
 
+def _legend(outcome: GateResult) -> str:
+    return _LEGEND + _WEIGHTED * any(not row.decides for row in outcome.rows)
+
+
 def terminal(outcome: GateResult) -> str:
     """The table, the notes and the verdict, for a terminal."""
     cells, below = [], []
@@ -54,7 +58,7 @@ def terminal(outcome: GateResult) -> str:
             below.append(f"{row.task}: {'; '.join(more)}")
     table = grid(cells, ("task", "verdict", "n", "recorded", "run", "diff.", "90 % CI", "±"),
                  align=("left", "left", *["right"] * 6))  # fmt: skip
-    said = notes([_LEGEND, *below, *outcome.notes])
+    said = notes([_legend(outcome), *below, *outcome.notes])
     return "\n".join([table, "", *said, "", outcome.title])
 
 
@@ -63,7 +67,7 @@ def markdown(outcome: GateResult) -> str:
     cells = [[_escaped(cell) for cell in _cells(row)] for row in outcome.rows]
     table = grid(cells, _HEADERS, "github", align=_ALIGN)
     listed = [f"- {_escaped(note)}" for note in outcome.notes]
-    parts = [f"### {_escaped(outcome.title)}", table, _LEGEND, "\n".join(listed)]
+    parts = [f"### {_escaped(outcome.title)}", table, _legend(outcome), "\n".join(listed)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
