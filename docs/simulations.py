@@ -317,13 +317,3 @@ def gated_without_flips(n: int) -> Share:
         return passed
 
     return share
-
-
-def eight_faultless(recorded: int) -> Share:
-    """How often eight benchmarks of 1,319 items, ψ = 2 %, all pass a faultless rerun."""
-
-    def share(rng: np.random.Generator, draws: int) -> float:
-        one = gated(0.02, 1319, recorded, 0.0, "PASS", "same")
-        return one(rng, draws) ** 8
-
-    return share

@@ -62,7 +62,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.weight(task) is None if veto is None else veto
 
     def title(self, tasks: Iterable[str]) -> str:
-        """What is asked of these, for the verdict's line: `rule published`, `no worse, rule robust`."""
+        """What is asked of these, in the words of the verdict's line."""
         asked = [self.of(task) for task in tasks]
         rules = dict.fromkeys(one.rule for one in asked)
         names = {"same": "same", "no-worse": "no worse"}
