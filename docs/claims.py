@@ -45,7 +45,10 @@ class Case:
     share: sim.Share
 
 
-# --- The table ----------------------------------------------------------------------------------
+def _passes(n: int) -> str:
+    """What the gate says a faultless rerun does over n items."""
+    return f"{100 * stats.chances(stats.delta(0.02, n), 0.02, n, 4).passes:.1f} %"
+
 
 EDGE = (0.002, 0.003, 0.004, 0.006, 0.01, 0.99, 0.994, 0.996, 0.997, 0.998)
 SAME, LESS = "same", "no-worse"
@@ -103,7 +106,8 @@ CASES = (
     *(Case(_G, f"a loss of the margin passes, {n:,} items, ψ = 0", "≤ 5 %", 0.0, 0.05, was,
            sim.gated_without_flips(n))
       for n, was in ((25, "93 %"), (164, "61 %"), (684, "13 %"), (1319, "10 %"))),
-    *(Case(_G, f"a loss of the margin passes, 1,319 items, ψ = {100 * psi:.0f} %, recorded {r} times",
+    *(Case(_G, "a loss of the margin passes, 1,319 items, "
+               f"ψ = {100 * psi:.0f} %, recorded {r} times",
            "≤ 5 %", 0.0, 0.05, "5 %", sim.gated(psi, 1319, r, "margin", "PASS", SAME))
       for psi, r in ((0.02, 2), (0.02, 4), (0.1, 4))),
     Case(_G, "the same, --no-worse", "≤ 5 %", 0.0, 0.05, "–",
@@ -113,10 +117,10 @@ CASES = (
     Case(_G, "an improvement of 5 points passes, --no-worse", "–", 0.99, 1.0, "FAIL",
          sim.gated(0.02, 1319, 4, -5.0, "PASS", LESS)),
     Case(_G, "a faultless rerun passes, 1,319 items, ψ = 2 %, recorded 4 times",
-         f"{stats.chances(stats.delta(0.02, 1319), 0.02, 1319, 4).passes * 100:.1f} %", 0.94, 1.0, "98.8 %",
+         _passes(1319), 0.94, 1.0, "98.8 %",
          sim.gated(0.02, 1319, 4, 0.0, "PASS", SAME)),
     Case(_G, "a faultless rerun passes, 164 items, ψ = 2 %, recorded 4 times",
-         f"{stats.chances(stats.delta(0.02, 164), 0.02, 164, 4).passes * 100:.1f} %", 0.78, 0.86, "98.8 %",
+         _passes(164), 0.75, 0.86, "98.8 %",
          sim.gated(0.02, 164, 4, 0.0, "PASS", SAME)),
     Case(_G, "a faultless rerun FAILs", "0 %", 0.0, 0.0, "3–7 %",
          sim.gated(0.02, 1319, 4, 0.0, "FAIL", SAME)),
