@@ -32,8 +32,8 @@ EXIT: dict[Verdict, int] = {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 2, "REFUSED": 
 """Exit codes; a mistake on the command line has that of REFUSED."""
 ONCE = (
     "recorded once, without reruns, so that nobody knows how often verdicts flip by themselves: "
-    "run its command again with shuffle=1, record both (ochat-eval record RUN RERUN --as NAME), "
-    "or say with --margin how many points may be lost"
+    "run its command again with shuffle=1 run=RERUN, record both (ochat-eval record RUN RERUN --as "
+    "NAME), or say with --margin how many points may be lost"
 )
 
 
