@@ -188,7 +188,7 @@ def gate_task(
     reason = _reason(row, policy)
     if unread := sum(not o.rules[rule].read() for o in here.outcomes.values()):
         reason = "; ".join(filter(None, [reason, _unread(unread, here)]))
-    if odd := unlike_unmatched(here, there, rule, psi_unmatched, recorded.runs):
+    if odd := unlike_unmatched(here, there, policy, psi_unmatched, recorded.runs):
         verdict = "FAIL" if verdict == "FAIL" else "REFUSED"
         reason = f"{reason}; {odd}" if verdict == "FAIL" else odd
     return dataclasses.replace(row, verdict=verdict, reason=reason)

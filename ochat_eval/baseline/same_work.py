@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ochat_eval import stats
+from ochat_eval.baseline.policy import Policy
 from ochat_eval.baseline.results import Outcome, TaskResults, Verdicts, clusters, strata
 from ochat_eval.records import Rule
 from ochat_eval.run.identity import differences
@@ -47,18 +48,21 @@ def difference(
 
 
 def unlike_unmatched(
-    here: TaskResults, there: TaskResults, rule: Rule, psi: float, runs: int
+    here: TaskResults, there: TaskResults, policy: Policy, psi: float, runs: int
 ) -> str:
-    """Says so where the unmatched rate moved by more than reruns do; empty where it did not."""
+    """Says so where the unmatched rate moved by more than reruns do; empty where it did not.
+
+    Of a new checkpoint (`no-worse`) only a rise counts: that more can be read is no fault.
+    """
 
     def unmatched(verdicts: Verdicts) -> Sequence[float]:
         return verdicts.unmatched
 
-    moved = difference(here, there, rule, (unmatched, unmatched), psi, runs)
+    moved = difference(here, there, policy.rule, (unmatched, unmatched), psi, runs)
     margin = stats.delta(psi, len(here.outcomes))
-    if stats.decide(moved.lo, moved.hi, margin) != "FAIL":
+    if stats.decide(-moved.hi, -moved.lo, margin, policy.mode) != "FAIL":
         return ""
-    rate = 100 * stats.mean([o.rules[rule].unmatched[0] for o in here.outcomes.values()])
+    rate = 100 * stats.mean([o.rules[policy.rule].unmatched[0] for o in here.outcomes.values()])
     return (
         f"the unmatched rate is {rate:.1f} %, recorded {rate - moved.score:.1f} %: more than "
         "reruns differ, so these are not the same kind of answers"
