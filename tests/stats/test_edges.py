@@ -102,6 +102,10 @@ def test_the_page_has_every_claim():
     rows = [
         row.split(" | ") for row in made.splitlines() if row.startswith("| ") and "---" not in row
     ]
-    assert [(row[0].strip("| "), row[1], row[2]) for row in rows[1:]] == [
-        (case.group, case.what, case.claim) for case in claims.CASES
+    assert [(row[0].strip("| "), row[1], row[2], row[4].rstrip(" |")) for row in rows[1:]] == [
+        (case.group, case.what, case.claim, case.before) for case in claims.CASES
     ]
+    for row, case in zip(rows[1:], claims.CASES, strict=True):
+        share = float(row[3].removesuffix(" %")) / 100
+        slack = 4 * (max(0.0025, share * (1 - share)) / 2000) ** 0.5
+        assert case.low - slack <= share <= case.high + slack, case.what
