@@ -196,20 +196,25 @@ class MtBench(Task):
 
 
 def _figure(pairs: Iterable[tuple[Item, Score]], unread: float | None = None) -> dict[str, Any]:
-    """The mean rating with questions as clusters; `unread` stands for what could not be read."""
+    """The mean rating, questions as clusters, categories as strata; `unread` stands for what could
+    not be read."""
     values: list[float] = []
     clusters: list[str] = []
-    by_turn: defaultdict[tuple[str, int], list[float]] = defaultdict(list)
+    strata: list[str] = []
+    by_turn: defaultdict[tuple[Item, int], list[float]] = defaultdict(list)
     for item, score in pairs:
         value = unread if score.value is None else score.value
         if value is not None:
-            by_turn[item.id, score.turn].append(value)
-    for (item_id, _), ratings in by_turn.items():
+            by_turn[item, score.turn].append(value)
+    for (item, _), ratings in by_turn.items():
         values.append(stats.mean(ratings))
-        clusters.append(item_id)
+        clusters.append(item.id)
+        strata.append(item.subset)
     if not values:
         return {"score": None, "n": 0, "stderr": None, "ci95": [None, None]}
-    found = stats.estimate(values, clusters=clusters, bounds=MtBench.bounds, scale=1.0)
+    found = stats.estimate(
+        values, clusters=clusters, strata=strata, bounds=MtBench.bounds, scale=1.0
+    )
     return {
         "score": found.score,
         "n": found.n,

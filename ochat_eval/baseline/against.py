@@ -5,14 +5,15 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from ochat_eval import stats
 from ochat_eval.baseline import gate
-from ochat_eval.baseline.figures import PREFIX, row
+from ochat_eval.baseline.figures import PREFIX, half_digit, row
 from ochat_eval.baseline.find import shipped
+from ochat_eval.baseline.gate_figure import Figure, Setting, gate_figure
+from ochat_eval.baseline.policy import Policy, check_names
 from ochat_eval.baseline.results import RunResults
 from ochat_eval.baseline.runs import flip_rates_of, read
 from ochat_eval.config.build import published_task
-from ochat_eval.records import Rule, UserError
+from ochat_eval.records import UserError
 from ochat_eval.run import store
 from ochat_eval.run.identity import asked_otherwise
 
@@ -20,39 +21,44 @@ from ochat_eval.run.identity import asked_otherwise
 def against_recorded(
     run: RunResults,
     name: str,
-    rule: Rule,
+    policy: Policy,
     *,
     runs: Path,
     part: bool = False,
     psi: str | None = None,
-    flip_sds: float = stats.FLIP_SDS,
 ) -> gate.GateResult:
     """The gate against a recorded run; arguments as the command line has them.
 
     Raises:
-        UserError: there is no such recorded run, or nothing to compare.
+        UserError: there is no such recorded run, nothing to compare, or a benchmark in the policy
+            that is not there.
     """
     there = read(name, runs)
     if psi is not None:
         raise UserError("--psi is for published figures; a recorded run has its own")
-    rows = gate.gate(run, there, rule, part=part, flip_sds=flip_sds)
+    check_names(policy, there.tasks, "--policy")
+    rows = gate.gate(run, there, policy, part=part)
     if not rows:
         raise UserError(f"{run.name} and {there.name} have no benchmark in common")
     notes = gate.notes(run, there, rows)
-    return gate.GateResult(run.name, there.name, rule, gate.overall(rows), rows, notes)
+    asked = policy.title(row.task for row in rows if row.task in there.tasks)
+    return gate.GateResult(run.name, there.name, asked, gate.overall(rows), rows, notes)
 
 
 def against_figures(
-    run: RunResults, name: str, rule: Rule, *, runs: Path, part: bool, psi: str | None
+    run: RunResults, name: str, policy: Policy, *, runs: Path, part: bool, psi: str | None
 ) -> gate.GateResult:
     """The gate against a published row; arguments as the command line has them.
 
     Raises:
         UserError: there is no such row, or an option that a published figure cannot take.
     """
+    if policy != Policy():
+        raise UserError(
+            "published figures are gated by the rule published, as the same, and by their own "
+            "margin: leave --rule, --no-worse, --margin, --flip-sds and --policy away"
+        )
     published = row(name.removeprefix(PREFIX))
-    if rule != "published":
-        raise UserError("published figures are of the rule published: leave --rule away")
     if part:
         raise UserError("a published figure is of all items: leave --part away")
     if psi is None:
@@ -63,15 +69,17 @@ def against_figures(
     rates = flip_rates_of(psi, list(run.tasks), runs)
     prompts = store.read_json(shipped("prompts.json"))
     rows = []
-    for task in (task for task in published.tasks if task in run.tasks):
+    shared = [task for task in published.tasks if task in run.tasks]
+    for task in shared:
         here = run.tasks[task]
-        setting = gate.Setting(
-            dataclasses.asdict(published_task(task, published.name)), **prompts[task]
-        )
+        setting = Setting(dataclasses.asdict(published_task(task, published.name)), **prompts[task])
         unit = 100 / (here.scale * here.bounds[1])  # in points
-        figure = gate.Figure(published.tasks[task] * unit, 0.05 * unit)
+        known = published.tasks[task]
+        figure = Figure(known * unit, half_digit(known) * unit)
         of_model = asked_otherwise(run.identity)
-        rows.append(gate.gate_figure(here, figure, rates.get(task), setting, of_model))
+        rows.append(
+            gate_figure(here, figure, rates.get(task), setting, of=len(shared), of_model=of_model)
+        )
     if not rows:
         raise UserError(f"{run.name} and {published.name} have no benchmark in common")
     notes = [
@@ -79,4 +87,4 @@ def against_figures(
         for task in run.tasks
         if task not in published.tasks
     ]
-    return gate.GateResult(run.name, name, rule, gate.overall(rows), rows, notes)
+    return gate.GateResult(run.name, name, policy.title(shared), gate.overall(rows), rows, notes)

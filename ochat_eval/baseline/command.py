@@ -15,9 +15,11 @@ from typing import Any
 from ochat_eval import stats
 from ochat_eval.baseline import difference_formats, figures, verdict_formats
 from ochat_eval.baseline.against import against_figures, against_recorded
+from ochat_eval.baseline.compare import corrected
 from ochat_eval.baseline.find import find
 from ochat_eval.baseline.flips import answers, flips
 from ochat_eval.baseline.gate import EXIT, GateResult
+from ochat_eval.baseline.policy import Policy, check, read_policy
 from ochat_eval.baseline.record import record as record_runs
 from ochat_eval.baseline.results import RunResults
 from ochat_eval.baseline.runs import read_run
@@ -43,8 +45,9 @@ example:
 _COMPARE_MORE = """\
 columns: B − A over the common items, with the 95 % interval of the paired difference (items that
 share a passage count as one); flips: items that B gained and lost; p: exact McNemar for 0/1
-verdicts of independent items, else a normal test; p (Holm): adjusted for all benchmarks of the
-table; detectable: the true difference that such a comparison finds with 80 % chance.
+verdicts of independent items, else a permutation of signs below 30 items (passages) and a t test
+from there on; p (Holm): adjusted for all benchmarks of all pairs that are shown, under each rule;
+detectable: the true difference that such a comparison finds with 80 % chance.
 
 exit codes: 0, or 2 for what cannot be compared.
 """
@@ -88,8 +91,8 @@ def _compared(args: argparse.Namespace) -> str:
     printed: list[str] = []
     values: list[dict[str, Any]] = []
     listed: list[dict[str, Any]] = []
-    for name, side in zip(names[1:], sides[1:], strict=True):
-        rows = compare_sides(sides[0], side, rules)
+    every = corrected([compare_sides(sides[0], side, rules) for side in sides[1:]])
+    for name, side, rows in zip(names[1:], sides[1:], every, strict=True):
         flipped = []
         if (args.flips or args.flips_file) and isinstance(side, RunResults):
             ids = {id_ for row in rows for id_ in (*row.flips.gained, *row.flips.lost)}
@@ -132,12 +135,16 @@ example, a step of a CI job:
 """
 _GATE_MORE = """\
 exit codes: 0 PASS, 1 FAIL, 2 INCONCLUSIVE (more items can tell), 3 REFUSED: not the same work
-(items, prompts, sampling, answer rule, unmatched rate), or a mistake on the command line.
+(items, prompts, sampling, answer rule, unmatched rate), recorded without reruns and without a
+--margin, or a mistake on the command line.
 
-PASS: the 90 % interval of the difference to the recorded score lies within the margin, which is
-the larger of 0.3 points and 3.29 standard deviations of the noise between reruns. FAIL: it lies
-wholly outside. All benchmarks must pass. A published figure passes where reruns explain the
-distance; say with --psi how often verdicts flip between reruns.
+--same, is it a rerun: PASS if the 90 % interval of the difference to the recorded score lies within
+the margin on both sides, FAIL if it lies wholly outside. --no-worse, is a new checkpoint as good:
+PASS if it lies above minus the margin, so that what is better passes, FAIL if wholly below. The
+margin is --margin, or the larger of 0.3 points and 3.29 standard deviations of the noise between
+reruns. All benchmarks must pass; --policy FILE says for each its rule, mode, margin, and weight or
+veto (docs/ci.md). A published figure passes where reruns explain the distance; say with --psi how
+often verdicts flip between reruns.
 """
 
 
@@ -147,16 +154,30 @@ def gate(argv: Sequence[str]) -> int:
     parser = Parser("gate", _GATE, _GATE_MORE, refused)
     parser.add_argument("run", metavar="RUN", help="the run to judge")
     parser.add_argument("--against", metavar="RECORDED", required=True, help="what it must match")
-    parser.add_argument("--rule", choices=RULES, default="published", help="(default: published)")
+    modes = parser.add_mutually_exclusive_group()
+    modes.add_argument(
+        "--same", dest="mode", action="store_const", const="same",
+        help="a rerun: neither worse nor better (default)",
+    )  # fmt: skip
+    modes.add_argument(
+        "--no-worse", dest="mode", action="store_const", const="no-worse",
+        help="a new checkpoint: what is better passes",
+    )  # fmt: skip
+    parser.add_argument("--rule", choices=RULES, help="(default: published)")
     parser.add_argument(
-        "--part", action="store_true", help="the run asked only some of the recorded items"
+        "--margin", type=float, metavar="POINTS", help="the margin (default: by the rerun noise)"
     )
     parser.add_argument(
         "--flip-sds",
         type=float,
-        default=stats.FLIP_SDS,
         metavar="K",
-        help="the margin in standard deviations of rerun noise (default: %(default)s)",
+        help=f"it in standard deviations of that noise (default: {stats.FLIP_SDS})",
+    )
+    parser.add_argument(
+        "--policy", type=Path, metavar="FILE", help="all that by benchmark, as gate.yaml"
+    )
+    parser.add_argument(
+        "--part", action="store_true", help="the run asked only some of the recorded items"
     )
     parser.add_argument("--psi", metavar="X", help="published figures: the flip rate, or a "
                         "recorded run to take it from")  # fmt: skip
@@ -171,23 +192,10 @@ def gate(argv: Sequence[str]) -> int:
     args = parser.parse_args(argv)
 
     def work() -> int:
-        if not 0 <= args.flip_sds < float("inf"):
-            raise UserError(f"--flip-sds is {args.flip_sds}; it must be a number from 0")
+        policy = _policy(args)
         run = read_run(find(args.run, args.runs))
-        if args.against.startswith(figures.PREFIX):
-            made = against_figures(
-                run, args.against, args.rule, runs=args.runs, part=args.part, psi=args.psi
-            )
-        else:
-            made = against_recorded(
-                run,
-                args.against,
-                args.rule,
-                runs=args.runs,
-                part=args.part,
-                psi=args.psi,
-                flip_sds=args.flip_sds,
-            )
+        judged = against_figures if args.against.startswith(figures.PREFIX) else against_recorded
+        made = judged(run, args.against, policy, runs=args.runs, part=args.part, psi=args.psi)
         _write_verdict(made, args)
         tell(verdict_formats.terminal(made))
         return EXIT[made.verdict]
@@ -197,6 +205,19 @@ def gate(argv: Sequence[str]) -> int:
     except Exception:  # Python's own exit code for it is 1, and that is FAIL
         say(traceback.format_exc().rstrip())
         return refused
+
+
+def _policy(args: argparse.Namespace) -> Policy:
+    """What is asked, by the file or by the options."""
+    names = ("mode", "rule", "margin", "flip_sds")
+    said = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    if args.policy is None:
+        policy = Policy(**said)
+        check(policy, "the command line")
+        return policy
+    if said:
+        raise UserError("--policy says mode, rule and margin: name them in the file only")
+    return read_policy(args.policy)
 
 
 def _write_verdict(made: GateResult, args: argparse.Namespace) -> None:

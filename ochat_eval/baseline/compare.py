@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from ochat_eval import stats
-from ochat_eval.baseline.results import RunResults, TaskResults, clusters, strata, values
+from ochat_eval.baseline.results import Outcome, RunResults, TaskResults, clusters, strata, values
 from ochat_eval.baseline.same_work import CHOICE_OF_ITEMS
 from ochat_eval.records import Rule
 
@@ -22,7 +22,7 @@ class Pairing:
     Attributes:
         ids: asked alike in both and judged in both, in the first run's order.
         unlike: ids in both whose question, target or choices differ: not paired.
-        unjudged: asked alike, but not judged in one of the runs.
+        unjudged: asked alike, but not judged in one of the runs, or with an unread verdict.
         only_a, only_b: how many items only one of the runs has.
     """
 
@@ -44,10 +44,10 @@ class TaskComparison:
         a, b: the scores over the paired items; None where there are none.
         difference: b − a with its error and 95 % interval.
         flips: the ids whose value rose or fell.
-        test: `McNemar` (0/1 verdicts of independent items), `normal` (ratings, several samples,
-            clusters) or None (nothing to test).
-        p, p_holm: its p-value, and that adjusted for all benchmarks of the comparison.
-        detectable: the least true difference that such a comparison finds with 80 % chance.
+        test: of `stats.paired_test`; None where nothing can be tested.
+        p, p_holm: its p-value, and that adjusted for all that is shown with it (`corrected`).
+        detectable: the least true difference that such a comparison finds with 80 % chance; None
+            where it finds none.
         note: what a reader must know.
     """
 
@@ -72,7 +72,7 @@ def pair(a: TaskResults, b: TaskResults, rule: Rule) -> Pairing:
     judged = [
         id_
         for id_ in alike
-        if a.outcomes[id_].rules[rule].values and b.outcomes[id_].rules[rule].values
+        if a.outcomes[id_].rules[rule].read() and b.outcomes[id_].rules[rule].read()
     ]
     return Pairing(
         ids=tuple(judged),
@@ -84,7 +84,7 @@ def pair(a: TaskResults, b: TaskResults, rule: Rule) -> Pairing:
 
 
 def compare_task(a: TaskResults, b: TaskResults, rule: Rule) -> TaskComparison:
-    """The paired comparison of one benchmark (`p_holm` is left to `compare`)."""
+    """The paired comparison of one benchmark (`p_holm` is left to `corrected`)."""
     pairing = pair(a, b, rule)
     note = "; ".join(_pairing_notes(a, b, pairing))
     if not pairing.ids:
@@ -96,12 +96,7 @@ def compare_task(a: TaskResults, b: TaskResults, rule: Rule) -> TaskComparison:
     flips = stats.flips(
         dict(zip(pairing.ids, x, strict=True)), dict(zip(pairing.ids, y, strict=True))
     )
-    test, p = None, None
-    if shared is None and set(x) | set(y) <= {0.0, 1.0}:
-        test, p = "McNemar", stats.mcnemar_exact(len(flips.gained), len(flips.lost))
-    elif difference.stderr or (difference.score == 0 and difference.stderr is not None):
-        test, p = "normal", stats.normal_test(difference.score, difference.stderr)
-    detectable = stats.minimum_detectable_effect(difference.stderr) if difference.stderr else None
+    test = stats.paired_test(x, y, shared, strata(items)) if len(x) > 1 else None
     return TaskComparison(
         task=a.name,
         rule=rule,
@@ -110,11 +105,33 @@ def compare_task(a: TaskResults, b: TaskResults, rule: Rule) -> TaskComparison:
         difference=difference,
         pairing=pairing,
         flips=flips,
-        test=test,
-        p=p,
-        detectable=detectable,
+        test=test.name if test else None,
+        p=test.p if test else None,
+        detectable=_detectable(a, test, x, y, items) if test else None,
         note=note,
     )
+
+
+def _detectable(
+    task: TaskResults,
+    test: stats.Test,
+    x: Sequence[float],
+    y: Sequence[float],
+    items: Sequence[Outcome],
+) -> float | None:
+    """The least true difference that such a test finds with 80 % chance, in the task's unit."""
+    differences = [after - before for before, after in zip(x, y, strict=True)]
+    if test.name == "McNemar":
+        flipped = sum(d != 0 for d in differences) / len(differences)
+        found = stats.mcnemar_detectable(len(differences), flipped)
+        return None if found is None else found * task.scale
+    spread = stats.spread(differences, clusters(items), strata(items))
+    least_p = 2 / 2**spread.units
+    if not spread.stderr or (test.name == "permutation" and least_p > 0.05):
+        return None
+    effect = stats.minimum_detectable_effect(spread.stderr * task.scale, df=spread.df)
+    width = task.scale * (task.bounds[1] - task.bounds[0])
+    return effect if effect <= width else None
 
 
 _APART = {*CHOICE_OF_ITEMS, "condition"}  # the last is the model's chat format's
@@ -136,7 +153,7 @@ def _pairing_notes(a: TaskResults, b: TaskResults, pairing: Pairing) -> list[str
     if pairing.unlike:
         notes.append(f"{len(pairing.unlike):,} asked differently ({pairing.unlike[0]})")
     if pairing.unjudged:
-        notes.append(f"{len(pairing.unjudged):,} not judged")
+        notes.append(f"{len(pairing.unjudged):,} not judged or unread")
     for which, task, only in ("A", a, pairing.only_a), ("B", b, pairing.only_b):
         if only:
             notes.append(f"{only:,} only in {which}")
@@ -186,12 +203,20 @@ def compare_figure(
 
 
 def compare(a: RunResults, b: RunResults, rule: Rule) -> list[TaskComparison]:
-    """Every benchmark that both runs have, Holm's correction over those that were tested."""
-    return corrected([compare_task(a.tasks[t], b.tasks[t], rule) for t in a.tasks if t in b.tasks])
+    """Every benchmark that both runs have."""
+    return [compare_task(a.tasks[t], b.tasks[t], rule) for t in a.tasks if t in b.tasks]
 
 
-def corrected(rows: Sequence[TaskComparison]) -> list[TaskComparison]:
-    """The comparisons with `p_holm`."""
-    tested = [row.p for row in rows if row.p is not None]
-    adjusted = iter(stats.holm(tested) if tested else [])
-    return [row if row.p is None else replace(row, p_holm=next(adjusted)) for row in rows]
+def corrected(tables: Sequence[Sequence[TaskComparison]]) -> list[list[TaskComparison]]:
+    """The comparisons with `p_holm`: Holm's over all that were tested, each rule by itself.
+
+    All pairs of runs that are shown together are one family: who looks at several sees the
+    smallest p of all.
+    """
+    adjusted: dict[int, float] = {}
+    every = [row for table in tables for row in table]
+    for rule in {row.rule for row in every}:
+        tested = [row for row in every if row.rule == rule and row.p is not None]
+        found = stats.holm([row.p for row in tested if row.p is not None]) if tested else []
+        adjusted |= dict(zip(map(id, tested), found, strict=True))
+    return [[replace(row, p_holm=adjusted.get(id(row))) for row in table] for table in tables]

@@ -11,7 +11,7 @@ from typing import Any
 
 from ochat_eval.baseline.compare import TaskComparison
 from ochat_eval.baseline.flips import Answer, Flip
-from ochat_eval.baseline.results import RunResults, flip_rates
+from ochat_eval.baseline.results import RunResults, flip_rates, score
 from ochat_eval.records import RULES, Rule
 from ochat_eval.terminal.grid import DASH, grid, interval, notes, number
 from ochat_eval.terminal.words import plain
@@ -111,10 +111,9 @@ def recorded_table(made: RunResults) -> str:
     rows = []
     for name, task in made.tasks.items():
         for rule in RULES:
-            values = [one.rules[rule].values[0] for one in task.outcomes.values()]
             rates = flip_rates(task, rule, made.runs)
             psi = f"{100 * rates[0]:.2f} %" if rates else "not measured"
-            score = f"{task.scale * sum(values) / len(values):.2f}"
-            rows.append([name, rule, f"{len(values):,}", score, psi])
+            items = f"{len(task.outcomes):,}"
+            rows.append([name, rule, items, number(score(task, rule)), psi])
     headers = ["task", "rule", "items", "score", "flip between reruns (ψ)"]
     return grid(rows, headers, "simple")

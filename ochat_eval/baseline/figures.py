@@ -44,6 +44,11 @@ def row(name: str) -> Row:
     return Row(name, {k: v for k, v in found[name].items() if k != "average"})
 
 
+def half_digit(figure: float) -> float:
+    """Half a unit of a published figure's last digit: 0.05 for 65.8 or 7.8, 0.005 for 7.76."""
+    return 0.5 * 10.0 ** -len(repr(float(figure)).partition(".")[2])
+
+
 def tables() -> Mapping[str, Any]:
     """The published tables by name: `source`, `columns`, and `rows` by model."""
     file = resources.files("ochat_eval.results.recorded").joinpath("published.yaml")

@@ -7,27 +7,34 @@ is the best). The formulas are in `stats.equivalence`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from ochat_eval import stats
-from ochat_eval.baseline.results import RunResults, TaskResults, Verdicts, flip_rates, points
-from ochat_eval.baseline.same_work import (
-    difference,
-    prompts_digest,
-    recorded_items,
-    unlike_unmatched,
-    unlike_work,
+from ochat_eval.baseline.policy import Policy
+from ochat_eval.baseline.results import (
+    RunResults,
+    TaskResults,
+    Verdicts,
+    flip_rates,
+    points,
 )
-from ochat_eval.records import Rule
+from ochat_eval.baseline.same_work import difference, recorded_items, unlike_unmatched, unlike_work
 from ochat_eval.run.identity import differences, engine_part
+from ochat_eval.terminal.words import counted
 
 Verdict = Literal["PASS", "FAIL", "INCONCLUSIVE", "REFUSED"]
 ORDER: tuple[Verdict, ...] = ("REFUSED", "FAIL", "INCONCLUSIVE", "PASS")
 """Of several benchmarks' verdicts the first of these is the whole gate's."""
 EXIT: dict[Verdict, int] = {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 2, "REFUSED": 3}
 """Exit codes; a mistake on the command line has that of REFUSED."""
+ONCE = (
+    "recorded once, without reruns, so that nobody knows how often verdicts flip by themselves: "
+    "run its command again with shuffle=1 run=RERUN, record both (ochat-eval record RUN RERUN --as "
+    "NAME), or say with --margin how many points may be lost"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +48,10 @@ class TaskGate:
         difference, lo, hi: score − recorded and its 90 % interval.
         margin: δ; differences within it count as none.
         psi: the recorded flip rate, a fraction; None where there are no reruns.
-        passes: the chance that a faultless rerun passes this gate; None where no rerun flipped,
-            which for few items does not say that none ever will.
-        detects: the true difference that fails it with 80 % chance; None as `passes`.
+        passes: the chance that a faultless rerun passes this gate, at that flip rate; None where
+            it is not known.
+        detects: the true loss that fails it with 80 % chance; None as `passes`.
+        decides: whether the whole gate's verdict counts it by itself (`Policy.veto`).
     """
 
     task: str
@@ -60,6 +68,7 @@ class TaskGate:
     psi: float | None = None
     passes: float | None = None
     detects: float | None = None
+    decides: bool = True
 
 
 @dataclass(frozen=True)
@@ -68,13 +77,14 @@ class GateResult:
 
     Attributes:
         run, against: their names.
+        asked: what was asked, in words (`Policy.title`).
         rows: a verdict for each benchmark.
         notes: what else must be known.
     """
 
     run: str
     against: str
-    rule: Rule
+    asked: str
     verdict: Verdict
     rows: Sequence[TaskGate]
     notes: Sequence[str]
@@ -82,49 +92,49 @@ class GateResult:
     @property
     def title(self) -> str:
         """The verdict in one line."""
-        return f"{self.verdict}: {self.run} against {self.against}, rule {self.rule}"
+        return f"{self.verdict}: {self.run} against {self.against}, {self.asked}"
 
 
 def gate(
-    run: RunResults,
-    recorded: RunResults,
-    rule: Rule,
-    *,
-    part: bool = False,
-    flip_sds: float = stats.FLIP_SDS,
+    run: RunResults, recorded: RunResults, policy: Policy, *, part: bool = False
 ) -> list[TaskGate]:
-    """A verdict for each recorded benchmark, in the recorded order.
+    """A verdict for each recorded benchmark, in the recorded order; last the weighted mean, if any.
 
     Args:
+        policy: what is asked.
         part: a run over some of the recorded items and benchmarks will do.
-        flip_sds: the margin in flip SDs (`equivalence.delta`).
     """
     rows = []
     for name, there in recorded.tasks.items():
         if name in run.tasks:
-            rows.append(gate_task(run, recorded, name, rule, part=part, flip_sds=flip_sds))
+            row = gate_task(run, recorded, name, policy.of(name), part=part)
         elif not part:
-            rows.append(TaskGate(name, "REFUSED", "the run did not ask it", of=len(there.outcomes)))
-    return rows
+            row = TaskGate(name, "REFUSED", "the run did not ask it", of=len(there.outcomes))
+        else:
+            continue
+        decides = policy.veto(name) or row.verdict == "REFUSED"
+        rows.append(dataclasses.replace(row, decides=decides))
+    return [*rows, *weighted(rows, policy)]
 
 
 def overall(rows: Sequence[TaskGate]) -> Verdict:
-    """PASS only if every benchmark passes, REFUSED if one is; FAIL if one fails.
+    """PASS only if every benchmark that decides passes, REFUSED if one is; FAIL if one fails.
 
     No correction for several benchmarks: all must pass (an intersection-union test, Berger 1982,
     keeps its level), and a faultless rerun fails one with a chance below one in a million.
     """
-    verdicts = {row.verdict for row in rows}
+    verdicts = {row.verdict for row in rows if row.decides}
     return next((v for v in ORDER if v in verdicts), "REFUSED")
 
 
 def notes(run: RunResults, recorded: RunResults, rows: Sequence[TaskGate]) -> list[str]:
     """What is no ground for refusal, but must be known: parts, other models, other engines."""
     found = []
-    asked, of = sum(row.n for row in rows), sum(len(t.outcomes) for t in recorded.tasks.values())
+    own = [row for row in rows if row.task in recorded.tasks]
+    asked, of = sum(row.n for row in own), sum(len(t.outcomes) for t in recorded.tasks.values())
     if asked < of:
         found.append(
-            f"part: {asked:,} of {of:,} items, {len(rows)} of {len(recorded.tasks)} benchmarks"
+            f"part: {asked:,} of {of:,} items, {len(own)} of {len(recorded.tasks)} benchmarks"
         )
     known = {id_: one for task in recorded.tasks.values() for id_, one in task.outcomes.items()}
     new = [one for task in run.tasks.values() for one in task.outcomes.values() if one.id in known]
@@ -133,140 +143,163 @@ def notes(run: RunResults, recorded: RunResults, rows: Sequence[TaskGate]) -> li
     found += [f"{name} is not in the recorded run: not gated" for name in run.tasks
               if name not in recorded.tasks]  # fmt: skip
     if recorded.runs < 2:
-        found.append("recorded without reruns: its noise (ψ) is unknown, the margin is the floor")
+        found.append("recorded without reruns: its noise (ψ) is unknown")
     there, here = (engine_part(one.identity) for one in (recorded, run))
     return found + [f"not the same: {change}" for change in differences(there, here)]
 
 
 def gate_task(
-    run: RunResults,
-    recorded: RunResults,
-    name: str,
-    rule: Rule,
-    *,
-    part: bool = False,
-    flip_sds: float = stats.FLIP_SDS,
+    run: RunResults, recorded: RunResults, name: str, policy: Policy, *, part: bool = False
 ) -> TaskGate:
-    """One benchmark's verdict; arguments as `gate`."""
-    here, there = run.tasks[name], recorded.tasks[name]
-    counts = {"n": len(here.outcomes), "of": len(there.outcomes)}
+    """One benchmark's verdict; arguments as `gate`, the policy the benchmark's own."""
+    here, there, rule = run.tasks[name], recorded.tasks[name], policy.rule
+    n, of = len(here.outcomes), len(there.outcomes)
     refused = next(unlike_work(here, there, rule, part), "")
     if run.identity.get("overlong") != recorded.identity.get("overlong"):
         refused = refused or "overlong differs: prompts longer than the context were cut otherwise"
+    if recorded.runs < 2 and policy.margin is None:
+        refused = refused or ONCE
     if refused:
-        return TaskGate(name, "REFUSED", refused, **counts)
+        return TaskGate(name, "REFUSED", refused, n=n, of=of)
     rates = flip_rates(there, rule, recorded.runs)
     psi, psi_unmatched = rates or (0.0, 0.0)
-    top = there.bounds[1]
-
-    def value(v: Verdicts) -> Sequence[float]:
-        return [x / top for x in v.values]
-
-    margin = stats.delta(psi, len(here.outcomes), flip_sds)
-    score, stderr = difference(here, there, rule, value, psi, recorded.runs)
-    verdict: Verdict = stats.equivalence(score, stderr, margin)
-    reason = {
-        "FAIL": f"{score:+.2f} points lie outside ±{margin:.2f}",
-        "INCONCLUSIVE": "the interval reaches over the margin: more items can tell",
-        "PASS": "",
-    }[verdict]
-    if stderr is None:
-        reason = "one item or cluster tells no error"
-    if odd := unlike_unmatched(here, there, rule, psi_unmatched, recorded.runs):
-        verdict = "FAIL" if verdict == "FAIL" else "REFUSED"
-        reason = f"{reason}; {odd}" if verdict == "FAIL" else odd
-    half = stats.z_value(0.9) * stderr if stderr is not None else None
+    margin = policy.margin
+    if margin is None:
+        margin = stats.delta(psi, len(here.outcomes), policy.flip_sds)
+    worst, middle, best = _differences(here, there, policy, psi, recorded.runs)
+    verdict: Verdict = stats.decide(worst.lo, worst.hi, margin, policy.mode)
+    if verdict != stats.decide(best.lo, best.hi, margin, policy.mode):
+        verdict = "INCONCLUSIVE"
     base = [stats.mean(o.rules[rule].values) for o in recorded_items(here, there)]
-    noise = stats.rerun_error(psi, len(here.outcomes), recorded.runs)
-    return TaskGate(
+    row = TaskGate(
         name,
         verdict,
-        reason,
-        **counts,
+        n=n,
+        of=of,
         recorded=points(stats.mean(base), there),
         score=points(stats.mean([o.rules[rule].values[0] for o in here.outcomes.values()]), here),
-        difference=score,
-        lo=None if half is None else score - half,
-        hi=None if half is None else score + half,
+        difference=middle.score,
+        lo=worst.lo,
+        hi=best.hi,
         margin=margin,
         psi=rates[0] if rates else None,
-        passes=stats.pass_chance(margin, noise) if noise else None,
-        detects=margin + stats.minimum_detectable_effect(noise, 0.1) if noise else None,
     )
+    row = _with_chances(row, here, policy, middle.stderr, recorded.runs)
+    reason = _reason(row, policy)
+    if unread := sum(not o.rules[rule].read() for o in here.outcomes.values()):
+        reason = "; ".join(filter(None, [reason, _unread(unread, here)]))
+    if odd := unlike_unmatched(here, there, policy, psi_unmatched, recorded.runs):
+        verdict = "FAIL" if verdict == "FAIL" else "REFUSED"
+        reason = f"{reason}; {odd}" if verdict == "FAIL" else odd
+    return dataclasses.replace(row, verdict=verdict, reason=reason)
 
 
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """A published score: in points, and half a unit of its last digit."""
+def _differences(
+    here: TaskResults, there: TaskResults, policy: Policy, psi: float, runs: int
+) -> tuple[stats.Estimate, stats.Estimate, stats.Estimate]:
+    """The difference if what is unread were as bad as can be for the run, as it was read, and as
+    good as can be; the same three times where all was read."""
+    low, top = there.bounds
 
-    points: float
-    rounding: float = 0.05
+    def valued(end: float | None, verdicts: Verdicts) -> list[float]:
+        found = verdicts.values if end is None else verdicts.values_if(end)
+        return [value / top for value in found]
+
+    def found(new: float | None, recorded: float | None) -> stats.Estimate:
+        measures = lambda v: valued(new, v), lambda v: valued(recorded, v)
+        return difference(here, there, policy.rule, measures, psi, runs)
+
+    every = [*here.outcomes.values(), *recorded_items(here, there)]
+    middle = found(None, None)
+    if not any(one.rules[policy.rule].unread for one in every):
+        return middle, middle, middle
+    return found(low, top), middle, found(top, low)
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """The published setting of a benchmark.
-
-    Attributes:
-        options: of the benchmark; the chat format's condition is the model's and not compared.
-        n: how many items it has.
-        prompts: the digest over all of them (`prompts_digest`).
-    """
-
-    options: Mapping[str, Any]
-    n: int
-    prompts: str
-
-
-def gate_figure(
-    task: TaskResults,
-    figure: Figure,
-    psi: float | None,
-    setting: Setting,
-    of_model: Sequence[str] = (),
+def _with_chances(
+    row: TaskGate, task: TaskResults, policy: Policy, stderr: float | None, runs: int
 ) -> TaskGate:
-    """One benchmark against a published figure: can the score be a rerun of it?
+    """The row with what this gate does at the recorded flip rate."""
+    if row.psi is None or row.margin is None:
+        return row
+    values = {one.rules[policy.rule].values[0] for one in task.outcomes.values()}
+    if values <= {0.0, 1.0}:
+        found = stats.chances(row.margin, row.psi, row.n, runs, mode=policy.mode)
+        detects = stats.detects(row.margin, row.psi, row.n, runs, mode=policy.mode)
+        return dataclasses.replace(row, passes=found.passes, detects=detects)
+    noise = max(stderr or 0.0, stats.rerun_error(row.psi, row.n, runs))
+    passes = stats.normal_chance(row.margin, noise, policy.mode)
+    detects = row.margin + stats.minimum_detectable_effect(noise, 1 - stats.CONFIDENCE)
+    return dataclasses.replace(row, passes=passes, detects=detects)
 
-    `equivalence.matches_published`, under the rule `published`: PASS or FAIL, or REFUSED where the
-    run did not ask exactly the published prompts in the published way, or ψ is not known.
 
-    Args:
-        psi: the flip rate, measured by reruns of some run like it; a fraction. None: unknown.
-        of_model: the model's options that are not of the published setting.
-    """
-    counts = {"n": len(task.outcomes), "of": setting.n}
-    options = {k: v for k, v in task.options.items() if k != "condition"}
-    refused = ""
-    if task.missing or len(task.outcomes) != setting.n:
-        refused = f"{len(task.outcomes):,} of {setting.n:,} items have an answer"
-    elif changed := differences(
-        {k: v for k, v in setting.options.items() if k in options},
-        {k: v for k, v in options.items() if k in setting.options},
-    ):
-        refused = f"not the published setting: {changed[0]}"
-    elif of_model:
-        refused = f"not the published setting: {of_model[0]}"
-    elif prompts_digest({i: o.prompt for i, o in task.outcomes.items()}) != setting.prompts:
-        refused = "the prompts are not the published ones"
-    elif any(not one.rules["published"].values for one in task.outcomes.values()):
-        refused = "not all of it is judged"
-    elif psi is None:
-        refused = "--psi has no flip rate of it: record a run of it with reruns"
-    if refused or psi is None:
-        return TaskGate(task.name, "REFUSED", refused, **counts)
-    values = [one.rules["published"].values[0] for one in task.outcomes.values()]
-    score = points(stats.mean(values), task)
-    same = stats.matches_published(score, figure.points, psi, setting.n, rounding=figure.rounding)
-    margin = figure.rounding + stats.z_value(0.95) * 100 * stats.flip_sd(psi, setting.n)
-    return TaskGate(
-        task.name,
-        "PASS" if same else "FAIL",
-        "" if same else f"further from the figure than ±{margin:.2f}, which reruns explain",
-        **counts,
-        recorded=figure.points,
-        score=score,
-        difference=score - figure.points,
-        margin=margin,
-        psi=psi,
-        passes=0.95,
+def _reason(row: TaskGate, policy: Policy) -> str:
+    """Why, in words; empty for a plain PASS."""
+    assert row.lo is not None and row.hi is not None and row.margin is not None
+    moved = f"{row.difference:+.2f} points"
+    if row.verdict == "PASS":
+        return f"better: {moved}" if policy.mode == "no-worse" and row.lo > 0 else ""
+    if row.verdict == "FAIL":
+        if policy.mode == "no-worse":
+            return f"{moved} lie below -{row.margin:.2f}"
+        better = "; better is not the same: ask --no-worse of a new checkpoint"
+        return f"{moved} lie outside ±{row.margin:.2f}{better if row.lo > row.margin else ''}"
+    if row.lo == -100 and row.hi == 100:
+        return "one item or cluster tells no error"
+    if row.passes is not None and row.passes < 0.005:
+        few = counted(row.n, "item")
+        return f"no run over {few} passes {row.margin:.2f}: ask more items, or say a wider margin"
+    return "the interval reaches over the margin: more items can tell"
+
+
+def _unread(count: int, task: TaskResults) -> str:
+    """What the interval makes of verdicts that could not be read."""
+    low, top = task.bounds
+    return (
+        f"{counted(count, 'item')} with unread verdicts: the interval takes them as {low:g} and as "
+        f"{top:g}, the score as the middle"
     )
+
+
+def weighted(rows: Sequence[TaskGate], policy: Policy) -> list[TaskGate]:
+    """The weighted mean of the benchmarks that have a weight, gated as one; nothing without any.
+
+    Its interval is put together of theirs (`stats.average_interval`), its margin the policy's, or
+    `stats.delta` of the mean's own noise.
+    """
+    found = [(row, w) for row in rows if (w := policy.weight(row.task)) is not None]
+    if not found:
+        return []
+    name, of = "weighted mean", sum(row.of for row, _ in found)
+    n = sum(row.n for row, _ in found)
+    if bad := [row.task for row, _ in found if row.difference is None]:
+        return [TaskGate(name, "REFUSED", f"{bad[0]} is refused", n=n, of=of)]
+    total = sum(w for _, w in found)
+
+    def parts(field: str) -> list[float]:
+        """A figure of each row times its weight, so that their plain mean is the weighted one."""
+        return [getattr(row, field) * w * len(found) / total for row, w in found]
+
+    if policy.margin is None and any(row.psi is None for row, _ in found):
+        return [
+            TaskGate(name, "REFUSED", "its margin is not known: say one, in points", n=n, of=of)
+        ]
+    ends = list(zip(parts("lo"), parts("hi"), strict=True))
+    lo, hi = stats.average_interval(parts("difference"), ends)
+    noise = sum((w / total) ** 2 * (row.psi or 0.0) / row.n for row, w in found)
+    margin = policy.margin
+    if margin is None:
+        margin = stats.delta(noise, 1, policy.flip_sds)
+    row = TaskGate(
+        name,
+        stats.decide(lo, hi, margin, policy.mode),
+        n=n,
+        of=of,
+        recorded=stats.mean(parts("recorded")),
+        score=stats.mean(parts("score")),
+        difference=stats.mean(parts("difference")),
+        lo=lo,
+        hi=hi,
+        margin=margin,
+    )
+    return [dataclasses.replace(row, reason=_reason(row, policy))]

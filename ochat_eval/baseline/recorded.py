@@ -20,7 +20,14 @@ import msgspec
 
 from ochat_eval import stats
 from ochat_eval.baseline.find import RECORDED
-from ochat_eval.baseline.results import Outcome, RunResults, TaskResults, flip_rates
+from ochat_eval.baseline.results import (
+    Outcome,
+    RunResults,
+    TaskResults,
+    Verdicts,
+    flip_rates,
+    score,
+)
 from ochat_eval.config.build import task_class
 from ochat_eval.records import RULES, UserError
 from ochat_eval.run import store
@@ -84,10 +91,17 @@ def _with_reruns(one: Outcome, every: Sequence[Outcome]) -> Outcome:
             one.rules[rule],
             values=tuple(run.rules[rule].values[0] for run in every),
             unmatched=tuple(run.rules[rule].unmatched[0] for run in every),
+            unread=_unread([run.rules[rule] for run in every]),
         )
         for rule in RULES
     }
     return dataclasses.replace(one, rules=rules)
+
+
+def _unread(every: Sequence[Verdicts]) -> tuple[float, ...]:
+    """The shares of unread verdicts by run; empty where all were read."""
+    shares = tuple(one.unread[0] if one.unread else 0.0 for one in every)
+    return shares if any(shares) else ()
 
 
 def write_recorded(folder: Path, recorded: RunResults) -> None:
@@ -114,11 +128,10 @@ def _task_json(task: TaskResults, runs: int) -> dict[str, Any]:
         name: getattr(task, name) for name in ("metric", "bounds", "scale", "asked", "of")
     }
     for rule in RULES:
-        first = [one.rules[rule].values[0] for one in task.outcomes.values()]
         psi, psi_unmatched = flip_rates(task, rule, runs) or (None, None)
         unmatched = [one.rules[rule].unmatched[0] for one in task.outcomes.values()]
         made[rule] = {
-            "score": stats.mean(first) * task.scale,
+            "score": score(task, rule),
             "unmatched": stats.mean(unmatched),
             "psi": psi,
             "psi_unmatched": psi_unmatched,
@@ -130,7 +143,11 @@ def _to_line(one: Outcome) -> dict[str, Any]:
     line = {name: getattr(one, name) for name in ("id", "prompt", "stratum", "responses", "ends")}
     if one.cluster != one.id:
         line["cluster"] = one.cluster
-    return {**line, **{rule: dataclasses.asdict(v) for rule, v in one.rules.items()}}
+    for rule, verdicts in one.rules.items():
+        line[rule] = dataclasses.asdict(verdicts)
+        if not verdicts.unread:
+            del line[rule]["unread"]
+    return line
 
 
 def read_recorded(folder: Path) -> RunResults:
@@ -206,4 +223,6 @@ def _from_line(line: Mapping[str, Any], runs: object) -> Outcome:
     for verdicts in one.rules.values():
         if not len(verdicts.values) == len(verdicts.unmatched) == runs:
             raise ValueError(f"{len(verdicts.values)} values for {runs} runs")
+        if verdicts.unread and len(verdicts.unread) != runs:
+            raise ValueError(f"{len(verdicts.unread)} shares unread for {runs} runs")
     return one

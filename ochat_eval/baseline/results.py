@@ -21,12 +21,25 @@ class Verdicts:
         values: the item's value (the mean over its responses, in the benchmark's unit), in the
             run itself and then in each of its recorded reruns; empty where not all is judged.
         unmatched: the share of its responses without a match, in the same runs.
+        unread: the share of its responses whose verdict could not be read, in the same runs, so
+            that `values` is the mean over the others (the middle of the bounds where there are
+            none); empty where all were read.
     """
 
     answers: tuple[str | None, ...]
     matched: tuple[bool, ...]
     values: tuple[float, ...]
     unmatched: tuple[float, ...]
+    unread: tuple[float, ...] = ()
+
+    def read(self, run: int = 0) -> bool:
+        """Whether every verdict on it was made and could be read in a run."""
+        return bool(self.values) and not (self.unread and self.unread[run])
+
+    def values_if(self, end: float) -> list[float]:
+        """The values by run, if each unread verdict were `end`."""
+        unread = self.unread or (0.0,) * len(self.values)
+        return [v * (1 - u) + end * u for v, u in zip(self.values, unread, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +115,14 @@ def values(task: TaskResults, ids: Sequence[str], rule: Rule) -> list[float]:
     return [task.outcomes[id_].rules[rule].values[0] for id_ in ids]
 
 
+def score(task: TaskResults, rule: Rule) -> float | None:
+    """The run's own score, in the benchmark's unit, over the items whose verdicts were read; None
+    where none was."""
+    found = [one.rules[rule] for one in task.outcomes.values()]
+    read = [verdicts.values[0] for verdicts in found if verdicts.read()]
+    return stats.mean(read) * task.scale if read else None
+
+
 def clusters(outcomes: Sequence[Outcome]) -> list[str] | None:
     """Each item's cluster, for `stats`; None where every item is its own."""
     names = [one.cluster for one in outcomes]
@@ -122,9 +143,11 @@ def points(value: float, task: TaskResults) -> float:
 def flip_rates(task: TaskResults, rule: Rule, runs: int) -> tuple[float, float] | None:
     """ψ of a recorded benchmark's values and of its `unmatched`, as fractions.
 
-    Ratings are brought to 0…1 by their upper bound. None without reruns.
+    Over the items that were read in every run. Ratings are brought to 0…1 by their upper bound.
+    None without reruns.
     """
-    judged = [(id_, o.rules[rule]) for id_, o in task.outcomes.items() if o.rules[rule].values]
+    found = [(id_, outcome.rules[rule]) for id_, outcome in task.outcomes.items()]
+    judged = [(id_, verdicts) for id_, verdicts in found if all(map(verdicts.read, range(runs)))]
     if runs < 2 or not judged:
         return None
     top = task.bounds[1]

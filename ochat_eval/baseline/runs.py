@@ -148,12 +148,14 @@ def _outcome(task: Task, item: Item, given: Sequence[Response], scores: Sequence
     for rule in RULES:
         ours = [s for s in scores if s.rule == rule]
         judged = [s.value for s in ours if s.value is not None]
-        whole = len(judged) == len(ours) and keys == {(s.sample, s.turn) for s in ours}
+        whole = keys == {(s.sample, s.turn) for s in ours}
+        unread = 1 - len(judged) / len(ours) if ours else 0.0
         rules[rule] = Verdicts(
             answers=tuple(_without_text(s.answer) for s in ours),
             matched=tuple(s.matched for s in ours),
-            values=(stats.mean(judged),) if whole else (),
+            values=(stats.mean(judged or task.bounds),) if whole else (),
             unmatched=(stats.mean([not s.matched for s in ours]),) if whole else (),
+            unread=(unread,) if whole and unread else (),
         )
     return Outcome(
         id=item.id,

@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ochat_eval import stats
+from ochat_eval.baseline.policy import Policy
 from ochat_eval.baseline.results import Outcome, TaskResults, Verdicts, clusters, strata
 from ochat_eval.records import Rule
 from ochat_eval.run.identity import differences
 from ochat_eval.terminal.words import counted
 
+Measure = Callable[[Verdicts], Sequence[float]]
 CHOICE_OF_ITEMS = ("limit", "subsets", "data")
 """Options that say which items are asked; the items themselves are compared."""
 
@@ -25,35 +27,45 @@ def difference(
     here: TaskResults,
     there: TaskResults,
     rule: Rule,
-    measure: Callable[[Verdicts], Sequence[float]],
+    measures: tuple[Measure, Measure],
     psi: float,
     runs: int,
-) -> tuple[float, float | None]:
-    """Score less recorded mean, in points, and its error: the items' own, or the rerun noise.
+) -> stats.Estimate:
+    """A new run less the recorded ones, in points: `stats.rerun_interval`.
 
-    The larger of the two: among few items too few may have flipped to show the noise.
+    Args:
+        measures: what is compared of an item's verdicts, by run, in 0…1: of the new run, and of the
+            recorded ones.
+        psi: the rate at which it flips between recorded runs.
+        runs: how many recorded runs there are.
     """
     items = recorded_items(here, there)
-    recorded = [stats.mean(measure(one.rules[rule])) for one in items]
-    new = [measure(one.rules[rule])[0] for one in here.outcomes.values()]
-    found = stats.paired(recorded, new, clusters(items), strata=strata(items), scale=100)
-    if found.stderr is None:
-        return found.score, None
-    return found.score, max(found.stderr, stats.rerun_error(psi, len(items), runs))
+    recorded = [stats.mean(measures[1](one.rules[rule])) for one in items]
+    new = [measures[0](one.rules[rule])[0] for one in here.outcomes.values()]
+    return stats.rerun_interval(
+        recorded, new, psi, runs, clusters=clusters(items), strata=strata(items)
+    )
 
 
 def unlike_unmatched(
-    here: TaskResults, there: TaskResults, rule: Rule, psi: float, runs: int
+    here: TaskResults, there: TaskResults, policy: Policy, psi: float, runs: int
 ) -> str:
-    """Says so where the unmatched rate moved by more than reruns do; empty where it did not."""
-    moved, stderr = difference(here, there, rule, lambda v: v.unmatched, psi, runs)
+    """Says so where the unmatched rate moved by more than reruns do; empty where it did not.
+
+    Of a new checkpoint (`no-worse`) only a rise counts: that more can be read is no fault.
+    """
+
+    def unmatched(verdicts: Verdicts) -> Sequence[float]:
+        return verdicts.unmatched
+
+    moved = difference(here, there, policy.rule, (unmatched, unmatched), psi, runs)
     margin = stats.delta(psi, len(here.outcomes))
-    if stats.equivalence(moved, stderr, margin) != "FAIL":
+    if stats.decide(-moved.hi, -moved.lo, margin, policy.mode) != "FAIL":
         return ""
-    rate = 100 * stats.mean([o.rules[rule].unmatched[0] for o in here.outcomes.values()])
+    rate = 100 * stats.mean([o.rules[policy.rule].unmatched[0] for o in here.outcomes.values()])
     return (
-        f"the unmatched rate is {rate:.1f} %, recorded {rate - moved:.1f} %: more than reruns "
-        "differ, so these are not the same kind of answers"
+        f"the unmatched rate is {rate:.1f} %, recorded {rate - moved.score:.1f} %: more than "
+        "reruns differ, so these are not the same kind of answers"
     )
 
 

@@ -18,9 +18,10 @@ _NARROW, _BELOW = _HEADERS[:8], _HEADERS[8:10]
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What XML 1.0 cannot hold, not even escaped."""
 _LEGEND = (
-    "Points. rerun passes: the chance that a faultless rerun passes; fails at: the true "
-    "difference that fails with 80 % chance; both – where no recorded rerun flipped."
+    "Points. rerun passes: the chance that a faultless rerun passes, verdicts flipping as often as "
+    "in the recorded reruns; fails at: the true loss that fails with 80 % chance."
 )
+_WEIGHTED = " A verdict in brackets does not decide: its benchmark counts in the weighted mean."
 
 
 def _cells(row: TaskGate) -> list[str]:
@@ -28,7 +29,7 @@ def _cells(row: TaskGate) -> list[str]:
     n = f"{row.n:,}" if row.n == row.of else f"{row.n:,} of {row.of:,}"
     return [
         row.task,
-        row.verdict,
+        row.verdict if row.decides else f"({row.verdict})",
         n,
         number(row.recorded),
         number(row.score),
@@ -39,6 +40,10 @@ def _cells(row: TaskGate) -> list[str]:
         number(row.detects),
         row.reason,
     ]
+
+
+def _legend(outcome: GateResult) -> str:
+    return _LEGEND + _WEIGHTED * any(not row.decides for row in outcome.rows)
 
 
 def terminal(outcome: GateResult) -> str:
@@ -53,7 +58,7 @@ def terminal(outcome: GateResult) -> str:
             below.append(f"{row.task}: {'; '.join(more)}")
     table = grid(cells, ("task", "verdict", "n", "recorded", "run", "diff.", "90 % CI", "±"),
                  align=("left", "left", *["right"] * 6))  # fmt: skip
-    said = notes([_LEGEND, *below, *outcome.notes])
+    said = notes([_legend(outcome), *below, *outcome.notes])
     return "\n".join([table, "", *said, "", outcome.title])
 
 
@@ -62,7 +67,7 @@ def markdown(outcome: GateResult) -> str:
     cells = [[_escaped(cell) for cell in _cells(row)] for row in outcome.rows]
     table = grid(cells, _HEADERS, "github", align=_ALIGN)
     listed = [f"- {_escaped(note)}" for note in outcome.notes]
-    parts = [f"### {_escaped(outcome.title)}", table, _LEGEND, "\n".join(listed)]
+    parts = [f"### {_escaped(outcome.title)}", table, _legend(outcome), "\n".join(listed)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -74,24 +79,35 @@ def _escaped(text: str) -> str:
 def junit(outcome: GateResult) -> str:
     """JUnit XML: a test case a benchmark; FAIL is a failure, all but PASS else an error.
 
-    A benchmark that could not be decided must not look green, so INCONCLUSIVE is an error, too.
+    A benchmark that could not be decided must not look green, so INCONCLUSIVE is an error, too; one
+    that counts in the weighted mean only is skipped.
     """
-    failures = sum(row.verdict == "FAIL" for row in outcome.rows)
-    errors = sum(row.verdict in ("INCONCLUSIVE", "REFUSED") for row in outcome.rows)
-    counts = {"tests": str(len(outcome.rows)), "failures": str(failures), "errors": str(errors)}
+    kinds = [_kind(row) for row in outcome.rows]
+    counts = {"tests": str(len(kinds))}
+    counts |= {f"{kind}s": str(kinds.count(kind)) for kind in ("failure", "error")}
+    counts["skipped"] = str(kinds.count("skipped"))
     root = ET.Element("testsuites", counts)
     name = _xml(f"gate {outcome.run} against {outcome.against}")
-    suite = ET.SubElement(root, "testsuite", {"name": name, **counts, "skipped": "0", "time": "0"})
+    suite = ET.SubElement(root, "testsuite", {"name": name, **counts, "time": "0"})
     for row in outcome.rows:
-        attributes = {"classname": f"gate.{outcome.rule}", "name": _xml(row.task), "time": "0"}
+        asked = _xml(f"gate.{outcome.asked.removeprefix('rule ')}")
+        attributes = {"classname": asked, "name": _xml(row.task), "time": "0"}
         case = ET.SubElement(suite, "testcase", attributes)
-        if row.verdict != "PASS":
-            kind = "failure" if row.verdict == "FAIL" else "error"
+        if kind := _kind(row):
             message = {"type": row.verdict, "message": _xml(row.reason)}
             ET.SubElement(case, kind, message).text = _xml(_line(row))
     ET.SubElement(suite, "system-out").text = _xml(terminal(outcome))
     ET.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
+
+
+def _kind(row: TaskGate) -> str:
+    """The element that says of a benchmark that it did not pass; empty where it did."""
+    if row.verdict == "PASS":
+        return ""
+    if not row.decides:
+        return "skipped"
+    return "failure" if row.verdict == "FAIL" else "error"
 
 
 def _line(row: TaskGate) -> str:

@@ -18,7 +18,9 @@ Judged = tuple[Answered, Sequence[Score]]
 """An item with its responses, and the scores of both rules."""
 
 
-def summarise_task(task: Task, judged: Iterable[Judged], asked: int, of: int) -> dict[str, Any]:
+def summarise_task(
+    task: Task, judged: Iterable[Judged], asked: int, of: int, *, named: bool = False
+) -> dict[str, Any]:
     """One task's part of the summary, from one pass over its items.
 
     Scores, errors and intervals are in the task's unit (points 0…100; a judge's rating for
@@ -30,20 +32,21 @@ def summarise_task(task: Task, judged: Iterable[Judged], asked: int, of: int) ->
         judged: the items that have responses, with these and with their scores.
         asked: items that the run asked; what is not in `judged` is missing, never wrong.
         of: items that the whole benchmark has.
+        named: whether the items were named one by one, so that they are no random sample of it.
 
     Returns:
         `published` and `robust` (`score`, `n`, `stderr`, `ci95`, `unmatched`, `truncated`,
-        `empty`, `unfinished`, `subsets`, `pass@k` or `maj@k` for several samples, and what the
-        task's `figures` adds), and beside them `metric`, `asked`, `of`, `missing`, `data`, `notes`,
-        `tokens` (of the answers that tell them), and where the model thought aloud `thoughts`:
-        `answers` with one, of these `unfinished`, the `tokens` of the `counted` ones, and what is
-        `said` of them.
+        `empty`, `unfinished`, `subsets`, for several samples `pass@k` or `maj@k` by k and their
+        intervals in `pass@k_ci95` or `maj@k_ci95`, and what the task's `figures` adds), and beside
+        them `metric`, `asked`, `of`, `missing`, `data`, `notes`, `tokens` (of the answers that tell
+        them), and where the model thought aloud `thoughts`: `answers` with one, of these
+        `unfinished`, the `tokens` of the `counted` ones, and what is `said` of them.
     """
     codes = _Codes()
     subsets: dict[str, dict[Rule, _Part]] = {}
     # Only for a task that has figures of its own: they take all its items and scores.
     kept: list[Judged] | None = [] if type(task).figures is not Task.figures else None
-    answered = unjudged = unasked = 0
+    answered = scored = unjudged = unasked = 0
     tokens = Counter(answers=0, prompt=0, completion=0)
     thoughts = dict.fromkeys(("answers", "unfinished", "counted", "tokens"), 0)
     for one, scores in judged:
@@ -55,6 +58,7 @@ def summarise_task(task: Task, judged: Iterable[Judged], asked: int, of: int) ->
                 tokens["completion"] += response.completion_tokens
             if response.reasoning is not None:
                 thoughts = {key: n + thoughts[key] for key, n in _thought(response).items()}
+        scored += bool(scores)
         if kept is not None and scores:
             kept.append((one, scores))
         unasked += task.n * len(one.item.turns) - len(one.responses)
@@ -66,10 +70,12 @@ def summarise_task(task: Task, judged: Iterable[Judged], asked: int, of: int) ->
         for rule, part in subsets[one.item.subset].items():
             part.add(one, [s for s in scores if s.rule == rule])
     whole: dict[str, Any] = {}
+    drawn = task.limit is not None and task.subsets is None and not named and asked < of
+    fraction = scored / of if drawn and task.data != "sample" else 0.0
     for rule in RULES:
         parts = {name: part[rule] for name, part in subsets.items()}
         more = _own_figures(task, kept, rule) if kept else {}
-        whole[rule] = _of_rule(_Part(task, codes), parts, more)
+        whole[rule] = _of_rule(_Part(task, codes, fraction), parts, more)
     whole.update(
         metric=task.metric,
         asked=asked,
@@ -84,7 +90,7 @@ def summarise_task(task: Task, judged: Iterable[Judged], asked: int, of: int) ->
     if thoughts["answers"]:
         whole["thoughts"] = {**thoughts, "said": _said(thoughts, tokens)}
     whole["rule"] = {option: getattr(task, option) for option in task.rule_options}
-    whole["notes"] = _notes(task, whole, unjudged, unasked)
+    whole["notes"] = _notes(task, whole, unjudged, unasked, fraction > 0)
     return whole
 
 
@@ -127,13 +133,21 @@ def _own_figures(task: Task, judged: Sequence[Judged], rule: Rule) -> dict[str, 
     return task.figures([one.item for one, _ in judged], scores, rule)
 
 
-def _notes(task: Task, whole: Mapping[str, Any], unjudged: int, unasked: int) -> list[str]:
-    """Why this is not the benchmark's own figure; empty where it is."""
+def _notes(
+    task: Task, whole: Mapping[str, Any], unjudged: int, unasked: int, drawn: bool
+) -> list[str]:
+    """Why this is not the benchmark's own figure; empty where it is.
+
+    Args:
+        drawn: the interval is that of the whole benchmark's score, of which these are a sample.
+    """
     notes = []
     if task.data == "sample":
         notes.append("sample items, not the benchmark")
     elif whole["asked"] < whole["of"]:
-        notes.append(f"limited to {whole['asked']:,} of {whole['of']:,}")
+        question = f"all {whole['of']:,}" if drawn else "such items"
+        limited = f"limited to {whole['asked']:,} of {whole['of']:,}"
+        notes.append(f"{limited} (interval: this model on {question})")
     if task.subsets is not None:
         notes.append(f"only {', '.join(task.subsets)}")
     if whole["missing"]:
@@ -171,10 +185,14 @@ class _Codes:
 
 
 class _Part:
-    """One rule's figures over some of a task's items: numbers only, 24 bytes an item."""
+    """One rule's figures over some of a task's items: numbers only, 24 bytes an item.
 
-    def __init__(self, task: Task, codes: _Codes):
-        self._task, self._codes = task, codes
+    Args:
+        fraction: as in `stats.estimate`.
+    """
+
+    def __init__(self, task: Task, codes: _Codes, fraction: float = 0.0):
+        self._task, self._codes, self._fraction = task, codes, fraction
         self._values = array("d")  # a number for each item, or for each judged turn of it
         self._clusters, self._strata = array("q"), array("q")
         self._also = {name: array("d") for name in task.also}
@@ -257,13 +275,19 @@ class _Part:
                 result[name] = {**self._estimate(column), **self._at_ks(name)}
         return result
 
-    def _at_ks(self, name: str) -> dict[str, dict[str, float]]:
-        """A figure's pass@k or maj@k in percent, by k; empty unless every item has samples."""
+    def _at_ks(self, name: str) -> dict[str, dict[str, Any]]:
+        """A figure's pass@k or maj@k by k, and their intervals: the items' own, of which each has
+        one pass@k, are averaged like their values. Empty unless every item has samples."""
         n = len(self._values)
         every = sorted((k, v) for (of, k), v in self._several.items() if of == name)
-        rates = {str(k): 100 * stats.mean(v) for k, v in every if len(v) == n}
+        found = {str(k): self._estimate(v) for k, v in every if len(v) == n}
         kind = "pass@k" if self._task.metric == "pass@1" else "maj@k"
-        return {kind: rates} if rates else {}
+        if not found:
+            return {}
+        return {
+            kind: {k: one["score"] for k, one in found.items()},
+            f"{kind}_ci95": {k: one["ci95"] for k, one in found.items()},
+        }
 
     def _estimate(self, values: Sequence[float]) -> dict[str, Any]:
         """The mean with the task's clusters and strata."""
@@ -273,6 +297,7 @@ class _Part:
             strata=self._strata if len(set(self._strata)) > 1 else None,
             bounds=self._task.bounds,
             scale=self._task.scale,
+            fraction=self._fraction,
         )
         return {
             "score": found.score,

@@ -39,6 +39,7 @@ def report(job: Job, planned: Plan, responses: Index[Response]) -> None:
                 ),
                 planned.counts[name],
                 planned.totals[name],
+                named=job.ids is not None,
             )
             for name, task in planned.tasks.items()
         }

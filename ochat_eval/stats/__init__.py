@@ -8,52 +8,77 @@ cluster) is None, which JSON can hold, and never 0.
 
 from ochat_eval.stats.agreement import Correlation, agreement, kendall, pearson, spearman
 from ochat_eval.stats.at_k import maj_at_k, pass_at_k
+from ochat_eval.stats.chances import Chances, chances, detects, normal_chance
 from ochat_eval.stats.checks import Bounds, mean
 from ochat_eval.stats.equivalence import (
+    CONFIDENCE,
     FLIP_SDS,
+    Mode,
+    decide,
     delta,
-    equivalence,
     flip_rate,
     flip_sd,
     matches_published,
-    pass_chance,
+    published_margin,
     rerun_error,
+    rerun_interval,
 )
-from ochat_eval.stats.interval import (
-    WILSON_BELOW,
-    Estimate,
+from ochat_eval.stats.errors import (
     average_stderr,
     clustered_stderr,
+    mean_stderr,
+    spread,
+    stratified_stderr,
+)
+from ochat_eval.stats.interval import (
+    Estimate,
+    average_interval,
     estimate,
     interval,
-    mean_stderr,
-    stratified_stderr,
     stratified_wilson,
+    unseen,
     wilson,
-    z_value,
 )
-from ochat_eval.stats.paired import (
-    Flips,
-    flips,
-    mcnemar_exact,
+from ochat_eval.stats.paired import Flips, flips, paired
+from ochat_eval.stats.power import (
+    mcnemar_detectable,
+    mcnemar_power,
     minimum_detectable_effect,
-    normal_test,
-    paired,
 )
+from ochat_eval.stats.quantiles import t_value, z_value
+from ochat_eval.stats.rare import changes_interval
 from ochat_eval.stats.several import holm
+from ochat_eval.stats.significance import (
+    FEW,
+    Test,
+    cluster_sums,
+    mcnemar_exact,
+    paired_test,
+    sign_flips,
+    t_test,
+)
 
 __all__ = [
+    "CONFIDENCE",
+    "FEW",
     "FLIP_SDS",
-    "WILSON_BELOW",
     "Bounds",
+    "Chances",
     "Correlation",
     "Estimate",
     "Flips",
+    "Mode",
+    "Test",
     "agreement",
+    "average_interval",
     "average_stderr",
+    "chances",
+    "changes_interval",
+    "cluster_sums",
     "clustered_stderr",
+    "decide",
     "delta",
-    "equivalence",
+    "detects",
     "estimate",
     "flip_rate",
     "flip_sd",
@@ -63,19 +88,28 @@ __all__ = [
     "kendall",
     "maj_at_k",
     "matches_published",
+    "mcnemar_detectable",
     "mcnemar_exact",
+    "mcnemar_power",
     "mean",
     "mean_stderr",
     "minimum_detectable_effect",
-    "normal_test",
+    "normal_chance",
     "paired",
+    "paired_test",
     "pass_at_k",
-    "pass_chance",
     "pearson",
+    "published_margin",
     "rerun_error",
+    "rerun_interval",
+    "sign_flips",
     "spearman",
+    "spread",
     "stratified_stderr",
     "stratified_wilson",
+    "t_test",
+    "t_value",
+    "unseen",
     "wilson",
     "z_value",
 ]

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ochat_eval.stats.checks import check_numbers, check_same_length
-from ochat_eval.stats.interval import Estimate, estimate, z_value
+from ochat_eval.stats.interval import Estimate, estimate
+from ochat_eval.stats.quantiles import z_value
 
 
 @dataclass(frozen=True, slots=True)

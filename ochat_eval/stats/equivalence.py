@@ -1,4 +1,4 @@
-"""The gate: whether a score is a rerun of a recorded or a published one, as pure functions.
+"""The gate: whether a score is a rerun of a recorded one, or no worse, as pure functions.
 
 What counts is the noise between reruns of one setting (batching and kernels change, greedy
 answers flip), not the sampling error of the items, which both runs share. Fractions lie in 0…1,
@@ -8,18 +8,32 @@ points are 100 times that; each docstring says which. Input that cannot be right
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from itertools import combinations
 from typing import Literal
 
-from ochat_eval.stats.checks import NOT_NEGATIVE, check_number, check_numbers, check_same_ids, mean
-from ochat_eval.stats.interval import z_value
+from ochat_eval.stats.checks import (
+    NOT_NEGATIVE,
+    Bounds,
+    check_number,
+    check_numbers,
+    check_same_ids,
+    mean,
+)
+from ochat_eval.stats.interval import Estimate, scaled
+from ochat_eval.stats.paired import paired
+from ochat_eval.stats.quantiles import z_value
+from ochat_eval.stats.rare import changes_interval
 
 Verdict = Literal["PASS", "FAIL", "INCONCLUSIVE"]
+Mode = Literal["same", "no-worse"]
+"""What is asked: is it the recorded run again, or is it no worse than that?"""
 FLOOR = 0.3
-"""The least margin that the gate allows, in points."""
+"""The least margin that the gate takes by itself, in points."""
 FLIP_SDS = 3.29
 """The margin in standard deviations of rerun noise, where that is more than the floor; `delta`."""
+CONFIDENCE = 0.9
+"""Of the gate's interval: each of its ends is beyond the truth with 5 % at most."""
 
 
 def flip_rate(reruns: Sequence[Mapping[str, float]]) -> float:
@@ -61,13 +75,12 @@ def flip_sd(psi: float, n: int) -> float:
 
 
 def delta(psi: float, n: int, flip_sds: float = FLIP_SDS) -> float:
-    """The gate's margin δ = max(0.3, flip_sds·100·√(ψ/n)), in points, for `equivalence`.
+    """The gate's margin δ = max(0.3, flip_sds·100·√(ψ/n)), in points.
 
-    3.29 = 2·z₀.₉₅ flip SDs: above the floor a faultless rerun then passes with the chance
-    2Φ(3.29 − 1.645) − 1 = 90 % against one recorded run, and with 98.8 % against the mean of four
-    (`rerun_error`), so that eight benchmarks pass together with 91 %. At 2 flip SDs, which is what
-    the design began with, it would be 28 %, and 62 %: most faultless reruns would be INCONCLUSIVE.
-    A true difference of δ passes with 5 % at most, whatever flip_sds is.
+    3.29 = 2·z₀.₉₅ flip SDs: where flips are many and the margin is above the floor, a faultless
+    rerun then passes with the chance 2Φ(3.29 − 1.645) − 1 = 90 % against one recorded run, and
+    with 98.8 % against the mean of four (`rerun_error`); `chances` says what it is where they are
+    few. A true difference of δ passes with 5 % at most, whatever flip_sds is.
 
     Takes a fraction and a count, and raises, as `flip_sd` does; flip_sds must not be negative.
     """
@@ -89,72 +102,103 @@ def rerun_error(psi: float, n: int, recorded: int) -> float:
     return 100 * flip_sd(psi, n) * math.sqrt((1 + 1 / recorded) / 2)
 
 
-def pass_chance(margin: float, stderr: float, true: float = 0.0, alpha: float = 0.05) -> float:
-    """The chance that `equivalence` says PASS of a run whose true difference is `true`.
+def rerun_interval(
+    recorded: Sequence[float],
+    new: Sequence[float],
+    psi: float,
+    runs: int,
+    *,
+    clusters: Sequence[Hashable] | None = None,
+    strata: Sequence[Hashable] | None = None,
+    bounds: Bounds = (0.0, 1.0),
+) -> Estimate:
+    """A new run's score less the recorded one, in points, with the gate's 90 % interval.
 
-    Φ((δ − true)/se − z) − Φ(z − (δ + true)/se), never below 0, z the normal quantile of 1 − alpha.
-    margin, stderr and true in one unit.
+    Each end is the furthest of: that of `paired`; that of `changes_interval`, for verdicts (0 or 1
+    in the new run), so that few items, or few changes, are never taken for certainty; and
+    z₀.₉₅ `rerun_error`s, for that the noise did not show in this run does not say it is not there.
 
-    Raises:
-        ValueError: as `equivalence`.
-    """
-    check_number("true", true)
-    check_number("margin", margin, NOT_NEGATIVE)
-    check_number("stderr", stderr, NOT_NEGATIVE)
-    z = z_value(1 - 2 * alpha)
-    if stderr == 0:
-        return float(abs(true) <= margin)
-    upper, lower = (margin - true) / stderr - z, z - (margin + true) / stderr
-    return max(0.0, _normal_cdf(upper) - _normal_cdf(lower))
-
-
-def _normal_cdf(x: float) -> float:
-    return math.erfc(-x / math.sqrt(2)) / 2
-
-
-def equivalence(
-    difference: float, stderr: float | None, margin: float, alpha: float = 0.05
-) -> Verdict:
-    """Whether two scores are the same to within ±margin; all three in one unit (the gate: points).
-
-    Two one-sided tests at level `alpha` (Schuirmann 1987): PASS if the 1 − 2·alpha interval of
-    the difference (90 %) lies within ±margin; a true difference as large as the margin passes with
-    the chance alpha at most. FAIL if it lies wholly outside. Else INCONCLUSIVE, and so where the
-    error is None.
+    Args:
+        recorded: the items' means over the recorded runs, fractions.
+        new: their values in the new run, in the same order.
+        psi: the flip rate between recorded runs, a fraction; 0 where it is not known.
+        runs: how many recorded runs there are.
+        clusters, strata: as in `paired`.
+        bounds: of an item's value, within 0…1.
 
     Raises:
-        ValueError: not finite, stderr or margin negative, alpha not between 0 and ½.
+        ValueError: as `paired` and `rerun_error`.
     """
-    check_number("difference", difference)
+    found = paired(recorded, new, clusters, strata=strata, confidence=CONFIDENCE, bounds=bounds)
+    half = z_value(CONFIDENCE) * rerun_error(psi, len(new), runs) / 100
+    if found.stderr is None:
+        return scaled(found, 100)
+    lows, highs = [found.lo, found.score - half], [found.hi, found.score + half]
+    if set(new) <= {0.0, 1.0}:
+        low, high = changes_interval([y - x for x, y in zip(recorded, new, strict=True)])
+        lows.append(low)
+        highs.append(high)
+    return scaled(Estimate(found.score, found.n, found.stderr, min(lows), max(highs)), 100)
+
+
+def decide(lo: float, hi: float, margin: float, mode: Mode = "same") -> Verdict:
+    """What the interval of a difference (new less recorded) says of a margin; all in one unit.
+
+    `same`: PASS if the 90 % interval lies within ±margin (two one-sided tests at 5 %, Schuirmann
+    1987), FAIL if it lies wholly outside. `no-worse`: PASS if it lies above −margin (the
+    one-sided test of non-inferiority, CPMP 2000), FAIL if it lies wholly below. Else INCONCLUSIVE.
+    A true difference as large as the margin passes with 5 % at most.
+
+    Raises:
+        ValueError: an end or the margin is NaN, lo > hi, or the margin is negative.
+    """
     check_number("margin", margin, NOT_NEGATIVE)
-    z = z_value(1 - 2 * alpha)
-    if stderr is None:
-        return "INCONCLUSIVE"
-    check_number("stderr", stderr, NOT_NEGATIVE)
-    half = z * stderr
-    if abs(difference) + half <= margin:
+    if not lo <= hi:
+        raise ValueError(f"an interval from {lo} to {hi}")
+    if lo >= -margin and (mode == "no-worse" or hi <= margin):
         return "PASS"
-    return "FAIL" if abs(difference) - half > margin else "INCONCLUSIVE"
+    if hi < -margin or (mode == "same" and lo > margin):
+        return "FAIL"
+    return "INCONCLUSIVE"
 
 
 def matches_published(
-    score: float, published: float, psi: float, n: int, *, rounding: float = 0.05
+    score: float, published: float, noise: float, *, rounding: float = 0.05, of: int = 1
 ) -> bool:
     """Whether a score can be a rerun of a published figure whose items are not at hand.
 
-    |score − published| ≤ rounding + 1.96·100·√(ψ/n): the figure's rounding, then 95 % of the
-    differences between reruns (`flip_sd`).
+    |score − published| ≤ `published_margin`. All in points.
 
     Args:
-        score, published: in points.
-        psi: the flip rate, a fraction.
-        n: number of items.
-        rounding: half a unit of the published figure's last digit, in points; 0.05 for one
-            decimal, 0.5 for a rating such as 7.8 counted as 78 points.
+        score, published: the run's score and the figure.
+        noise, rounding, of: as in `published_margin`.
 
     Raises:
-        ValueError: as `flip_sd`; a score or the rounding is negative or not finite.
+        ValueError: a score is negative or not finite, or as `published_margin`.
     """
-    for name, points in ("score", score), ("published", published), ("rounding", rounding):
+    for name, points in ("score", score), ("published", published):
         check_number(name, points, NOT_NEGATIVE)
-    return abs(score - published) <= rounding + 1.96 * 100 * flip_sd(psi, n)
+    return abs(score - published) <= published_margin(noise, rounding=rounding, of=of)
+
+
+def published_margin(noise: float, *, rounding: float = 0.05, of: int = 1) -> float:
+    """How far from a published figure a rerun may lie, in points: rounding + z·noise.
+
+    z is the two-sided normal quantile at 1 − 0.05/m for m figures that are judged together
+    (Bonferroni; Dunn 1961): at 1.96 each, one of eight faultless ones would be off in a third of
+    all cases.
+
+    Args:
+        noise: the standard deviation of the difference of two reruns, in points
+            (100·`flip_sd`).
+        rounding: half a unit of the published figure's last digit, in points.
+        of: m.
+
+    Raises:
+        ValueError: noise or rounding negative or not finite, or of < 1.
+    """
+    check_number("noise", noise, NOT_NEGATIVE)
+    check_number("rounding", rounding, NOT_NEGATIVE)
+    if of < 1:
+        raise ValueError(f"{of} figures: need at least one")
+    return rounding + z_value(1 - 0.05 / of) * noise

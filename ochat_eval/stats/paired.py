@@ -1,4 +1,4 @@
-"""Two runs on the same items: their difference, its test, and what flipped."""
+"""Two runs on the same items: their difference with its interval, and what flipped."""
 
 from __future__ import annotations
 
@@ -7,22 +7,15 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ochat_eval.stats.checks import (
-    NOT_NEGATIVE,
     Bounds,
-    check_number,
     check_numbers,
     check_same_ids,
     check_same_length,
     mean,
 )
-from ochat_eval.stats.interval import (
-    Estimate,
-    normal_interval,
-    quantile,
-    scaled,
-    standard_error,
-    z_value,
-)
+from ochat_eval.stats.errors import Spread, spread
+from ochat_eval.stats.interval import Estimate, scaled, unseen
+from ochat_eval.stats.quantiles import t_value, z_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +41,13 @@ def paired(
     bounds: Bounds = (0.0, 1.0),
     scale: float = 1.0,
 ) -> Estimate:
-    """The mean of bᵢ − aᵢ over the same items, with its error and normal interval.
+    """The mean of bᵢ − aᵢ over the same items, with its error and interval; above 0: b is better.
 
     Miller 2024: the error is that of the differences, by `mean_stderr`, `clustered_stderr` or
-    `stratified_stderr`. Above 0: b is better. Two runs that agree on every item give an error of
-    0: no noise was seen, which for few items says little.
+    `stratified_stderr`. Of 0/1 verdicts it is never below Bonett & Price's (2012), which counts
+    one more gain and one more loss over two more items: two runs that agree on every item are not
+    known to be the same. Their interval lies around (gains − losses)/(n + 2), as theirs does; that
+    of ratings and of clusters is Student's t; equal differences get that of `unseen`.
 
     Args:
         a, b: the two runs' values, item by item in the same order, within `bounds`.
@@ -64,53 +59,45 @@ def paired(
         ValueError: as `estimate`, or a and b differ in length.
     """
     check_same_length(a, b, "a", "b")
-    pairs = zip(check_numbers(a, bounds), check_numbers(b, bounds), strict=True)
-    differences = [y - x for x, y in pairs]
-    difference = mean(differences)
-    stderr = standard_error(differences, clusters, strata)
+    before, after = check_numbers(a, bounds), check_numbers(b, bounds)
+    differences = [y - x for x, y in zip(before, after, strict=True)]
+    center, n = mean(differences), len(differences)
     width = bounds[1] - bounds[0]
-    lo, hi = normal_interval(difference, stderr, confidence, (-width, width))
-    return scaled(Estimate(difference, len(differences), stderr, lo, hi), scale)
+    found = spread(differences, clusters, strata)
+    if found.stderr is None:
+        return scaled(Estimate(center, n, None, -width, width), scale)
+    if bounds == (0, 1) and set(before) | set(after) <= {0.0, 1.0}:
+        # Without a spread nothing tells how clusters hang together: they count as one item each.
+        units = n if found.stderr else found.units
+        stderr = max(found.stderr, _bonett_price(differences, units))
+        middle = center * units / (units + 2)
+        half = _reach(found, clusters is not None, confidence) * stderr
+        lo, hi = min(center, middle - half), max(center, middle + half)
+    elif found.stderr > 0:
+        stderr = found.stderr
+        half = t_value(confidence, found.df) * stderr
+        lo, hi = center - half, center + half
+    else:
+        stderr = 0.0
+        lo, hi = unseen(center, found.units, confidence, (-width, width))
+    return scaled(Estimate(center, n, stderr, max(-width, lo), min(width, hi)), scale)
 
 
-def normal_test(difference: float, stderr: float) -> float:
-    """Two-sided p-value of "no difference", from a paired difference and its error (same unit).
-
-    2·(1 − Φ(|difference|/stderr)). For what `mcnemar_exact` cannot do: ratings and clusters.
-
-    Raises:
-        ValueError: not finite, or an error of 0 beside a difference, which no test can judge.
-    """
-    check_number("difference", difference)
-    check_number("stderr", stderr, NOT_NEGATIVE)
-    if difference == 0:
-        return 1.0
-    if stderr == 0:
-        raise ValueError(f"a difference of {difference} with a standard error of 0: no test")
-    return math.erfc(abs(difference) / stderr / math.sqrt(2))
+def _reach(found: Spread, clustered: bool, confidence: float) -> float:
+    return t_value(confidence, found.df) if clustered else z_value(confidence)
 
 
-def mcnemar_exact(n01: int, n10: int) -> float:
-    """Two-sided p-value of "both runs are as good", from the 0/1 items on which they differ.
-
-    McNemar 1947 in its exact form: n01 is Binomial(n01 + n10, ½), p = min(1, 2·P(X ≤ min)).
-    Whole-number arithmetic, so exact. 1 where nothing differs. Clusters are not allowed for.
+def _bonett_price(differences: Sequence[float], n: int) -> float:
+    """√((p̃₁ + p̃₂ − (p̃₁ − p̃₂)²)/(n + 2)), p̃ = (count + 1)/(n + 2): Bonett & Price 2012, eq. 6.
 
     Args:
-        n01: items wrong in the first run and right in the second.
-        n10: items right in the first run and wrong in the second.
-
-    Raises:
-        ValueError: a negative count.
+        differences: of 0/1 verdicts, −1, 0 or 1.
+        n: how many of them are independent.
     """
-    if n01 < 0 or n10 < 0:
-        raise ValueError(f"counts of flips must not be negative: {n01}, {n10}")
-    n = n01 + n10
-    term = tail = 1  # C(n, 0)
-    for i in range(min(n01, n10)):
-        term = term * (n - i) // (i + 1)
-        tail += term
-    return min(1.0, 2 * tail / (1 << n))
+    share = n / len(differences)
+    gained, lost = (share * differences.count(change) for change in (1.0, -1.0))
+    up, down = (gained + 1) / (n + 2), (lost + 1) / (n + 2)
+    return math.sqrt((up + down - (up - down) ** 2) / (n + 2))
 
 
 def flips(a: Mapping[str, float], b: Mapping[str, float]) -> Flips:
@@ -125,16 +112,3 @@ def flips(a: Mapping[str, float], b: Mapping[str, float]) -> Flips:
         gained=tuple(id_ for id_ in a if b[id_] > a[id_]),
         lost=tuple(id_ for id_ in a if b[id_] < a[id_]),
     )
-
-
-def minimum_detectable_effect(stderr: float, alpha: float = 0.05, power: float = 0.8) -> float:
-    """The true difference that a two-sided test at `alpha` finds with the chance `power`.
-
-    (z_{1−α/2} + z_{power})·stderr, in the unit of `stderr` (of the paired difference): Miller
-    2024, the sample-size formula solved for the effect.
-
-    Raises:
-        ValueError: a negative error; alpha or power not between 0 and 1.
-    """
-    check_number("stderr", stderr, NOT_NEGATIVE)
-    return (z_value(1 - alpha) + quantile(power)) * stderr

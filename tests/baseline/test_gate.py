@@ -20,10 +20,12 @@ from ochat_eval.baseline import figures, verdict_formats
 from ochat_eval.baseline import gate as gating
 from ochat_eval.baseline.command import gate, record
 from ochat_eval.baseline.runs import prompt_digest, read
+from ochat_eval.baseline.same_work import prompts_digest
 from ochat_eval.config.compose import load
 from ochat_eval.config.load import build_tasks, job
+from tests.baseline.conftest import verdicts
 from tests.conftest import CHECKOUT, command, door, environment, lines
-from tests.replays import REPLAY, sample_answers, write
+from tests.replays import REPLAY, write
 
 RUNS = Path("results/runs")
 TASKS = "task=[gsm8k,mmlu]"
@@ -77,24 +79,6 @@ def here(world, monkeypatch) -> World:
     if not Path("results/recorded/base").exists():
         assert record(["r0", "r1", "r2", "r3", "--as", "base"]) == 0
     return world
-
-
-def verdicts(file: str) -> dict[str, str]:
-    """Per task what a JUnit file says, and the file's own counts checked against it."""
-    root = ET.parse(file).getroot()
-    [suite] = root
-    found = {}
-    for case in suite.iter("testcase"):
-        [problem] = list(case) or [None]
-        found[case.get("name")] = "PASS" if problem is None else problem.get("type")
-        assert problem is None or (problem.tag == "failure") == (problem.get("type") == "FAIL")
-    for element in (root, suite):
-        assert int(element.get("tests")) == len(found)
-        assert int(element.get("failures")) == list(found.values()).count("FAIL")
-        assert int(element.get("errors")) == sum(
-            v in ("INCONCLUSIVE", "REFUSED") for v in found.values()
-        )
-    return found
 
 
 @pytest.mark.slow
@@ -239,29 +223,10 @@ def test_the_published_prompts_are_those_on_record(real_data):
         if task.name not in ("mmlu", "bbh_cot"):
             prompts = {item.id: prompt_digest(item) for item in task.items()}
             assert known[task.name]["n"] == len(prompts)
-            assert known[task.name]["prompts"] == gating.prompts_digest(prompts)
+            assert known[task.name]["prompts"] == prompts_digest(prompts)
 
 
 # --- Without the real data -----------------------------------------------------------------------
-
-
-@pytest.fixture
-def small(cli, tmp_path, monkeypatch) -> Path:
-    """A run of the sample items, recorded without reruns."""
-    write(tmp_path / "a.jsonl", *sample_answers())
-    assert cli(*REPLAY).returncode == 0
-    monkeypatch.chdir(tmp_path)
-    assert record(["r", "--as", "alone"]) == 0
-    return tmp_path
-
-
-def test_without_reruns_the_margin_is_the_floor_and_it_says_so(small, cli, capsys):
-    assert gate(["r", "--against", "alone"]) == 0
-    assert "recorded without reruns" in capsys.readouterr().out
-    write(small / "a.jsonl", *sample_answers(i3="It is 41."))
-    assert cli(*REPLAY[:-1], "run=flipped").returncode == 0
-    assert gate(["flipped", "--against", "alone"]) == 2, "one item of twelve can tell nothing"
-    assert "not the same: replay" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -270,9 +235,15 @@ def test_without_reruns_the_margin_is_the_floor_and_it_says_so(small, cli, capsy
         (["nowhere", "--against", "alone"], "there is no such run"),
         (["r", "--against", "nobody"], "there is no such run or recorded run"),
         (["r"], "--against"),
-        (["r", "--against", "alone", "--flip-sds", "-1"], "--flip-sds is -1"),
+        (["r", "--against", "alone", "--flip-sds", "-1"], "flip_sds is -1"),
         (["r", "--against", "alone", "--psi", "0.1"], "--psi is for published"),
         (["r", "--against", "alone", "--rule", "mine"], "invalid choice"),
+        (["r", "--against", "alone", "--margin", "nan"], "margin is nan"),
+        (["r", "--against", "alone", "--margin", "0"], "margin is 0"),
+        (["r", "--against", "alone", "--same", "--no-worse"], "not allowed with"),
+        (["r", "--against", "alone", "--policy", "none.yaml"], "none.yaml: cannot be read"),
+        (["r", "--against", "alone", "--policy", "x", "--margin", "1"], "in the file only"),
+        (["r", "--against", "published:Mistral", "--no-worse"], "leave --rule, --no-worse"),
         (["r", "--against", "published:Mistral", "--psi", "7"], "--psi is 7"),
         (["r", "--against", "published:Mistral", "--psi", "nan"], "--psi is nan"),
         (["r", "--against", "published:Mistral", "--psi", "alone"], "it has no flip rates"),
@@ -334,7 +305,7 @@ def test_a_damaged_recorded_run_is_refused(small, capsys, file, change, complain
 def test_the_summary_is_appended_to_the_jobs_own(small, monkeypatch):
     Path("job.md").write_text("before\n")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", "job.md")
-    assert gate(["r", "--against", "alone", "--summary", "job.md"]) == 0
+    assert gate(["r", "--against", "alone", "--margin", "30", "--summary", "job.md"]) == 0
     assert Path("job.md").read_text().startswith("before\n### PASS")
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ochat_eval import stats
 from ochat_eval.baseline import figures
 from ochat_eval.report.tables import build, formats
 from ochat_eval.report.tables.build import Cell
@@ -101,12 +102,40 @@ def test_the_average_counts_mt_bench_tenfold_with_errors_in_quadrature():
     found = cells(table("model_card", summary(**CARD)))["average"]
     others = (71.3, 51.5, 49.1, 61.0, 65.8, 77.4, 62.2)
     assert found.score == pytest.approx((78 + sum(others)) / 8)
-    assert found.stderr == pytest.approx(math.sqrt((3 / 1.96) ** 2 + 7 * (1 / 1.96) ** 2) / 8)
-    half = (found.ci95[1] - found.ci95[0]) / 2
-    assert half == pytest.approx(1.959964 * found.stderr)
+    # The two of BIG-Bench Hard ask the same questions: their errors are added.
+    half = math.sqrt(3**2 + 2**2 + 5 * 1**2) / 8
+    assert found.stderr == pytest.approx(half / 1.96)
+    assert (found.ci95[1] - found.ci95[0]) / 2 == pytest.approx(half)
+    [said] = table("model_card", summary(**CARD)).rules
+    assert said.startswith("Average: BBH MC and BBH CoT ask the same questions")
     assert found.published == 64.5 and found.verdict == "within interval" and not found.marks
     grok = {k: task(s) for k, s in {"mmlu": 60, "humaneval": 50, "math": 20, "gsm8k": 70}.items()}
     assert cells(table("grok", summary(**grok)))["average"].score == 50
+
+
+def test_an_average_of_nothing_right_is_not_certain():
+    """Seven columns of 0 of 5: each 0…43.4, the average 0…16.4 (0…0 before)."""
+    none = {"score": 0.0, "n": 5, "stderr": 0.0, "ci95": [0.0, 100 * stats.wilson(0, 5)[1]]}
+    columns = [build.Column(name, name, name) for name in "abcdefg"]
+    cells = {name: build.Cell(0.0, tuple(none["ci95"]), 0.0) for name in "abcdefg"}
+    found = build._average(columns, cells)
+    assert (found.score, found.ci95[0]) == (0, 0)
+    assert found.ci95[1] == pytest.approx(16.4, abs=0.05)
+
+
+def test_several_figures_are_judged_together():
+    scores = {"mmlu": 65.8, "humaneval": 71.3, "math": 29.3}
+    rates = dict.fromkeys([*scores, "gsm8k"], 0.02)
+    noise = 100 * math.sqrt(0.02 / 1000)
+
+    def verdict(gap: float) -> str | None:
+        tasks = {k: task(v) for k, v in scores.items()} | {"gsm8k": task(77.4 + gap)}
+        return cells(table("grok", summary(**tasks), psi=rates))["gsm8k"].verdict
+
+    # Four benchmarks and their average.
+    edge = stats.published_margin(noise, of=5)
+    assert edge > stats.published_margin(noise)
+    assert (verdict(edge - 0.01), verdict(edge + 0.01)) == ("agrees", "differs")
 
 
 @pytest.mark.parametrize("gone", [*CARD])

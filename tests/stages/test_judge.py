@@ -186,6 +186,20 @@ def test_an_unreadable_verdict_is_reported_bounded_and_never_asked_again(cli, tm
     assert found["if_best"]["score"] == pytest.approx((6 * 4 + 2 * 10) / 8)
     assert found["unmatched"] == 0.25
     assert "2 unread" in (tmp_path / RUN / "table.md").read_text()
+    # It can be recorded and gated all the same: counted as the worst and as the best rating.
+    recorded = cli("record", "r", "--as", "judged")
+    assert recorded.returncode == 0 and "4.00" in recorded.stdout, recorded.stderr
+    for margin, code in ("60", 2), ("90", 0):
+        gated = cli("gate", "r", "--against", "judged", "--margin", margin)
+        assert gated.returncode == code
+        out = " ".join(gated.stdout.split())
+        assert "1 item with unread verdicts: the interval takes them as 1 and as 10" in out
+    [row] = [
+        json.loads(line)
+        for line in (tmp_path / "results/recorded/judged/items.jsonl").open()
+        if "unread" in line
+    ]
+    assert row["published"]["unread"] == [1.0] and row["id"] == IDS[0]
 
 
 def test_a_judge_that_fails_costs_its_own_verdicts_only_and_is_asked_again(cli, tmp_path):

@@ -160,25 +160,40 @@ def test_clustered_interval_covers_where_the_plain_one_does_not():
 
 
 def test_which_interval():
-    small, large = [1.0] * 200 + [0.0] * 99, [1.0] * 200 + [0.0] * 100
-    assert stats.interval(small) == stats.wilson(200, 299)
-    half = scipy.stats.norm.ppf(0.975) * scipy.stats.sem(large)
-    assert stats.interval(large) == pytest.approx((2 / 3 - half, 2 / 3 + half))
-    # Ratings: normal at any n, cut to the bounds.
-    half = scipy.stats.norm.ppf(0.975) * scipy.stats.sem([8, 9, 10])
+    for n in (299, 300, 13_985):
+        verdicts = [1.0] * 200 + [0.0] * (n - 200)
+        assert stats.interval(verdicts) == stats.wilson(200, n)
+        strata = [0] * 100 + [1] * (n - 100)  # which could only narrow it
+        assert stats.interval(verdicts, strata=strata) == stats.wilson(200, n)
+    # Ratings: Student's t, cut to the bounds.
+    half = scipy.stats.t.ppf(0.975, 2) * scipy.stats.sem([8, 9, 10])
     assert stats.interval([8, 9, 10], bounds=(1, 10)) == pytest.approx((9 - half, 10))
-    # Clusters: Wilson's over the effective number, 0.75·0.25/0.25² = 3; at most that of the items.
-    three = proportion_confint(0.75 * 3, 3, method="wilson")
-    assert stats.interval([0, 1, 1, 1], list("aabb")) == pytest.approx(three)
-    assert stats.interval([0, 1, 0, 1], list("aabb")) == pytest.approx(stats.wilson(2, 4))
+    # Clusters: Wilson's over the effective number, 0.75·0.25/0.25² = 3, by (z/t)²; at most theirs.
+    n = 3 * (scipy.stats.norm.ppf(0.975) / scipy.stats.t.ppf(0.975, 1)) ** 2
+    few = proportion_confint(0.75 * n, n, method="wilson")
+    assert stats.interval([0, 1, 1, 1], list("aabb")) == pytest.approx(few)
+    assert stats.interval([0, 1, 0, 1], list("aabb")) == pytest.approx(stats.wilson(1, 2))
+    # Several answers an item: the effective number, which may be more than the items.
+    values = [k / 8 for k in (0, 1, 3, 8, 5, 2)]
+    m, se = stats.mean_stderr(values)
+    n = m * (1 - m) / se**2 * (scipy.stats.norm.ppf(0.975) / scipy.stats.t.ppf(0.975, 5)) ** 2
+    expected = proportion_confint(m * n, n, method="wilson")
+    assert stats.interval(values) == pytest.approx(expected)
 
 
 def test_no_spread_is_no_certainty():
-    assert stats.interval([0.0] * 1319) == stats.wilson(0, 1319)
-    assert stats.interval([1.0] * 6, list("aabbcc")) == stats.wilson(3, 3)
-    assert stats.interval([1.0]) == stats.wilson(1, 1)
+    assert stats.interval([0.0] * 1319) == pytest.approx(stats.wilson(0, 1319))
+    assert stats.interval([1.0] * 6, list("aabbcc")) == pytest.approx(stats.wilson(3, 3))
+    assert stats.interval([1.0]) == pytest.approx(stats.wilson(1, 1))
     assert stats.interval([0.5]) == (0, 1)
     assert stats.interval([1, 1], list("aa"), bounds=(1, 10)) == (1, 10)
+    for n, bounds in (12, (0, 1)), (80, (1, 10)):
+        share = 1 - stats.wilson(n, n)[0]  # which may be otherwise, and unseen
+        value = 0.5 * sum(bounds)
+        far = share * (bounds[1] - value)
+        assert stats.interval([value] * n, bounds=bounds) == pytest.approx(
+            (value - far, value + far)
+        )
 
 
 def test_estimate_scales_to_points_and_is_plain_json():
@@ -249,8 +264,8 @@ def test_paired_is_scipys_paired_t():
     result = stats.paired(a, b)
     assert result.score == pytest.approx((b - a).mean()) and result.n == 80
     assert result.score / result.stderr == pytest.approx(scipy.stats.ttest_rel(b, a).statistic)
-    half = scipy.stats.norm.ppf(0.975) * result.stderr
-    assert (result.lo, result.hi) == pytest.approx((result.score - half, result.score + half))
+    expected = scipy.stats.ttest_rel(b, a).confidence_interval()
+    assert (result.lo, result.hi) == pytest.approx(tuple(expected))
 
 
 def test_paired_uses_clusters_strata_bounds_and_scale():
@@ -262,7 +277,16 @@ def test_paired_uses_clusters_strata_bounds_and_scale():
     result = stats.paired(a, b, strata=strata, bounds=(1, 10))
     assert result.stderr == pytest.approx(stats.stratified_stderr(b - a, strata))
     assert stats.paired([0], [1], scale=100) == stats.Estimate(100, 1, None, -100, 100)
-    assert stats.paired([0, 0, 1], [0, 0, 1]) == stats.Estimate(0, 3, 0, 0, 0)
+    # Bonett & Price: one gain and one loss more, over two more items.
+    se = math.sqrt(2 / 5 / 5)
+    same = stats.paired([0, 0, 1], [0, 0, 1])
+    assert (same.score, same.stderr) == (0, pytest.approx(se))
+    assert (same.lo, same.hi) == pytest.approx((-1.959964 * se, 1.959964 * se))
+    clustered = stats.paired([0, 0, 1, 1], [0, 0, 1, 1], list("aabb"))
+    assert clustered.stderr == pytest.approx(math.sqrt(2 / 4 / 4)), "two clusters, not four items"
+    ratings = stats.paired([7] * 80, [6] * 80, bounds=(1, 10))
+    share = 1 - stats.wilson(80, 80)[0]
+    assert (ratings.lo, ratings.hi) == pytest.approx((-1 - share * 8, -1 + share * 10))
 
 
 @pytest.mark.parametrize("clustered", [False, True])
@@ -279,10 +303,86 @@ def test_paired_interval_covers_the_true_difference(clustered):
     assert inside / 1000 == pytest.approx(0.945, abs=0.02)
 
 
-def test_normal_test_is_the_interval_seen_from_the_other_side():
-    assert stats.normal_test(2.0, 1.0) == pytest.approx(2 * scipy.stats.norm.sf(2))
-    assert stats.normal_test(-1.959964, 1.0) == pytest.approx(0.05, abs=1e-7)
-    assert stats.normal_test(0.0, 0.0) == 1
+def test_t_test_is_scipys():
+    rng = np.random.default_rng(4)
+    a, b = rng.random((2, 12))
+    found = stats.paired(a, b)
+    assert stats.t_test(found.score, found.stderr, 11) == pytest.approx(
+        scipy.stats.ttest_rel(b, a).pvalue
+    )
+    assert stats.t_test(0.0, 0.0, 3) == 1
+
+
+@pytest.mark.parametrize("m", [2, 7, 12])
+def test_sign_flips_are_scipys_permutation_test(m):
+    rng = np.random.default_rng(m)
+    for values in (rng.normal(0.4, 1, m), rng.integers(-2, 3, m)):
+        every = scipy.stats.permutation_test(
+            (values,), np.sum, permutation_type="samples", n_resamples=np.inf
+        )
+        assert stats.sign_flips(values.tolist()) == pytest.approx(every.pvalue)
+    assert stats.sign_flips([3.0]) == 1, "one difference tells nothing"
+
+
+def test_sign_flips_of_29_by_counting_the_sums():
+    """All 2^29 ways, by the distribution of their sums."""
+    values = [
+        1,
+        2,
+        3,
+        1,
+        1,
+        -2,
+        4,
+        1,
+        -1,
+        1,
+        2,
+        1,
+        1,
+        -3,
+        1,
+        1,
+        2,
+        1,
+        1,
+        -1,
+        1,
+        1,
+        0,
+        2,
+        1,
+        1,
+        1,
+        -2,
+        1,
+    ]
+    ways = {0: 1}
+    for value in values:
+        ways = {
+            s: ways.get(s - value, 0) + ways.get(s + value, 0)
+            for s in {s + sign * value for s in ways for sign in (1, -1)}
+        }
+    far = sum(count for s, count in ways.items() if abs(s) >= abs(sum(values)))
+    assert stats.sign_flips([float(v) for v in values]) == pytest.approx(far / 2**29, rel=1e-9)
+
+
+def test_which_test():
+    rng = np.random.default_rng(5)
+    x, y = (rng.random((2, 60)) < 0.5).astype(float)
+    assert stats.paired_test(x, y).name == "McNemar"
+    pairs = np.arange(60) // 2
+    assert stats.paired_test(x, y, pairs).name == "t"
+    assert stats.paired_test(x, y, np.arange(60) // 3).name == "permutation"
+    found = stats.paired(x, y, pairs)
+    assert stats.paired_test(x, y, pairs).p == pytest.approx(
+        stats.t_test(found.score, stats.clustered_stderr(y - x, pairs), 29)
+    )
+    # 40 ratings, each one lower: no error, and no noise either.
+    lower = stats.paired_test([7.0] * 40, [6.0] * 40)
+    assert (lower.name, lower.p) == ("sign", 2 / 2**40)
+    assert stats.paired_test([7.0] * 20, [6.0] * 20).p == pytest.approx(2 / 2**20)
+    assert stats.paired_test([7.0] * 40, [7.0] * 40).p == 1
 
 
 @pytest.mark.parametrize(
@@ -339,9 +439,33 @@ def test_flips_lists_who_changed_which_way():
 def test_minimum_detectable_effect_has_the_power_it_promises(alpha, power):
     effect = stats.minimum_detectable_effect(0.7, alpha, power)
     assert normal_power(effect / 0.7, 1, alpha) == pytest.approx(power, abs=1e-6)
-    found = np.random.default_rng(8).normal(effect, 0.7, 4000)
-    rate = np.mean([stats.normal_test(d, 0.7) <= alpha for d in found])
-    assert rate == pytest.approx(power, abs=0.025)
+    few = stats.minimum_detectable_effect(0.7, alpha, power, df=9)
+    found = scipy.stats.nct.sf(scipy.stats.t.isf(alpha / 2, 9), 9, few / 0.7)
+    assert found == pytest.approx(power, abs=0.03)
+
+
+@pytest.mark.parametrize(("n", "discordant", "difference"), [(25, 0.3, 0.25), (500, 0.1, 0.04)])
+def test_mcnemars_power_by_enumeration(n, discordant, difference):
+    up, down = (discordant + difference) / 2, (discordant - difference) / 2
+    expected = 0.0
+    for gained in range(n + 1):
+        p = binom.pmf(gained, n, up)
+        if p > 1e-12:
+            lost = np.arange(n - gained + 1)
+            weights = binom.pmf(lost, n - gained, down / (1 - up))
+            lost = lost[weights > 1e-12]
+            called = [stats.mcnemar_exact(gained, int(k)) <= 0.05 for k in lost]
+            expected += p * weights[: len(lost)][called].sum()
+    assert stats.mcnemar_power(n, discordant, difference) == pytest.approx(expected, abs=1e-6)
+
+
+def test_what_mcnemar_detects():
+    for n, discordant in ((25, 0.0), (25, 0.1), (25, 0.4), (1319, 0.05)):
+        found = stats.mcnemar_detectable(n, discordant)
+        power = stats.mcnemar_power(n, max(discordant, found), found)
+        assert power == pytest.approx(0.8, abs=0.005)
+    assert stats.mcnemar_detectable(5, 0.0) is None, "five flips are never below 0.05"
+    assert stats.mcnemar_detectable(6, 0.0) == pytest.approx(0.8 ** (1 / 6), abs=1e-4)
 
 
 # --- Input that cannot be right -----------------------------------------------------------
@@ -376,9 +500,22 @@ def test_minimum_detectable_effect_has_the_power_it_promises(alpha, power):
         (lambda: stats.paired([0, 1], [1]), "2 a but 1 b"),
         (lambda: stats.paired([], []), "no values"),
         (lambda: stats.paired([0, 1], [1, 2]), "value 1 is 2.0"),
-        (lambda: stats.normal_test(1, 0), "standard error of 0"),
-        (lambda: stats.normal_test(NAN, 1), "difference is nan"),
-        (lambda: stats.normal_test(1, -1), "stderr is -1"),
+        (lambda: stats.estimate([0, 1], fraction=1), "fraction is 1"),
+        (lambda: stats.average_interval([], []), "no values"),
+        (lambda: stats.average_interval([1], []), "1 scores but 0 intervals"),
+        (lambda: stats.average_interval([1], [(2, 3)]), "score is 1"),
+        (lambda: stats.average_stderr([1, 1], ["a"]), "2 errors but 1 names"),
+        (lambda: stats.t_value(0.95, 0), "0 degrees of freedom"),
+        (lambda: stats.t_value(95, 3), "confidence 95"),
+        (lambda: stats.t_test(1, 0, 3), "standard error of 0"),
+        (lambda: stats.t_test(NAN, 1, 3), "difference is nan"),
+        (lambda: stats.t_test(1, -1, 3), "stderr is -1"),
+        (lambda: stats.t_test(1, 1, 0), "0 degrees of freedom"),
+        (lambda: stats.sign_flips([]), "no values"),
+        (lambda: stats.sign_flips([1.0] * 41), "41 differences"),
+        (lambda: stats.paired_test([0, 1], [1]), "2 a but 1 b"),
+        (lambda: stats.mcnemar_power(0, 0.1, 0.0), "0 items"),
+        (lambda: stats.mcnemar_power(9, 0.1, 0.2), "difference is 0.2"),
         (lambda: stats.mcnemar_exact(-1, 3), "must not be negative"),
         (lambda: stats.holm([]), "no values"),
         (lambda: stats.holm([0.2, 1.2]), "value 1 is 1.2"),

@@ -36,6 +36,7 @@ class Column:
         task: the benchmark; None for the mean of the other columns.
         figure: the entry of the benchmark's summary that is shown; None for its score.
         weight: what the score is multiplied by in the mean, which makes it points.
+        shares: a name for its questions, where another column asks the same ones.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Column:
     task: str | None = None
     figure: str | None = None
     weight: float = 1.0
+    shares: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ class PublishedRow:
 @dataclass(frozen=True, slots=True)
 class Table:
     """A table with the rows of one or more runs, and the published rows in their order; `rules`:
-    which published rule read what, where there are several."""
+    which published rule read what, where there are several, and which columns share questions."""
 
     name: str
     title: str
@@ -153,7 +155,21 @@ def build(
         return None
     name, title = definition.name, definition.title
     rules = dict.fromkeys(line for summary in summaries for line in _rules(columns, summary))
-    return Table(name, title, figures["source"], columns, tuple(runs), rows, tuple(rules))
+    said = (*rules, *_shared(columns))
+    return Table(name, title, figures["source"], columns, tuple(runs), rows, said)
+
+
+def _shared(columns: Sequence[Column]) -> Iterator[str]:
+    """Which columns ask the same questions, for the reader of the average's interval."""
+    average = next((column.header for column in columns if column.task is None), None)
+    by_name: dict[str, list[str]] = {}
+    for column in columns:
+        if column.shares:
+            by_name.setdefault(column.shares, []).append(column.header)
+    for headers in by_name.values():
+        if average and len(headers) > 1:
+            both = " and ".join(headers)
+            yield f"{average}: {both} ask the same questions, so that their errors are added in it"
 
 
 def _rules(columns: Sequence[Column], summary: Mapping[str, Any]) -> Iterator[str]:
@@ -199,21 +215,28 @@ def _run_row(
         wanted = same
     cells: dict[str, Cell] = {}
     noises: dict[str, float | None] = {}
-    for column, figure in zip(columns, wanted, strict=True):
+    others = [column for column in columns if column.task is not None]
+    for column in others:
         task = summary["tasks"].get(column.task)
-        if task is None:
-            cells[column.name], noises[column.name] = Cell(None, published=figure), None
-            continue
-        entry = task[rule].get(column.figure) if column.figure else task[rule]
+        entry = None
+        if task is not None:
+            entry = task[rule].get(column.figure) if column.figure else task[rule]
+        cells[column.name] = Cell(None) if task is None else _cell(task, task[rule], entry, column)
         rate, n = psi.get(column.task or ""), (entry or {}).get("n")
         noises[column.name] = stats.flip_sd(rate, n) if rate is not None and n else None
-        cell = _cell(task, task[rule], entry, column.figure)
-        cells[column.name] = _compared(cell, figure, noises[column.name], column.weight)
-    others = [column for column in columns if column.task is not None]
-    for column, figure in zip(columns, wanted, strict=True):
+    for column in columns:
         if column.task is None:
-            noise = stats.average_stderr([noises[c.name] for c in others])
-            cells[column.name] = _compared(_average(others, cells), figure, noise, 1.0)
+            cells[column.name] = _average(others, cells)
+            noises[column.name] = stats.average_stderr([noises[c.name] for c in others])
+    judged = sum(
+        figure is not None and noises[column.name] is not None
+        for column, figure in zip(columns, wanted, strict=True)
+    )
+    for column, figure in zip(columns, wanted, strict=True):
+        noise = noises[column.name]
+        cells[column.name] = _compared(
+            cells[column.name], figure, noise, column.weight, of=max(1, judged)
+        )
     row = tuple(cells[column.name] for column in columns)
     return RunRow(summary["model"], summary["run"], rule, row)
 
@@ -222,14 +245,14 @@ def _cell(
     task: Mapping[str, Any],
     one: Mapping[str, Any],
     entry: Mapping[str, Any] | None,
-    figure: str | None,
+    column: Column,
 ) -> Cell:
     """A figure as the summary has it, with its marks."""
     marks = [*task["notes"], *(f"not the published setting: {c}" for c in task.get("changed", ()))]
     if unlike := one.get("incomparable"):
         return Cell(None, marks=(unlike, *marks))
     if entry is None and one["n"]:
-        marks.append(f"{figure} was not judged")
+        marks.append(f"{column.figure} was not judged")
     if entry is None or entry["score"] is None:
         return Cell(None, marks=tuple(marks))
     low, high = entry["ci95"]
@@ -237,41 +260,48 @@ def _cell(
 
 
 def _average(columns: Sequence[Column], cells: Mapping[str, Cell]) -> Cell:
-    """The mean of the columns in points, their errors in quadrature; none where one is missing."""
+    """The mean of the columns in points, with `stats.average_interval`; none where one is missing.
+
+    The errors of columns that share questions are added, for nobody knows how far these rise and
+    fall together.
+    """
     marked = [c.header for c in columns if cells[c.name].marks]
     marks = (f"has marked figures: {', '.join(marked)}",) if marked else ()
-    scores, errors = [], []
+    scores, errors, ends = [], [], []
     for column in columns:
         cell = cells[column.name]
-        if cell.score is None:
+        if cell.score is None or cell.ci95 is None:
             return Cell(None, marks=marks)
         scores.append(cell.score * column.weight)
         errors.append(None if cell.stderr is None else cell.stderr * column.weight)
-    mean, stderr = stats.mean(scores), stats.average_stderr(errors)
-    if stderr is None:
-        return Cell(mean, marks=marks)
-    half = stats.z_value(0.95) * stderr
-    return Cell(mean, (max(0.0, mean - half), min(100.0, mean + half)), stderr, marks=marks)
+        ends.append((cell.ci95[0] * column.weight, cell.ci95[1] * column.weight))
+    together = [column.shares or column.name for column in columns]
+    stderr = stats.average_stderr(errors, together)
+    ci95 = stats.average_interval(scores, ends, together)
+    return Cell(stats.mean(scores), ci95, stderr, marks=marks)
 
 
-def _compared(cell: Cell, figure: float | None, noise: float | None, weight: float) -> Cell:
+def _compared(
+    cell: Cell, figure: float | None, noise: float | None, weight: float, of: int
+) -> Cell:
     """The cell beside the figure published for the same model.
 
     Args:
         noise: standard deviation of the difference of two reruns, a fraction; None: not known.
         weight: what turns the column's unit into points.
+        of: how many of the row's cells are judged by that noise (`stats.published_margin`).
     """
     if figure is None:
         return cell
     if cell.score is None:
         return dataclasses.replace(cell, published=figure, verdict="unknown")
-    rounding = _half_digit(figure)
+    rounding = figures.half_digit(figure)
     verdict: Verdict
     if cell.marks or (noise is None and cell.ci95 is None):
         verdict = "unknown"
     elif noise is not None:
         same = stats.matches_published(
-            cell.score * weight, figure * weight, noise**2, 1, rounding=rounding * weight
+            cell.score * weight, figure * weight, 100 * noise, rounding=rounding * weight, of=of
         )
         verdict = "agrees" if same else "differs"
     else:
@@ -280,8 +310,3 @@ def _compared(cell: Cell, figure: float | None, noise: float | None, weight: flo
         verdict = "within interval" if inside else "outside interval"
     difference = cell.score - figure
     return dataclasses.replace(cell, published=figure, difference=difference, verdict=verdict)
-
-
-def _half_digit(figure: float) -> float:
-    """Half a unit of a published figure's last digit: 0.05 for 65.8 or 7.8, 0.005 for 7.76."""
-    return 0.5 * 10.0 ** -len(repr(float(figure)).partition(".")[2])
