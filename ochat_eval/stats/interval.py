@@ -66,8 +66,8 @@ def stratified_wilson(
         raise ValueError("the strata's weights must add up to 1")
     # Times their number, so that the plain average of the parts is the weighted one.
     shares = [len(strata) * weight for weight, _, _ in strata]
-    rates = [successes / n for _, successes, n in strata]
     ends = [wilson(successes, n, confidence) for _, successes, n in strata]
+    rates = [successes / n for _, successes, n in strata]
     parts = [share * rate for share, rate in zip(shares, rates, strict=True)]
     low, high = average_interval(
         parts, [(share * lo, share * hi) for share, (lo, hi) in zip(shares, ends, strict=True)]
