@@ -12,7 +12,7 @@ from ochat_eval.baseline.compare import TaskComparison
 from ochat_eval.baseline.find import RECORDED
 from ochat_eval.baseline.results import RunResults
 from ochat_eval.baseline.runs import indexes
-from ochat_eval.records import Rule
+from ochat_eval.records import Response, Rule
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def answers(
         recorded = (folder / RECORDED).exists()
         found_in = None if recorded else stack.enter_context(indexes(folder))
         for id_ in ids:
-            texts = tuple(r.text for r in found_in[0].of(id_)) if found_in else None
+            texts = tuple(map(_shown, found_in[0].of(id_))) if found_in else None
             scores = found_in[1].of(id_) if found_in else []
             for rule, verdicts in outcomes[id_].rules.items():
                 read_as = tuple(s.answer for s in scores if s.rule == rule)
@@ -52,6 +52,10 @@ def answers(
                     read_as = read_as if found_in else verdicts.answers
                     found[rule, id_] = Answer(texts, read_as, verdicts.values[0])
     return found
+
+
+def _shown(response: Response) -> str:
+    return "(a thought without an end)" if response.unfinished else response.text
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ochat_eval.model.model import Model
-from ochat_eval.records import Item, Request, Response
+from ochat_eval.records import Item, Request, Response, UserError
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +70,19 @@ class Engine:
     def check_model(self, model: Model) -> None:
         """Refuses a machine that has too little and a model that is not there, before a run.
 
+        This one is for engines that ask a server with messages: it writes the prompts.
+
         Raises:
-            UserError: as `check_options`, or what is missing.
+            UserError: as `check_options`, what is missing, or an option of the model that the
+                engine cannot follow.
         """
-        del model
         self.check_options()
+        for name in ("template", "template_kwargs", "thinking_budget"):
+            if name in model.changes():
+                raise UserError(
+                    f"model.{name}: engine={self.label} sends messages, and the server writes the "
+                    "prompt; set it there"
+                )
 
     def start(self, work: Work) -> Session:
         """Loads what there is to load.

@@ -48,6 +48,10 @@ class Replay(Engine):
             raise UserError(f"engine.path: cannot read {self.path}: {e.strerror}") from e
         return {"model": model.name, "replay": digest}
 
+    def check_model(self, model: Model) -> None:
+        """As `Engine.check_model`: whatever the answers were asked with, they are there."""
+        self.check_options()
+
     def start(self, work: Work) -> Session:
         """Reads the file.
 

@@ -58,6 +58,7 @@ def folder(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_code_that_comes_with_a_model_runs_only_if_it_is_asked_for(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_MODULES_CACHE", str(tmp_path / "modules"))
     with pytest.raises(UserError, match=r"code of its own: .*model\.trust_remote_code=true"):

@@ -187,13 +187,13 @@ def test_a_prompt_that_lacks_a_messages_text_is_refused(tmp_path, lost):
 
 def test_a_base_model_gets_the_text_as_it_is(tmp_path):
     folder = write_model(tmp_path, SHAPES["llama3"])
-    chat = load(folder, chat="raw", stop=["\n\n", "<|eot_id|>", "<own>"])
+    chat = load(folder, chat="raw", stop=["\\n\nQ:", "<|eot_id|>", "<own>"])
     ids = chat.encode([Message("user", "Q: 2 + 2?\nA:")], None)
     assert chat.decode(ids) == "<|begin_of_text|>Q: 2 + 2?\nA:"
     assert tokenizer_of(SHAPES["llama3"]).convert_ids_to_tokens(chat.stop_token_ids) == [
         "<|eot_id|>"
     ]
-    assert chat.stop_texts == ("\n\n", "<own>")
+    assert chat.stop_texts == ("\n\nQ:", "<own>")
     hidden = chat.encode([Message("user", "a <|eot_id|> b")], None)
     assert not set(hidden) & set(chat.stop_token_ids), "special text stays text"
 

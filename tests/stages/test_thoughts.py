@@ -129,3 +129,11 @@ def test_what_there_is_not_is_refused(cli, tmp_path, options, says):
     write(tmp_path / "a.jsonl", *sample_answers())
     done = cli(*REPLAY, *options)
     assert done.returncode == 2 and says in done.stderr
+
+
+@pytest.mark.parametrize("option", ["template_kwargs={x: 1}", "template=t", "thinking_budget=9"])
+def test_an_option_that_a_server_would_never_hear_of_is_refused(cli, option):
+    server = ("engine=openai", "engine.base_url=http://127.0.0.1:9/v1")
+    done = cli("task=gsm8k", "data=sample", *server, f"model.{option}")
+    assert done.returncode == 2
+    assert "engine=openai sends messages, and the server writes the prompt" in done.stderr

@@ -137,7 +137,8 @@ def _own(shape: TurnShape, added: Mapping[str, int]) -> Ends:
 
 def _given(model: Model, added: Mapping[str, int]) -> Ends:
     """The ends of `model.stop`: tokens that were added to the vocabulary, or any other text."""
-    texts = tuple(text for text in model.stop if text not in added)
+    # A command line has no line ends; nobody ends an answer at a backslash.
+    texts = tuple(text.replace("\\n", "\n") for text in model.stop if text not in added)
     for text in texts:
         if not text or (model.chat != "raw" and _MARK.fullmatch(text)):
             raise UserError(f"model.stop: {text!r} is no special token of this model's tokenizer")
