@@ -17,12 +17,12 @@ ENCODINGS = ("ascii", "latin-1", "cp1252")
 AFTER_A_RUN = {
     "show": ("task=gsm8k", "data=sample", "engine=replay", "engine.path=a.jsonl", "run=r"),
     "plan": ("task=mt_bench", "data=sample", "stage=plan", "run=p", "tokens_per_second=9"),
-    "compare": ("compare", "r", "s", "--texts"),
-    "record": ("record", "r", "s", "--to", "kept"),
+    "compare": ("compare", "r", "s", "--flips", "5"),
+    "record": ("record", "r", "s", "--as", "kept"),
     "gate": ("gate", "s", "--against", "r"),
     "tables": ("tables", "r", "s"),
     "report": ("report", "r", "s", "-o", "both.html"),
-    "export": ("export", "openchat", "r", "-o", "o.json"),
+    "export": ("export", "parquet", "r", "-o", "o.parquet"),
     "completion": ("completion", "bash"),
     "a mistake": ("task=gsm8k", "data=sample", "limit=…", "run=–"),
 }
