@@ -280,6 +280,7 @@ class _VllmSession(Session):
             top_p=sampling.top_p,
             max_tokens=min(room, sampling.max_tokens or room),
             seed=sampling.seed,
+            **sampling.beyond_usual(),
             stop_token_ids=list(self._chat.stop_token_ids),
             ignore_eos=True,  # the chat format's own end of turn, and nothing else, ends it
             output_kind=RequestOutputKind.FINAL_ONLY,
