@@ -16,6 +16,7 @@ from ochat_eval.config.groups import use_folder
 from ochat_eval.config.help import run_help
 from ochat_eval.records import UserError
 from ochat_eval.terminal.command import MISTAKE, ending
+from ochat_eval.terminal.encoding import heed_terminal
 from ochat_eval.terminal.grid import listing
 from ochat_eval.terminal.say import tell, uncaught
 from ochat_eval.terminal.words import nearest
@@ -106,6 +107,7 @@ def _flags_of(name: str) -> list[str]:
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code: 0, or what the subcommand says of a mistake."""
     sys.excepthook = uncaught
+    heed_terminal()
     given = list(sys.argv[1:] if argv is None else argv)
     if given in ([], ["-h"], ["--help"], ["help"]):
         tell(help_text(), end="")

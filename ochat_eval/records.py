@@ -71,12 +71,26 @@ class Sampling:
         top_p: nucleus mass, in (0, 1].
         max_tokens: longest answer in tokens; None for what is left of the context.
         seed: the request's own seed; None where `temperature` is 0.
+        top_k: so many likeliest tokens are drawn from; None: all.
+        min_p: least probability of a token, as a share of the likeliest one's.
+        repetition_penalty: by it the logits of tokens that occurred are divided; 1: not at all.
+        presence_penalty: it is taken from the logits of tokens that were written.
     """
 
     temperature: float = 0.0
     top_p: float = 1.0
     max_tokens: int | None = None
     seed: int | None = None
+    top_k: int | None = None
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
+
+    def beyond_usual(self) -> dict[str, float]:
+        """Those of the last four that are not at their defaults, by name."""
+        names = ("top_k", "min_p", "repetition_penalty", "presence_penalty")
+        usual = Sampling()
+        return {n: v for n in names if (v := getattr(self, n)) != getattr(usual, n)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,7 @@ class HumanEval(Task):
         "OpenChat-3.5": {"code_rule": "2023-11", "condition": "Code"},
         "OpenChat-3.5-1210": {"code_rule": "2023-11"},
     }
-    before: ClassVar[Mapping[str, Any]] = {"code_rule": "2023-11"}
+    before: ClassVar[Mapping[str, Any]] = {**Task.before, "code_rule": "2023-11"}
     rule_options: ClassVar[tuple[str, ...]] = ("code_rule",)
 
     condition: str | None = "GPT4 Correct"

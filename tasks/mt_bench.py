@@ -104,9 +104,13 @@ class MtBench(Task):
         for row in rows:
             yield make_item(self, row["category"], row["question_id"], row["turns"], ())
 
-    def sampling(self, item: Item) -> Sampling:
-        temperature = self.temperatures.get(item.subset, self.temperature)
-        return Sampling(temperature, self.top_p, self.max_tokens)
+    def _temperature(self, item: Item) -> float:
+        return self.temperatures.get(item.subset, self.temperature)
+
+    def sampled(self, **values: Any) -> Task:
+        if "temperature" in values:
+            values["temperatures"] = {}
+        return super().sampled(**values)
 
     def judge_request(self, one: Answered, response: Response, style: str) -> Request | None:
         """Style `graded`: FastChat's prompts; `feedback`: the feedback evaluator with a rubric."""

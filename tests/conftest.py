@@ -90,14 +90,17 @@ class Done:
     stderr: str
 
 
-def door(*arguments: str, folder: Path | None = None, **changes: str) -> Done:
+def door(
+    *arguments: str, folder: Path | None = None, encoding: str = "utf-8", **changes: str
+) -> Done:
     """`python -m ochat_eval` within this process: a start costs a second, and nothing is learnt.
 
     Args:
         folder: where it runs; None: here.
+        encoding: of the terminal.
         changes: to the environment; there is no data root in it unless one is given.
     """
-    printed, said = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in "12")
+    printed, said = (io.TextIOWrapper(io.BytesIO(), encoding, write_through=True) for _ in "12")
     with (
         contextlib.chdir(folder or Path.cwd()),
         pytest.MonkeyPatch.context() as patch,
@@ -112,7 +115,7 @@ def door(*arguments: str, folder: Path | None = None, **changes: str) -> Done:
         except SystemExit as e:  # of an argument parser: what --help and a mistake end with
             assert isinstance(e.code, int | None), e.code
             code = e.code or 0
-    texts = (stream.buffer.getvalue().decode() for stream in (printed, said))
+    texts = (stream.buffer.getvalue().decode(encoding) for stream in (printed, said))
     return Done(code, *texts)
 
 

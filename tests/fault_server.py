@@ -113,13 +113,13 @@ class FaultServer:
             writer.close()
 
     async def _reply(self, line: str, connection: Connection, content: bytes) -> None:
-        if re.search(r"/v1/models[? ]", line):  # a proxy gets the whole address
+        if re.search(r"/models[? ]", line):  # a proxy gets the whole address
             await connection.send(200 if self.models else 404, b'{"data": []}')
             return
         if line.startswith("CONNECT "):  # as a proxy that takes nobody
             await connection.send(407, b"")
             return
-        assert re.search(r"/v1/chat/completions[? ]", line), line
+        assert re.search(r"/chat/completions[? ]", line), line
         body = json.loads(content)
         self.paths.append(line.split(" ")[1])
         self.calls.append((time.monotonic(), connection.headers, body))

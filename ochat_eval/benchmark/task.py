@@ -80,6 +80,7 @@ class Task:
             run's limit.
         n: answers sampled per item.
         temperature, top_p, max_tokens: sampling; `max_tokens` None is what the context leaves.
+        top_k, min_p, repetition_penalty, presence_penalty: more of it (`Sampling`).
         condition: the chat format's condition; dropped for models that have none.
     """
 
@@ -92,7 +93,9 @@ class Task:
     report_only: ClassVar[frozenset[str]] = frozenset()
     has_published_setting: ClassVar[bool] = True
     paths: ClassVar[frozenset[str]] = frozenset()
-    before: ClassVar[Mapping[str, Any]] = {}
+    before: ClassVar[Mapping[str, Any]] = {
+        "top_k": None, "min_p": 0.0, "repetition_penalty": 1.0, "presence_penalty": 0.0,
+    }  # fmt: skip
     rule_options: ClassVar[tuple[str, ...]] = ()
     published_with: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
@@ -105,15 +108,29 @@ class Task:
     top_p: float = 1.0
     max_tokens: int | None = None
     condition: str | None = None
+    top_k: int | None = None
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
 
     def __post_init__(self) -> None:
         """Raises UserError for an option that nothing can be asked with."""
-        for option in ("limit", "n", "max_tokens"):
+        for option in ("limit", "n", "max_tokens", "top_k"):
             value = getattr(self, option)
             if value is not None and value < 1:
                 raise UserError(f"{self.name}: {option} is {value}; it must be at least 1")
         if not 0 < self.top_p <= 1:
             raise UserError(f"{self.name}: top_p is {self.top_p}; it must be above 0, at most 1")
+        if not 0 <= self.min_p <= 1:
+            raise UserError(f"{self.name}: min_p is {self.min_p}; it must be from 0 to 1")
+        if not 0 < self.repetition_penalty < math.inf:
+            raise UserError(
+                f"{self.name}: repetition_penalty is {self.repetition_penalty}; it must be above 0"
+            )
+        if not -2 <= self.presence_penalty <= 2:
+            raise UserError(
+                f"{self.name}: presence_penalty is {self.presence_penalty}; it must be from -2 to 2"
+            )
         if self.subsets == []:
             raise UserError(f"{self.name}: subsets is empty; name some, or null for all")
         check_temperature(f"{self.name}: temperature", self.temperature)
@@ -244,8 +261,23 @@ class Task:
 
     def sampling(self, item: Item) -> Sampling:
         """How an item's answers are drawn; the seed is set per request."""
+        return Sampling(
+            self._temperature(item),
+            self.top_p,
+            self.max_tokens,
+            top_k=self.top_k,
+            min_p=self.min_p,
+            repetition_penalty=self.repetition_penalty,
+            presence_penalty=self.presence_penalty,
+        )
+
+    def _temperature(self, item: Item) -> float:
         del item
-        return Sampling(self.temperature, self.top_p, self.max_tokens)
+        return self.temperature
+
+    def sampled(self, **values: Any) -> Task:
+        """The same benchmark with all its answers drawn so; `values` are of its options."""
+        return dataclasses.replace(self, **values)
 
     def cluster(self, item: Item) -> str:
         """Items with the same cluster share a passage or a question (docs/benchmarks.md)."""

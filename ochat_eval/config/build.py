@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import importlib
+import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -59,7 +60,15 @@ def typed(cls: type[T], values: Mapping[str, Any], where: str, **given: Any) -> 
         visible = [name for name in known if name not in given]
         name = next(iter(extra))
         raise UserError(f"{where}.{name}: there is no such option{nearest(name, visible)}")
-    named = {name: value for name, value in values.items() if name in known}
+    hints = typing.get_type_hints(cls)
+    named = {
+        # One of a list, written without the brackets.
+        name: [value]
+        if isinstance(value, str) and typing.get_origin(hints[name]) is list
+        else value
+        for name, value in values.items()
+        if name in known
+    }
     try:
         filled = OmegaConf.create({**named, **given})
         made: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(cls), filled))

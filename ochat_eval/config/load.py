@@ -14,6 +14,7 @@ from ochat_eval.config.again import published_row, tasks_of
 from ochat_eval.config.build import build, changed_options
 from ochat_eval.config.compose import load, to_yaml
 from ochat_eval.config.job import Job
+from ochat_eval.config.sampling import chosen_sampling
 from ochat_eval.config.schema import Config, Overlong, Stage
 from ochat_eval.data.source import Source
 from ochat_eval.engines.engine import Engine
@@ -77,11 +78,16 @@ def build_tasks(config: Config, named: Container[str] = ()) -> dict[str, Task]:
             the model's published row were made with.
     """
     tasks = {}
+    drawn = chosen_sampling(config.sampling, config.model)
     for name, node in config.tasks.items():
         task = build(node, Task, f"tasks.{name}", name=name)
         row = task.published_with.get(config.model.published or "", {})
-        chosen = {key: row[key] for key in row if f"tasks.{name}.{key}" not in named}
-        tasks[name] = _filled(dataclasses.replace(task, **chosen), config)
+        chosen, sampled = (
+            {key: values[key] for key in values if f"tasks.{name}.{key}" not in named}
+            for values in (row, drawn)
+        )
+        task = dataclasses.replace(task, **chosen).sampled(**sampled)
+        tasks[name] = _filled(task, config)
     return tasks
 
 

@@ -47,6 +47,7 @@ class Config:
     results: str = "results/runs"
     limit: int | None = None
     max_tokens: int | None = None
+    sampling: Any = "published"
     seed: int = 0
     ids: str | None = None
     shuffle: int | None = None

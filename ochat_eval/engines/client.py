@@ -1,7 +1,7 @@
 """A client for OpenAI-compatible chat servers; knows neither engines nor benchmarks.
 
 The requests are the `openai` package's (`wire`). Here is what it does not do: how many are in
-flight, which failure counts as what and is worth another attempt, and what a refusal teaches.
+flight, which failure counts as what and is worth another attempt, what a refusal teaches.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from ochat_eval.terminal.words import counted
 if TYPE_CHECKING:
     from ochat_eval.engines.wire import Wire
 
+_MODELS = "/models"
+_CHAT = "/chat/completions"
 _PROBE_SECONDS = 10.0
 _LONGEST_BACKOFF = 60.0
 _TEXT_CHARACTERS = 300
@@ -148,11 +150,12 @@ class Client:
             self.concurrency, self._slots = room, asyncio.Semaphore(room)
         try:
             self._wire = Wire(self._reached, room)
-            reply = await self._wire.get("/models", _PROBE_SECONDS)
-        except (Lost, ValueError) as e:  # ValueError: a proxy's address that cannot be one
-            through = self._through() or (" (the proxy)" if isinstance(e, ValueError) else "")
+            await self._wire.make(_MODELS, _CHAT)
+            reply = await self._wire.get(_MODELS, _PROBE_SECONDS)
+        except Lost as e:
             raise UserError(
-                f"no server answers at {self._reached.base}{through} ({self._quote(str(e))}); "
+                f"no server answers at {self._reached.base}{self._through()} "
+                f"({self._quote(str(e))}); "
                 f"start it, or set {self._where}.base_url to where it is"
             ) from e
         except Unreadable:
@@ -257,7 +260,7 @@ class Client:
         """One attempt."""
         assert self._wire is not None, "connect() comes first"
         try:
-            reply = await self._wire.post("/chat/completions", body, self._options.timeout_seconds)
+            reply = await self._wire.post(_CHAT, body, self._options.timeout_seconds)
         except Lost as e:
             return _Again(e.kind, f"{self._quote(str(e))}{self._through()}")
         except Unreadable as e:
@@ -292,7 +295,7 @@ class Client:
 
     def _refuses(self, reply: Reply) -> str:
         reason = f"HTTP {reply.status}: {self._quote(error_text(reply.content))}".removesuffix(": ")
-        return f"{self._reached.base}/chat/completions refuses: {reason}{self._through()}"
+        return f"{self._reached.base}{_CHAT} refuses: {reason}{self._through()}"
 
     def _read(self, content: bytes) -> Completion | NoCompletion | _Again:
         """What an answer with status 200 says."""

@@ -76,6 +76,7 @@ class Form:
             "top_p": sampling.top_p,
             "max_tokens": sampling.max_tokens,
             "seed": sampling.seed,
+            **sampling.beyond_usual(),
             **asked.fields,
         }
         return {k: v for k, v in given.items() if v is not None and k not in self.leave_out}

@@ -24,7 +24,7 @@ class Lost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An HTTP answer of any status; header names are in small letters, the body is unpacked."""
+    """An HTTP answer of any status, unpacked; headers are found by names in any case."""
 
     status: int
     headers: Mapping[str, str]

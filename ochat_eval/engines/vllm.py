@@ -310,6 +310,7 @@ class _VllmSession(Session):
             top_p=sampling.top_p,
             max_tokens=min(room, sampling.max_tokens or room),
             seed=sampling.seed,
+            **sampling.beyond_usual(),
             stop_token_ids=list(self._chat.stop_token_ids),
             stop=list(self._chat.stop_texts),
             thinking_token_budget=self._budget,

@@ -242,7 +242,8 @@ def read_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 if not line.isspace():
-                    value = json.loads(line.decode())
+                    # Some editors put a mark of the encoding at a file's beginning.
+                    value = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
                     if not isinstance(value, dict):
                         raise ValueError(f"it holds {type(value).__name__}")
                     yield number, value

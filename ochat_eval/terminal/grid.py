@@ -5,6 +5,8 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
+from ochat_eval.terminal.encoding import fitting
+
 WIDTH = 80
 DASH = "–"
 """Where there is no figure."""
@@ -27,6 +29,9 @@ def grid(
     import tabulate
 
     tabulate.MIN_PADDING = 0 if style == "simple" else 2  # a terminal has no room to give away
+    if style == "simple":
+        rows = [[fitting(str(cell)) for cell in row] for row in rows]
+        headers = [fitting(header) for header in headers]
     return tabulate.tabulate(
         rows, headers, style, disable_numparse=True, colalign=align if rows else None
     )

@@ -56,6 +56,20 @@ def test_headers_query_and_variables_of_the_environment(monkeypatch):
     assert body["user"] == [SECRET, "costs 5 $"]
 
 
+def test_an_address_of_azures_kind(monkeypatch):
+    monkeypatch.setenv("MY_TOKEN", SECRET)
+    with FaultServer(models=False) as server:
+        base = server.url.replace("/v1", "/openai")
+        outcome = ask(
+            server, "a", base_url=f"{base}/deployments/d", extra_headers={"api-key": "$MY_TOKEN"},
+            extra_query={"api-version": "2024-10-21"}, leave_out=["n"],
+        )  # fmt: skip
+        [(_, headers, _)] = server.calls
+        [path] = server.paths
+    assert outcome == [FINE] and headers["api-key"] == SECRET and "authorization" not in headers
+    assert path == "/openai/deployments/d/chat/completions?api-version=2024-10-21"
+
+
 def test_what_the_openai_package_reads_from_the_environment_is_sent(monkeypatch):
     monkeypatch.setenv("OPENAI_ORG_ID", "org-1")
     monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", f"X-Gate: {SECRET}")

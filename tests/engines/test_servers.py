@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import resource
 import shlex
 import subprocess
 
 import pytest
 
+from ochat_eval.engines.address import ClientOptions
+from ochat_eval.engines.client import Client, NoCompletion
+from ochat_eval.records import Message, Sampling, UserError
+from ochat_eval.run.store import write_json
 from tests import fault_server as fs
 from tests.conftest import command, environment, lines
 from tests.engines.test_openai import KEY, RUN, SAMPLE, files_with, questions
@@ -219,6 +226,39 @@ def test_no_more_connections_than_file_descriptors(tmp_path):
         none = limited(24, "run=none")
         assert none.returncode == 2 and len(server.calls) == calls
         assert "raise the limit (ulimit -n)" in none.stderr
+
+
+def test_running_out_of_file_descriptors_is_said_as_what_it_is():
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    async def story(server):
+        options = ClientOptions(base_url=server.url, attempts=2, backoff_seconds=0.01)
+        client = Client(options, "engine")
+        await client.connect()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/dev/fd")) - 1, limits[1]))
+        try:
+            asked = (client.complete("m", [Message("user", p)], Sampling()) for p in "abc")
+            return await asyncio.gather(*asked)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+            await client.aclose()
+
+    with FaultServer(default=fs.slow(0.2, fs.RIGHT)) as server:
+        outcomes = asyncio.run(story(server))
+    failed = [one for one in outcomes if isinstance(one, NoCompletion)]
+    assert failed and all("(ulimit -n); raise the limit, or lower" in f.reason for f in failed)
+
+
+def test_a_file_that_cannot_be_written_for_want_of_descriptors(tmp_path):
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/dev/fd")) - 1, limits[1]))
+    try:
+        with pytest.raises(
+            UserError, match=r"Too many open files; .*raise the limit \(ulimit -n\)"
+        ):
+            write_json(tmp_path / "manifest.json", {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 # --- Keys ------------------------------------------------------------------------------------

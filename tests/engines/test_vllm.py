@@ -16,8 +16,11 @@ from pathlib import Path
 
 import pytest
 
+from ochat_eval.config.compose import load
+from ochat_eval.engines.engine import Work
 from ochat_eval.engines.vllm import Vllm
 from ochat_eval.engines.vllm_build import vllm_arguments
+from ochat_eval.records import Message, Request, Response, Sampling
 from tests.conftest import lines
 from tests.sandbox.test_workers import running
 
@@ -165,3 +168,36 @@ def test_the_arguments_read_from_vllms_source_are_those_that_it_has():
     known = {f.name for f in dataclasses.fields(EngineArgs)}
     known |= set(inspect.signature(LLM.__init__).parameters)
     assert vllm_arguments() == known - {"self", "model", "kwargs"}
+
+
+def test_every_way_of_drawing_reaches_the_engine():
+    """The likeliest token alone is what is left of a draw by top_k=1 or min_p=1."""
+    base = Sampling(max_tokens=24)
+    drawn = dataclasses.replace(base, temperature=1.0, seed=7)
+    ways = {
+        "greedy": base,
+        "top_k": dataclasses.replace(drawn, top_k=1),
+        "min_p": dataclasses.replace(drawn, min_p=1.0),
+        "drawn": drawn,
+        "repetition": dataclasses.replace(base, repetition_penalty=1.9),
+        "presence": dataclasses.replace(base, presence_penalty=2.0),
+    }
+    work = Work(
+        model=load(["model=smollm2_135m"]).model, items=lambda: [], seed=0,
+        truncate_overlong=False, say=print,
+    )  # fmt: skip
+    session = Vllm(arguments={"max_num_seqs": 6}).start(work)
+    try:
+        asked = (Message("user", "Tell me a story about a dog, a dog and a dog."),)
+        for way, sampling in ways.items():
+            session.submit(Request(way, 0, 0, asked, None, sampling))
+        texts: dict[str, str] = {}
+        while len(texts) < len(ways):
+            for one in session.collect():
+                assert isinstance(one, Response), one
+                texts[one.id] = one.text
+    finally:
+        session.close()
+    assert texts["top_k"] == texts["min_p"] == texts["greedy"]
+    for way in ("drawn", "repetition", "presence"):
+        assert texts[way] != texts["greedy"], way
