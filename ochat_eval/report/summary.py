@@ -47,11 +47,7 @@ def summarise_task(
     tokens = Counter(answers=0, prompt=0, completion=0)
     for one, scores in judged:
         answered += 1
-        for response in one.responses:
-            if response.completion_tokens is not None:
-                tokens["answers"] += 1
-                tokens["prompt"] += response.prompt_tokens or 0
-                tokens["completion"] += response.completion_tokens
+        _add_tokens(tokens, one)
         scored += bool(scores)
         if kept is not None and scores:
             kept.append((one, scores))
@@ -64,8 +60,8 @@ def summarise_task(
         for rule, part in subsets[one.item.subset].items():
             part.add(one, [s for s in scores if s.rule == rule])
     whole: dict[str, Any] = {}
-    drawn = task.limit is not None and task.subsets is None and not named and asked < of
-    fraction = scored / of if drawn and task.data != "sample" else 0.0
+    drawn = task.limit is not None and task.subsets is None and task.data != "sample"
+    fraction = scored / of if drawn and not named and asked < of else 0.0
     for rule in RULES:
         parts = {name: part[rule] for name, part in subsets.items()}
         more = _own_figures(task, kept, rule) if kept else {}
@@ -84,6 +80,15 @@ def summarise_task(
     whole["rule"] = {option: getattr(task, option) for option in task.rule_options}
     whole["notes"] = _notes(task, whole, unjudged, unasked, fraction > 0)
     return whole
+
+
+def _add_tokens(tokens: Counter[str], one: Answered) -> None:
+    """Counts the tokens of the answers that tell them."""
+    for response in one.responses:
+        if response.completion_tokens is not None:
+            tokens["answers"] += 1
+            tokens["prompt"] += response.prompt_tokens or 0
+            tokens["completion"] += response.completion_tokens
 
 
 def _of_rule(total: _Part, parts: Mapping[str, _Part], more: Mapping[str, Any]) -> dict[str, Any]:
