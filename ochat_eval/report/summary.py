@@ -11,7 +11,7 @@ from typing import Any
 
 from ochat_eval import stats
 from ochat_eval.benchmark.task import Answered, Task
-from ochat_eval.records import RULES, Response, Rule, Score
+from ochat_eval.records import RULES, Rule, Score
 
 _KS = (1, 2, 4, 5, 8, 10, 16, 32, 64, 100)
 Judged = tuple[Answered, Sequence[Score]]
@@ -48,16 +48,11 @@ def summarise_task(
     kept: list[Judged] | None = [] if type(task).figures is not Task.figures else None
     answered = scored = unjudged = unasked = 0
     tokens = Counter(answers=0, prompt=0, completion=0)
-    thoughts = dict.fromkeys(("answers", "unfinished", "counted", "tokens"), 0)
+    thoughts = Counter(answers=0, unfinished=0, counted=0, tokens=0)
     for one, scores in judged:
         answered += 1
-        for response in one.responses:
-            if response.completion_tokens is not None:
-                tokens["answers"] += 1
-                tokens["prompt"] += response.prompt_tokens or 0
-                tokens["completion"] += response.completion_tokens
-            if response.reasoning is not None:
-                thoughts = {key: n + thoughts[key] for key, n in _thought(response).items()}
+        _add_tokens(tokens, one)
+        thoughts.update(_thoughts(one))
         scored += bool(scores)
         if kept is not None and scores:
             kept.append((one, scores))
@@ -70,8 +65,8 @@ def summarise_task(
         for rule, part in subsets[one.item.subset].items():
             part.add(one, [s for s in scores if s.rule == rule])
     whole: dict[str, Any] = {}
-    drawn = task.limit is not None and task.subsets is None and not named and asked < of
-    fraction = scored / of if drawn and task.data != "sample" else 0.0
+    drawn = task.limit is not None and task.subsets is None and task.data != "sample"
+    fraction = scored / of if drawn and not named and asked < of else 0.0
     for rule in RULES:
         parts = {name: part[rule] for name, part in subsets.items()}
         more = _own_figures(task, kept, rule) if kept else {}
@@ -94,14 +89,16 @@ def summarise_task(
     return whole
 
 
-def _thought(response: Response) -> Mapping[str, int]:
-    """What a response with a thought adds to the counts."""
-    return {
-        "answers": 1,
-        "unfinished": int(response.unfinished),
-        "counted": int(response.reasoning_tokens is not None),
-        "tokens": response.reasoning_tokens or 0,
-    }
+def _thoughts(one: Answered) -> Counter[str]:
+    """What the thoughts of an item's responses add to the counts."""
+    thought = [response for response in one.responses if response.reasoning is not None]
+    told = [r.reasoning_tokens for r in thought if r.reasoning_tokens is not None]
+    return Counter(
+        answers=len(thought),
+        unfinished=sum(response.unfinished for response in thought),
+        counted=len(told),
+        tokens=sum(told),
+    )
 
 
 def _said(thoughts: Mapping[str, int], tokens: Mapping[str, int]) -> list[str]:
@@ -118,6 +115,15 @@ def _said(thoughts: Mapping[str, int], tokens: Mapping[str, int]) -> list[str]:
             "room (max_tokens, model.context) or a limit (model.thinking_budget) can help"
         )
     return said
+
+
+def _add_tokens(tokens: Counter[str], one: Answered) -> None:
+    """Counts the tokens of the answers that tell them."""
+    for response in one.responses:
+        if response.completion_tokens is not None:
+            tokens["answers"] += 1
+            tokens["prompt"] += response.prompt_tokens or 0
+            tokens["completion"] += response.completion_tokens
 
 
 def _of_rule(total: _Part, parts: Mapping[str, _Part], more: Mapping[str, Any]) -> dict[str, Any]:
