@@ -57,16 +57,13 @@ def summarise_task(
         if kept is not None and scores:
             kept.append((one, scores))
         unasked += task.n * len(one.item.turns) - len(one.responses)
-        if len(scores) < len(RULES) * len(one.responses):
-            judged_ones = {(s.sample, s.turn) for s in scores}
-            unjudged += sum((r.sample, r.turn) not in judged_ones for r in one.responses)
+        unjudged += _unjudged(one, scores)
         if one.item.subset not in subsets:
             subsets[one.item.subset] = {rule: _Part(task, codes) for rule in RULES}
         for rule, part in subsets[one.item.subset].items():
             part.add(one, [s for s in scores if s.rule == rule])
     whole: dict[str, Any] = {}
-    drawn = task.limit is not None and task.subsets is None and task.data != "sample"
-    fraction = scored / of if drawn and not named and asked < of else 0.0
+    fraction = 0.0 if named or asked >= of else _drawn(task, scored / of)
     for rule in RULES:
         parts = {name: part[rule] for name, part in subsets.items()}
         more = _own_figures(task, kept, rule) if kept else {}
@@ -124,6 +121,20 @@ def _add_tokens(tokens: Counter[str], one: Answered) -> None:
             tokens["answers"] += 1
             tokens["prompt"] += response.prompt_tokens or 0
             tokens["completion"] += response.completion_tokens
+
+
+def _unjudged(one: Answered, scores: Sequence[Score]) -> int:
+    """How many of an item's responses have no score."""
+    if len(scores) >= len(RULES) * len(one.responses):
+        return 0
+    judged = {(score.sample, score.turn) for score in scores}
+    return sum((r.sample, r.turn) not in judged for r in one.responses)
+
+
+def _drawn(task: Task, share: float) -> float:
+    """The share of the benchmark that was asked, where its `limit` drew it at random, else 0."""
+    at_random = task.limit is not None and task.subsets is None and task.data != "sample"
+    return share if at_random else 0.0
 
 
 def _of_rule(total: _Part, parts: Mapping[str, _Part], more: Mapping[str, Any]) -> dict[str, Any]:
