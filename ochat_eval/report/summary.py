@@ -11,7 +11,7 @@ from typing import Any
 
 from ochat_eval import stats
 from ochat_eval.benchmark.task import Answered, Task
-from ochat_eval.records import RULES, Rule, Score
+from ochat_eval.records import RULES, Response, Rule, Score
 
 _KS = (1, 2, 4, 5, 8, 10, 16, 32, 64, 100)
 Judged = tuple[Answered, Sequence[Score]]
@@ -47,12 +47,11 @@ def summarise_task(
     # Only for a task that has figures of its own: they take all its items and scores.
     kept: list[Judged] | None = [] if type(task).figures is not Task.figures else None
     answered = scored = unjudged = unasked = 0
-    tokens = Counter(answers=0, prompt=0, completion=0)
-    thoughts = Counter(answers=0, unfinished=0, counted=0, tokens=0)
+    written = _Written()
     for one, scores in judged:
         answered += 1
-        _add_tokens(tokens, one)
-        thoughts.update(_thoughts(one))
+        for response in one.responses:
+            written.add(response)
         scored += bool(scores)
         if kept is not None and scores:
             kept.append((one, scores))
@@ -77,50 +76,52 @@ def summarise_task(
         bounds=list(task.bounds),
         scale=task.scale,
         also=list(task.also),
-        tokens=dict(tokens),
+        **written.figures(),
     )
-    if thoughts["answers"]:
-        whole["thoughts"] = {**thoughts, "said": _said(thoughts, tokens)}
     whole["rule"] = {option: getattr(task, option) for option in task.rule_options}
     whole["notes"] = _notes(task, whole, unjudged, unasked, fraction > 0)
     return whole
 
 
-def _thoughts(one: Answered) -> Counter[str]:
-    """What the thoughts of an item's responses add to the counts."""
-    thought = [response for response in one.responses if response.reasoning is not None]
-    told = [r.reasoning_tokens for r in thought if r.reasoning_tokens is not None]
-    return Counter(
-        answers=len(thought),
-        unfinished=sum(response.unfinished for response in thought),
-        counted=len(told),
-        tokens=sum(told),
-    )
+class _Written:
+    """The tokens of a task's responses, and what was thought aloud in them."""
 
+    def __init__(self) -> None:
+        self._tokens = Counter(answers=0, prompt=0, completion=0)
+        self._thoughts = Counter(answers=0, unfinished=0, counted=0, tokens=0)
 
-def _said(thoughts: Mapping[str, int], tokens: Mapping[str, int]) -> list[str]:
-    """How much was thought and how much answered; what helps where a thought has no end."""
-    said = []
-    if (counted := thoughts["counted"]) and tokens["answers"]:
-        answer = (tokens["completion"] - thoughts["tokens"]) / tokens["answers"]
-        said.append(
-            f"thought {thoughts['tokens'] / counted:,.0f} tokens, answered in {answer:,.0f} (means)"
-        )
-    if thoughts["unfinished"]:
-        said.append(
-            f"{thoughts['unfinished']:,} of {thoughts['answers']:,} thoughts have no end: more "
-            "room (max_tokens, model.context) or a limit (model.thinking_budget) can help"
-        )
-    return said
-
-
-def _add_tokens(tokens: Counter[str], one: Answered) -> None:
-    """Counts the tokens of the answers that tell them."""
-    for response in one.responses:
+    def add(self, response: Response) -> None:
+        """Counts a response in."""
         if response.completion_tokens is not None:
-            tokens["answers"] += 1
-            tokens["prompt"] += response.prompt_tokens or 0
-            tokens["completion"] += response.completion_tokens
+            self._tokens["answers"] += 1
+            self._tokens["prompt"] += response.prompt_tokens or 0
+            self._tokens["completion"] += response.completion_tokens
+        if response.reasoning is not None or response.unfinished:
+            self._thoughts["answers"] += 1
+            self._thoughts["unfinished"] += response.unfinished
+            self._thoughts["counted"] += response.reasoning_tokens is not None
+            self._thoughts["tokens"] += response.reasoning_tokens or 0
+
+    def figures(self) -> dict[str, Any]:
+        """`tokens`, and where something was thought `thoughts`."""
+        found: dict[str, Any] = {"tokens": dict(self._tokens)}
+        if self._thoughts["answers"]:
+            found["thoughts"] = {**self._thoughts, "said": self._said()}
+        return found
+
+    def _said(self) -> list[str]:
+        """How much was thought and how much answered; what helps where a thought has no end."""
+        thoughts, tokens, said = self._thoughts, self._tokens, []
+        if thoughts["counted"] and tokens["answers"]:
+            thought = thoughts["tokens"] / thoughts["counted"]
+            answer = (tokens["completion"] - thoughts["tokens"]) / tokens["answers"]
+            said.append(f"thought {thought:,.0f} tokens, answered in {answer:,.0f} (means)")
+        if thoughts["unfinished"]:
+            said.append(
+                f"{thoughts['unfinished']:,} of {thoughts['answers']:,} thoughts have no end: more "
+                "room (max_tokens, model.context) or a limit (model.thinking_budget) can help"
+            )
+        return said
 
 
 def _unjudged(one: Answered, scores: Sequence[Score]) -> int:
