@@ -6,6 +6,7 @@ with an escape sequence could rewrite the screen or worse: what cannot be printe
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import traceback
 from types import TracebackType
@@ -18,7 +19,9 @@ _KEPT = "\n\t"
 
 def say(line: str) -> None:
     """A line for the user, on the error stream: what is printed for use goes to the output."""
-    print(plain(line, _KEPT), file=sys.stderr, flush=True)
+    bars = getattr(sys.modules.get("tqdm"), "tqdm", None)  # where one is shown, it goes above it
+    with bars.external_write_mode(sys.stderr) if bars else contextlib.nullcontext():
+        print(plain(line, _KEPT), file=sys.stderr, flush=True)
 
 
 def tell(text: str, end: str = "\n", flush: bool = False) -> None:

@@ -354,7 +354,8 @@ def test_a_real_vllm_server(cli, tmp_path):
             assert one["completion_tokens"] <= 16 and one["finish_reason"] in ("stop", "length")
         full = ("engine.served_name=small", "run=full", "tasks.gsm8k.num_fewshot=3")
         too_long = cli(*run, *full, OPENAI_API_KEY=KEY)
-        assert too_long.returncode == 0, too_long.stderr
+        assert too_long.returncode == 2 and "nothing was answered" in too_long.stderr
+        assert "They would be refused again" in too_long.stderr
         failed = lines(tmp_path / "results/runs/full/failures.jsonl")
         assert len(failed) == 12
         assert all(str(f["reason"]).startswith("HTTP 400: ") for f in failed)

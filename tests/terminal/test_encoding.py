@@ -16,7 +16,6 @@ from tests.replays import REPLAY, sample_answers, write
 ENCODINGS = ("ascii", "latin-1", "cp1252")
 AFTER_A_RUN = {
     "show": ("task=gsm8k", "data=sample", "engine=replay", "engine.path=a.jsonl", "run=r"),
-    "plan": ("task=mt_bench", "data=sample", "stage=plan", "run=p", "tokens_per_second=9"),
     "compare": ("compare", "r", "s", "--flips", "5"),
     "record": ("record", "r", "s", "--as", "kept"),
     "gate": ("gate", "s", "--against", "r"),

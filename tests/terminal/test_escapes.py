@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ochat_eval.terminal.say import say, tell
+from ochat_eval.terminal.say import bar, say, tell
 from tests import fault_server as fs
 from tests.conftest import CHECKOUT, Done, environment
 from tests.fault_server import FaultServer
@@ -27,6 +27,16 @@ def harmless(done: Done, word: str = "EVIL") -> str:
     assert "EVIL\N{REPLACEMENT CHARACTER}1m\r" not in printed
     assert word in printed, "the text was shown"
     return printed
+
+
+def test_a_line_stands_above_a_bar(capsys):
+    with bar("generate", "answers", 10, delay=0) as progress:
+        progress.update(3)
+        say("the server refused")
+    shown = capsys.readouterr().err
+    line = next(part for part in shown.split("\n") if "refused" in part)
+    assert line.rpartition("\r")[2] == "the server refused", "the bar was wiped off first"
+    assert shown.rpartition("\r")[2].startswith("generate:  30%")
 
 
 def answers(folder: Path, **more: object) -> Path:
