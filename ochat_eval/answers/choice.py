@@ -35,7 +35,8 @@ from ochat_eval.records import Reading
 
 _FILLER = re.compile(
     r"(?:[\s*_:=,>—-]|\b(?:most|very|likely|probably|definitely|clearly|therefore|thus|hence|so|"
-    r"indeed|actually|either|to|be|is|the|correct|best|right|final|answer|as|follows|given|by)\b"
+    r"indeed|actually|either|to|be|is|the|correct|best|right|final|answer|as|follows|given|by"
+    r"|la|le|die|der|das|option|opción|opção|(?:a\s)?alternativa|lettre|letra|buchstabe)\b"
     r"|[应该就选择项是为]){0,40}+",
     re.IGNORECASE,
 )
@@ -43,12 +44,20 @@ _CORRECT = (  # `B is correct`, `（B）项正确`
     r"\s?(?:is|must be|would be|should be)(?:\s(?:therefore|thus|clearly|most likely))?(?:\sthe)?"
     r"(?:\s(?:most|only))?\s"
     r"(?:(?:correct|right|accurate|appropriate)\b|(?:best\s)?(?:answer|option|choice)\b)"
+    r"|\s(?:fits|matches|works|suits|answers|describes)\b[^.;!?\n]{0,40}?\sbest\b"  # `D fits best`
+    r"|\sis\sthe\s(?:only\s)?one\s(?:that|which)\s(?:best\s)?"  # `C is the one that follows`
+    r"(?:follows|fits|matches|works|applies|agrees|is\s(?:correct|right|true))\b"
+    r"|\sit\sis(?=[.!]|$)"  # `B it is.`
     r"|\s?(?:选?项)?是?正确"
 )
 _CHOSEN = stating(  # `the option is B`, `I choose B`, `B is correct`
     r"(?<![a-z])(?:option|choice)\s(?:is|must be|should be|would be)\b"
     rf"|(?<![a-z])(?:correct|right|best)\s(?:option|choice|letter)[^.:;=!?\n()]{{0,40}}?{LINKS}"
-    r"|(?<![a-z])(?:I|we)(?:'ll|\s(?:will|would|must|should))?\s(?:choose|select|pick|go with)\b"
+    r"|(?<![a-z])(?:I|we)(?:['’](?:ll|d)|\s(?:will|would|must|should))?\s(?:therefore\s|thus\s)?"
+    r"(?:choose|select|pick|(?:go|vote|opt)\s(?:with|for))\b"
+    r"|(?<![a-z])I(?:['’](?:ll|d)|\s(?:will|would))\ssay(?:\s(?:that\s)?it(?:['’]s|\sis))?\b"
+    r"|^[ \t]{0,8}going\s(?:with|for)\b|(?<![a-z])my\s(?:pick|vote)\s?(?:is\b|[:=])"
+    r"|^[ \t#>*_-]{0,8}solution[*_]{0,3}\s?:"
     r"|正确的(?:选项|说法)?[是为]|而是|[选選](?![项項])|(?P<label>(?<![A-Za-z0-9'’-])[(\[*]{0,3}"
     rf"{LETTER}[)\]*]{{0,3}}(?={_CORRECT}))"
 )
@@ -74,7 +83,7 @@ _POINTS = re.compile(  # before the label that a sentence concludes with: `The b
 )
 _CONCLUSIVE = re.compile(  # in a sentence that concludes with a bare label
     r"\b(?:most|best|correct|right|closest|likel\w+|appropriate|suitable|accurate|proper|therefore"
-    r"|thus|so|hence|answer|choice|option|conclu\w+|overall)\b",
+    r"|thus|so|hence|answer|choice|option|conclu\w+|overall|eliminat\w+|left)\b",
     re.IGNORECASE,
 )
 _DOUBTED = re.compile(  # in the same sentence: it is not said, or only talked about
@@ -90,6 +99,11 @@ _LESSER = re.compile(r"\b(?:less|false|ruled|eliminat\w+|reject\w*|fails?)\b", r
 _ENUMERATED = re.compile(r"\b(?:first|second|third|fourth|another|other|example|begin)\b", re.I)
 _SEPARATED = re.compile(  # between a bare label and its text
     r"[.:、]\*{0,2}\s|,(?<!I,)\s|\s[-—]\s|\s(?:because|since)\b|(?<![AI])\s(?=(?-i:[A-Z0-9$-]))",
+    re.IGNORECASE,
+)
+_LISTS = re.compile(  # a line above the options: none of them is stated by standing there
+    r"\b(?:each|every|all|consider\w*|examin\w+|evaluat\w+|analy[sz]\w+|go through|look at"
+    r"|in turn|one by one)\b(?!.{0,60}\b(?:best|correct|right|answer)\b)[^\n]{0,60}:[\s*_]*\Z",
     re.IGNORECASE,
 )
 _HEDGED = re.compile(r"\b(?:if|whether|otherwise|maybe|perhaps|consider)\b", re.IGNORECASE)
@@ -223,6 +237,8 @@ def _unmarked(plain: str, letters: Collection[str]) -> Label | None:
             named = _enclosed_in(plain, start, end, letters)
     elif not alone and not (heads[0] or heads[-1]):
         return None
+    elif not alone and len(named) == 1 and len(lines) > 1 and _LISTS.search(plain, *lines[-2]):
+        return None  # the answer broke off in its list of options
     return named[-1] if len({label.letter for label in named}) == 1 else None
 
 
@@ -304,7 +320,7 @@ def _is_conclusion(
 
 def _first_label(plain: str, start: int, end: int, letters: Collection[str]) -> Label | None:
     """The label at the start of a line, behind a bullet or the like."""
-    while start < end and plain[start] in " \t#>-":
+    while start < end and plain[start] in " \t#>-=→⇒":
         start += 1
     dialogue = re.compile(r"A:\s?(?=\S)").match(plain, start, end)
     spoken = dialogue and label_at(plain, dialogue.end(), letters)  # `A: (C)`

@@ -27,8 +27,8 @@ WRONG = re.compile(  # behind a label: it is ruled out, or only talked about
 _JOINT = re.compile(r"(?:\b(?:and|or)\b|[/&,和或与及、])\s?(?:or\b)?", re.IGNORECASE)
 _ASIDE = re.compile(r"\b(?:because|since|as|while|whereas|but|not|rather|which|both)\b|;")
 _ARTICLE = re.compile(  # behind a bare `A` or `I` that is a word, not a label
-    r"\s+(?!(?:because|since|as|and|or|is|are|for|which|based|due|with|given|but|if|where|so|that|"
-    r"in|on|from|to)\b)[a-z]"
+    r"[^\S\n]+(?!(?:because|since|as|and|or|is|are|for|which|based|due|with|given|but|if|where|so|"
+    r"that|in|on|from|to|rather|not|instead|it|fits|matches)\b)[a-z]"
 )
 
 

@@ -9,9 +9,11 @@ from itertools import islice
 
 from ochat_eval.answers.numerals import ALGEBRA, Numeral, numerals, value_of
 from ochat_eval.answers.statements import (
+    BROKEN_OFF,
     ITEM,
     LONGEST,
     NOTHING,
+    OPEN,
     UNKNOWN,
     Statement,
     answer_part,
@@ -23,7 +25,7 @@ from ochat_eval.answers.statements import (
 from ochat_eval.records import Reading
 
 _BOLD = re.compile(r"\*\*([^*\n]{1,80})\*\*")
-_TUPLE = re.compile(r"\\?(?:left)?\s?\\?[(\[{]\s?[^()\[\]{},]{1,20}(?:\{[^{}]{0,9}\}){0,2},\s?\S")
+_TUPLE = re.compile(r"(?:\\left\s?)?(?:\\\{|(?<!\\)[(\[{])\s?[^()\[\]{},]{1,20}(?:\{[^{}]{0,9}\}){0,2},\s?\S")
 """A point, an interval, a list in brackets: no number."""
 # Between two numbers of a statement:
 _ASIDE = re.compile(r"\b(?:because|since|as|for|when|if|so that|after|before)\b|[?!]|, (?!\d)")
@@ -34,15 +36,16 @@ _SUM = re.compile(  # an operator between them, brackets, units and remarks in b
 _NEXT_STEP = re.compile(r"[^=\n]{0,30}(?:[;,]|\band\b|\bso\b|\bthen\b)[\s*$\\({]*")
 _OPEN_END = re.compile(r"[*\s]*(?:or|to|[-+*/×÷x])[*\s]*")
 _CONTEXT = re.compile(  # before a number that the sentence does not state
-    r"\b(?:the|all|these|those|his|her|their|its|our|my|your|both|any|each|every|first|last|next"
+    r"(?:\bfrom\s\S{1,12}\sto|\b(?:the|all|these|those|his|her|their|its|our|my|your|both|any|each|every|first|last|next"
     r"|other|another|than|after|before|in|within|for|from|by|at|on|with|below|above|over|under|of"
     r"|per|until|since|during|if|when|step|day|week|month|year|question|part|number|among|between"
-    r"|into|about his|to [a-z]{2,12})\s(?:the\s|her\s|his\s|their\s|all\s|first\s"
+    r"|into|about his|to [a-z]{2,12}))\s(?:the\s|her\s|his\s|their\s|all\s|first\s"
     r"|last\s|next\s)?[\s*$(]*$",
     re.IGNORECASE,
 )
 _IS = re.compile(
     r"(?:=|≈|\b(?:is|are|was|were|be|equals?|equal to|makes?|gives?|total of|average of|sum of"
+    r"|(?:increase|decrease|rise|drop|fall|gain|loss|reduction|growth|difference|change|saving)s?\sof"
     r"|(?:cost|weigh|earn|need|pay|take|spend|owe|save|get|receive|make|have|last)s?"
     r"|has|had|paid|spent"
     r"|took|got|made|saved))[\s*]*(?:about|approximately|exactly|only|just|now|still"
@@ -54,6 +57,11 @@ _OPERAND = re.compile(  # behind a number that something is still done with
 )
 _THERE_ARE = re.compile(
     r"\bthere(?:\s(?:is|are|was|were|will be|would be|remain)\b|'s|’s|'re)", re.IGNORECASE
+)
+_COMPARED = re.compile(r"(?:\s[a-z]{1,12})?\s(?:more|fewer|less|greater|higher|lower)\sthan\b")
+"""Behind a number that only compares: `36 left, 60 fewer than before`."""
+_COMES_TO = re.compile(  # right before what the rest of the sentence led to: `…, leaving 8 eggs`
+    r"\b(?:leaving|thereby|resulting in|giving|for a total of)\b[^,;\d]{0,40}$", re.IGNORECASE
 )
 _GIVES_REASON = re.compile(r"\s*(?:since|because|as|note|here|remember|recall)\b", re.IGNORECASE)
 """A sentence behind the one that states the number: it only says why."""
@@ -109,6 +117,8 @@ def _stated(plain: str, said: Statement) -> Reading | None:
     start, end = said.start, said.end
     found = list(numerals(plain, start, end))
     if UNKNOWN.match(plain, start, end) and (not found or not _begins(plain, start, found[0])):
+        return NOTHING
+    if OPEN.match(plain, start, end):
         return NOTHING
     if _TUPLE.match(plain, start, end):
         return NOTHING
@@ -173,8 +183,13 @@ def _of_sentence(plain: str, start: int, end: int, found: list[Numeral]) -> Nume
     for number in found:
         before = plain[max(start, number.start - 40) : number.start]
         between = plain[chosen.end : number.start] if chosen else ""
+        if _COMES_TO.search(before):
+            chosen = number
+            continue
         if chosen and _CLAUSE.search(between):
             break
+        if chosen and _COMPARED.match(plain, number.end, end):
+            continue
         if not _CONTEXT.search(before) or _IS.search(before):
             chosen = number
     return chosen or found[-1]
@@ -200,6 +215,10 @@ def _unmarked(plain: str) -> Reading:
     if not lines:
         return NOTHING
     start, end = lines[-1]
+    if BROKEN_OFF.search(plain, max(start, end - LONGEST), end):
+        return NOTHING
+    if UNKNOWN.match(plain, start, end) and next(numerals(plain, start, end), None) is None:
+        return NOTHING
     if bold := _bold(plain, start, end):
         return _reading(bold)
     begin = _last_sentence(plain, start, end)
@@ -208,9 +227,9 @@ def _unmarked(plain: str) -> Reading:
         result = list(islice(numerals(plain, equals, end), 1))
         if result:
             return _reading(result[0])
-    found = deque(_unlisted(plain, begin, end), maxlen=13)
+    found = list(deque(_unlisted(plain, begin, end), maxlen=13))
     if found:
-        return _reading(found[0] if _is_total(list(found)) else found[-1])
+        return _reading(_of_sentence(plain, begin, end, found))
     last = deque(_unlisted(plain, 0, end), maxlen=1)
     return _reading(last[0]) if last else NOTHING
 

@@ -15,23 +15,32 @@ PLAIN = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | dict.fromkeys(
 )
 """For `translate`: full-width forms and other minus signs, one character for one: spans hold."""
 BOX = r"\\(?:boxed|fbox)\s?\{"
-LINKS = r"(?:\b(?:is|are|was|be)\b|[:=])"
-_TAG = r"<(?:final[_ -]?)?(?:answer|final|result|choice)>"  # `<answer>B</answer>`
+LINKS = r"(?:\b(?:is|are|was|be)\b|[:=→⇒])"
+_TAG = (  # `<answer>B</answer>`, `[ANSWER] B [/ANSWER]`
+    r"<(?:final[_ -]?)?(?:answer|final|result|choice)>|\[answer\](?=[^\[\n]{1,80}\[/)"
+)
+_ELSEWHERE = (  # `La réponse est`, `Die richtige Antwort ist`, `Ответ:`, `정답은`, `答えは`
+    r"(?:(?<!\w)(?:réponse|respuesta|resposta|risposta|antwort|ответ|정답|답)|答え|正解)"
+    r"(?:(?!\b(?:no|non|não|nicht|не|ne)\b|n['’])[^.:;=!?\n()]){0,40}?"
+    r"(?:\b(?:est|es|ist|lautet|è|é)\b(?!\s(?:pas|nicht)\b)|[:=→⇒]|\s[-—]\s|[은는이가は])"
+)
 ANSWER = (  # `The answer to this is`, `**Final answer** (in m):`, `答案应该是`, `【答案】`
     r"(?<![a-z])ans(?:wer)?s?\b[^.:;=!?\n()]{0,80}?"
     r"(?:\((?![A-Za-z]\))[^()\n]{1,60}\)[^.:;=!?\n()]{0,40}?)?"  # but not a label's brackets
     rf"(?:{LINKS}|\s[-—]\s)|[【\[](?:正确|参考)?答案[】\]]\s?[:是为]?"
-    rf"|答案[应该就]{{0,2}}[是为:]{{0,2}}|(?<!#)####(?!#)|{_TAG}"
+    rf"|答案[应该就]{{0,2}}[是为:]{{0,2}}|(?<!#)####(?!#)|{_TAG}|{_ELSEWHERE}"
     # A line that is only a name: `Choice: C`, `**Final answer**` above the answer.
     r"|^[ \t#>*_-]{0,8}(?:(?:the|my|final|correct|best|selected|chosen)\s){0,3}"
     r"(?:choice|selection|final|result|verdict)[*_]{0,3}\s?[:=]"
     r"|^[ \t]{0,3}(?:#{1,6}\s|\*\*|__)[ \t*_]{0,4}(?:(?:the|my|final"
     r"|correct)\s){0,3}answer[ \t*_]{0,4}$"
+    r"|^[ \t]{0,3}\|[ \t*_]{0,4}(?:final\s)?answer[ \t*_]{0,4}\|"  # of a table: `| Answer | B |`
 )
 _STATED = re.compile(f"(?P<box>{BOX})|{ANSWER}", re.IGNORECASE | re.MULTILINE)
 NEGATED = re.compile(r"n't|not\b", re.IGNORECASE)  # `the answer cannot be 5`
-_SENTENCE_END = re.compile(r"[.!?](?=[\s*)]|$)|[\n。;]|$")
-_STOP = re.compile(r"[.!?][)*\"”]{0,3}\s|[\n。;]")  # between two sentences
+_TITLED = r"(?<!\bMr)(?<!\bMrs)(?<!\bMs)(?<!\bDr)"  # before a full stop that ends no sentence
+_SENTENCE_END = re.compile(rf"(?:{_TITLED}\.|[!?])(?=[\s*)]|$)|[\n。;]|$")
+_STOP = re.compile(rf"(?:{_TITLED}\.|[!?])[)*\"”]{{0,3}}\s|[\n。;]")  # between two sentences
 # What is looked at, however long a model rambles; both keep the rules linear.
 _LATEST = 100  # statements, the last ones
 LONGEST = 300  # characters of a sentence
@@ -51,8 +60,11 @@ UNKNOWN = re.compile(  # stated in place of an answer
     r"provided|determinable|listed|among)|insufficient|undefined|inconclusive|unclear|none\b"
     r"|no (?:solution|answer|such|correct|valid|option|choice)|does not exist|missing"
     r"|N/A\b|infinite"
-    r"|unspecified|ambiguous|neither of)",
+    r"|unspecified|ambiguous|neither of|(?:more|further|additional) (?:information|details|data))",
     re.IGNORECASE,
+)
+OPEN = re.compile(  # stated, but not which: `either 5 or 6`
+    r"[\s*_:]{0,9}(?:(?:likely|probably|therefore|thus)\s)?either\b[^.\n]{1,120}?\bor\b", re.IGNORECASE
 )
 _IF = (
     r"\b(?:if(?!\s(?:we|you|I|one|needed)\b)|whether|suppose|supposing|assuming|unless|otherwise)\b"
@@ -96,6 +108,10 @@ _INTRODUCED = re.compile(  # before a question that is only restated
     r"(?:\b(?:problem|question|restat\w+|solve|given)\b.*|:[\s*_]*)\Z", re.IGNORECASE
 )
 _IN_MACRO = re.compile(r"\\(?:text|math)[a-z]{0,4}\s?\{[^{}\n]*$")  # `\text{Answer: } C`
+BROKEN_OFF = re.compile(  # a text that ends in mid-sentence: `Then he has 5 and`
+    r"(?:\b(?:and|or|the|an?|of|then|that|is|are|with|for|to|so|because|where|which)|,)\s*\Z"
+)
+_BOLD_LINES = re.compile(r"(?<![\w_])__(?=[^\s_])([^_\n]{1,200})__(?![\w_])")  # `__42__` is bold
 _THOUGHT = re.compile(r"<(?P<end>/?)(?:think|thinking|thought)>", re.IGNORECASE)
 _BLOCK_MARK = re.compile(r"\s*+(?:\\[\[\]()]|\$\$|`{3,}\w*|~{3,}\w*)\s*+")  # a line of no text
 _REMARK = re.compile(  # a last line that speaks to the reader, not of the answer
@@ -149,14 +165,27 @@ def last_lines(plain: str) -> list[tuple[int, int]]:
         for start, end in lines_of(plain)
         if not _BLOCK_MARK.fullmatch(plain, start, end)
     ]
-    while len(lines) > 1 and _REMARK.search(plain, lines[-1][0], sentence_end(plain, lines[-1][0])):
+    while len(lines) > 1 and _is_remark(plain, lines[-1][0]):
         lines.pop()
     return lines
 
 
+def without_remarks(plain: str) -> str:
+    """The text less its closing remarks and the white space at its end."""
+    lines = lines_of(plain)
+    while len(lines) > 1 and _is_remark(plain, lines[-1][0]):
+        lines.pop()
+    return plain[: lines[-1][1]].rstrip() if lines else ""
+
+
+def _is_remark(plain: str, start: int) -> bool:
+    """Whether a line from `start` on speaks to the reader, not of the answer."""
+    return _REMARK.search(plain, start, sentence_end(plain, start)) is not None
+
+
 def answer_part(text: str) -> str:
     """The text for reading, as long as it was: plain characters, what is thought aloud blanked."""
-    plain = text.translate(PLAIN)
+    plain = _BOLD_LINES.sub(r"**\1**", text.translate(PLAIN))
     begin, end = 0, len(plain)
     for tag in _THOUGHT.finditer(plain):
         begin, end = (tag.end(), len(plain)) if tag["end"] else (begin, min(end, tag.start()))
@@ -218,8 +247,8 @@ def _said(plain: str, match: re.Match[str]) -> Statement | None:
     start = _past_markup(plain, start, limit)
     if plain.startswith("}", start) and _IN_MACRO.search(plain, max(0, match.start() - 99), start):
         start = _past_markup(plain, start + 1, limit)
-    if mark.startswith("<"):
-        end = plain.find("<", start, limit)
+    if mark.casefold().startswith(("<", "[answer]")):
+        end = plain.find(mark[0], start, limit)
         return Statement(start, end if end >= 0 else limit, match.start(), firm=True)
     if label:
         start = match.start()

@@ -10,6 +10,7 @@ from ochat_eval.answers.statements import (
     MARKUP,
     NOT,
     NOTHING,
+    OPEN,
     PLAIN,
     UNKNOWN,
     Statement,
@@ -39,7 +40,8 @@ _PREDICATE = re.compile(  # right before the option that a sentence states
 )
 _ENDS_OR_REASONS = re.compile(  # right behind it
     r"[*_`\"'“”‘’$)}\]\\]{0,8}(?:\s*(?:$|[\n.,;:!?。、—])"
-    r"|\s+(?:because|since|as|for|due|given|that|based|in this|under|[-—]|\())",
+    r"|\s+(?:because|since|as|for|due|given|that|based|in this|under|[-—]|\()"
+    r"|\s+is\s(?:therefore\s|thus\s)?(?:the|my|our)\s(?:correct\s|right\s|final\s)?answer\b)",
     re.IGNORECASE,
 )
 _TALK = re.compile(  # in the same sentence: it is not said, or of a part only
@@ -157,6 +159,8 @@ def _stated_option(
     word = "|".join(re.escape(option) for option in options)
     pattern = re.compile(rf"(?<![A-Za-z0-9])(?:{word})(?![A-Za-z0-9])", re.IGNORECASE | re.ASCII)
 
+    either = re.compile(rf"(?<![A-Za-z])(?:{word})[^\w\n]{{1,9}}or[^\w\n]{{1,9}}\Z", re.IGNORECASE)
+
     def named(start: int, end: int) -> list[re.Match[str]]:
         found = pattern.finditer(plain, start, end)
         return [m for m in found if not NOT.search(plain, max(0, m.start() - 40), m.start())]
@@ -164,6 +168,8 @@ def _stated_option(
     for said in statements(plain):
         if said.items or said.conditional:
             continue
+        if OPEN.match(plain, said.start, said.end):
+            return None
         found = named(said.start, said.end)
         if found and (found[0].start() == said.start or _agree(found)):
             return found[0]
@@ -181,7 +187,8 @@ def _stated_option(
             at_edges.append(head)
     for start, end in lines[-1:]:
         for tail in named(max(start, end - LONGEST), end)[-1:]:
-            if not plain[tail.end() : end].strip(_CLOSING):
+            one_of_two = either.search(plain, max(start, tail.start() - LONGEST), tail.start())
+            if not (one_of_two or plain[tail.end() : end].strip(_CLOSING)):
                 at_edges.append(tail)
     if at_edges:
         return at_edges[-1] if _agree(at_edges) else None

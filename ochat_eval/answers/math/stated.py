@@ -8,12 +8,16 @@ from typing import NamedTuple
 
 from ochat_eval.answers.code import strip_span
 from ochat_eval.answers.statements import (
+    BROKEN_OFF,
     LONGEST,
+    OPEN,
+    UNKNOWN,
     Statement,
     latest,
     own_answers,
     sentence_end,
     statements,
+    without_remarks,
 )
 from ochat_eval.records import Reading
 
@@ -24,6 +28,7 @@ _DENIED = re.compile(r"(?i)\banswers?\b\W{0,3}(?:is|are)\s+not\b(?:[^\n,;.。]|[
 _HEAD = re.compile(r"(?m)^####[ \t]*+(?=\S)")  # GSM8K's `#### 5`, or a heading
 _BOX = re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])\s*")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
+_OPENED = 2000  # characters before a statement in which its formula may have begun
 _LONGEST_BOX = 2000  # characters, so that many boxes without end take linear time
 _PLAIN_START = re.compile(r"[-+]?(?:\d|\\[dt]?frac|\\sqrt|\\pi|\\[(\[])|[A-Za-z]\s?=")
 """A statement that begins with a formula: `The final answer is $-256$` (its `$` is skipped)."""
@@ -99,7 +104,11 @@ def _stated(response: str) -> Stated:
     if marker is not None:
         stop = _PARAGRAPH_END.search(response, marker.start)
         return _marked(response, marker, stop.start() if stop else len(response))
-    text = response.rstrip()
+    text = without_remarks(response)
+    last = text.rfind("\n") + 1
+    unknown = UNKNOWN.match(text, last) and not re.search(r"[$\d]|\\[(\[]", text[last:])
+    if unknown or BROKEN_OFF.search(text, max(0, len(text) - LONGEST)):
+        return Stated(_NOTHING, True, 0, 0, False)
     starts = (_last(pattern, text) for pattern in (_PARAGRAPH_END, _HEAD, _DENIED))
     start, end = max((one.end() for one in starts if one), default=0), len(text)
     lines = _last_line(response, start, end)
@@ -135,11 +144,15 @@ def _is_cut_off(response: str, start: int) -> bool:
 def _marked(response: str, marker: Statement, end: int) -> Stated:
     """What a statement states, of which the paragraph ends at `end`."""
     start = marker.start
+    if OPEN.match(response, start, marker.end):
+        return Stated(_NOTHING, True, start, start, True)
     while start > marker.at and response[start - 1] == "$":
         start -= 1
     if marker.firm or response.startswith('"', marker.end):  # a tag, or JSON
         end = marker.end
-    opened = list(_DELIMITER.finditer(response, max(0, marker.at - 80), start))
+    paragraph = response.rfind("\n\n", max(0, marker.at - _OPENED), marker.at)
+    begin = paragraph if paragraph >= 0 else max(0, marker.at - _OPENED)
+    opened = list(_DELIMITER.finditer(response, begin, start))
     if opened and (opened[-1][0] in (r"\[", r"\(") or (len(opened) % 2 and "$" in opened[-1][0])):
         closed = _DELIMITER.search(response, start, end)  # the statement is inside a formula
         if closed:
