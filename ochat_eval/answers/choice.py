@@ -15,6 +15,7 @@ from ochat_eval.answers.labels import (
     rivalled,
 )
 from ochat_eval.answers.statements import (
+    ELSEWHERE,
     ENDED,
     ITEM,
     LINKS,
@@ -36,17 +37,17 @@ from ochat_eval.records import Reading
 _FILLER = re.compile(
     r"(?:[\s*_:=,>—-]|\b(?:most|very|likely|probably|definitely|clearly|therefore|thus|hence|so|"
     r"indeed|actually|either|to|be|is|the|correct|best|right|final|answer|as|follows|given|by"
-    r"|la|le|die|der|das|option|opción|opção|(?:a\s)?alternativa|lettre|letra|buchstabe)\b"
+    r"|la|le|die|der|das|option|opción|opção|(?:a\s)?alternativa|lettre|letra|buchstabe|donc|also|daher|quindi|entonces|portanto)\b"
     r"|[应该就选择项是为]){0,40}+",
     re.IGNORECASE,
 )
 _CORRECT = (  # `B is correct`, `（B）项正确`
-    r"\s?(?:is|must be|would be|should be)(?:\s(?:therefore|thus|clearly|most likely))?(?:\sthe)?"
-    r"(?:\s(?:most|only))?\s"
-    r"(?:(?:correct|right|accurate|appropriate)\b|(?:best\s)?(?:answer|option|choice)\b)"
+    r"\s?(?:is|(?:must|would|should|can only|has to|seems to|appears to) be)"
+    r"(?:\s(?:therefore|thus|clearly|most likely))?(?:\sthe)?(?:\s(?:most|only))?\s"
+    r"(?:(?:correct|right|accurate|appropriate)\b|(?:\w{1,12}est\s)?(?:answer|option|choice)\b)"
     r"|\s(?:fits|matches|works|suits|answers|describes)\b[^.;!?\n]{0,40}?\sbest\b"  # `D fits best`
     r"|\sis\sthe\s(?:only\s)?one\s(?:that|which)\s(?:best\s)?"  # `C is the one that follows`
-    r"(?:follows|fits|matches|works|applies|agrees|is\s(?:correct|right|true))\b"
+    r"(?:follows|fits|matches|works|applies|agrees|makes\ssense|remains|is\s(?:correct|right|true))\b"
     r"|\sit\sis(?=[.!]|$)"  # `B it is.`
     r"|\s?(?:选?项)?是?正确"
 )
@@ -58,7 +59,9 @@ _CHOSEN = stating(  # `the option is B`, `I choose B`, `B is correct`
     r"|(?<![a-z])I(?:['’](?:ll|d)|\s(?:will|would))\ssay(?:\s(?:that\s)?it(?:['’]s|\sis))?\b"
     r"|^[ \t]{0,8}going\s(?:with|for)\b|(?<![a-z])my\s(?:pick|vote)\s?(?:is\b|[:=])"
     r"|^[ \t#>*_-]{0,8}solution[*_]{0,3}\s?:"
-    r"|正确的(?:选项|说法)?[是为]|而是|[选選](?![项項])|(?P<label>(?<![A-Za-z0-9'’-])[(\[*]{0,3}"
+    r"|(?<!\w)(?:bonne\soption|richtige\soption|opción\scorrecta|opção\scorreta"
+    rf"|opzione\scorretta|правильный\sвариант){ELSEWHERE}"
+    r"|正确(?:的|的?选项|的?说法)[是为]|而是|[选選](?![项項])|(?P<label>(?<![A-Za-z0-9'’-])[(\[*]{0,3}"
     rf"{LETTER}[)\]*]{{0,3}}(?={_CORRECT}))"
 )
 _NOT_SAID = re.compile(  # before `the answer is B`: it is not said that it is
@@ -98,7 +101,7 @@ _OPENS_CONCLUSION = re.compile(
 _LESSER = re.compile(r"\b(?:less|false|ruled|eliminat\w+|reject\w*|fails?)\b", re.IGNORECASE)
 _ENUMERATED = re.compile(r"\b(?:first|second|third|fourth|another|other|example|begin)\b", re.I)
 _SEPARATED = re.compile(  # between a bare label and its text
-    r"[.:、]\*{0,2}\s|,(?<!I,)\s|\s[-—]\s|\s(?:because|since)\b|(?<![AI])\s(?=(?-i:[A-Z0-9$-]))",
+    r"[.:、]\*{0,2}\s|,(?<!I,)\s|\s[-—]\s|\s\(|\s(?:because|since)\b|(?<![AI])\s(?=(?-i:[A-Z0-9$-]))",
     re.IGNORECASE,
 )
 _LISTS = re.compile(  # a line above the options: none of them is stated by standing there
@@ -320,7 +323,7 @@ def _is_conclusion(
 
 def _first_label(plain: str, start: int, end: int, letters: Collection[str]) -> Label | None:
     """The label at the start of a line, behind a bullet or the like."""
-    while start < end and plain[start] in " \t#>-=→⇒":
+    while start < end and plain[start] in " \t#>-=→⇒✅✓✔":
         start += 1
     dialogue = re.compile(r"A:\s?(?=\S)").match(plain, start, end)
     spoken = dialogue and label_at(plain, dialogue.end(), letters)  # `A: (C)`

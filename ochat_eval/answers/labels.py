@@ -28,7 +28,7 @@ _JOINT = re.compile(r"(?:\b(?:and|or)\b|[/&,和或与及、])\s?(?:or\b)?", re.I
 _ASIDE = re.compile(r"\b(?:because|since|as|while|whereas|but|not|rather|which|both)\b|;")
 _ARTICLE = re.compile(  # behind a bare `A` or `I` that is a word, not a label
     r"[^\S\n]+(?!(?:because|since|as|and|or|is|are|for|which|based|due|with|given|but|if|where|so|"
-    r"that|in|on|from|to|rather|not|instead|it|fits|matches)\b)[a-z]"
+    r"that|in|on|from|to|rather|not|instead|it|fits|matches|must|seems|appears)\b)[a-z]"
 )
 
 

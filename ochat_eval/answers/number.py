@@ -25,7 +25,9 @@ from ochat_eval.answers.statements import (
 from ochat_eval.records import Reading
 
 _BOLD = re.compile(r"\*\*([^*\n]{1,80})\*\*")
-_TUPLE = re.compile(r"(?:\\left\s?)?(?:\\\{|(?<!\\)[(\[{])\s?[^()\[\]{},]{1,20}(?:\{[^{}]{0,9}\}){0,2},\s?\S")
+_TUPLE = re.compile(
+    r"(?:\\left\s?)?(?:\\\{|(?<!\\)[(\[{])\s?[^()\[\]{},]{1,20}(?:\{[^{}]{0,9}\}){0,2},\s?\S"
+)
 """A point, an interval, a list in brackets: no number."""
 # Between two numbers of a statement:
 _ASIDE = re.compile(r"\b(?:because|since|as|for|when|if|so that|after|before)\b|[?!]|, (?!\d)")
@@ -45,7 +47,7 @@ _CONTEXT = re.compile(  # before a number that the sentence does not state
 )
 _IS = re.compile(
     r"(?:=|≈|\b(?:is|are|was|were|be|equals?|equal to|makes?|gives?|total of|average of|sum of"
-    r"|(?:increase|decrease|rise|drop|fall|gain|loss|reduction|growth|difference|change|saving)s?\sof"
+    r"|an?\s(?:[a-z-]{2,15}\s){1,2}of|(?:leaves|leaving|left)\s(?:us\s)?with"
     r"|(?:cost|weigh|earn|need|pay|take|spend|owe|save|get|receive|make|have|last)s?"
     r"|has|had|paid|spent"
     r"|took|got|made|saved))[\s*]*(?:about|approximately|exactly|only|just|now|still"
@@ -58,11 +60,12 @@ _OPERAND = re.compile(  # behind a number that something is still done with
 _THERE_ARE = re.compile(
     r"\bthere(?:\s(?:is|are|was|were|will be|would be|remain)\b|'s|’s|'re)", re.IGNORECASE
 )
-_COMPARED = re.compile(r"(?:\s[a-z]{1,12})?\s(?:more|fewer|less|greater|higher|lower)\sthan\b")
-"""Behind a number that only compares: `36 left, 60 fewer than before`."""
-_COMES_TO = re.compile(  # right before what the rest of the sentence led to: `…, leaving 8 eggs`
-    r"\b(?:leaving|thereby|resulting in|giving|for a total of)\b[^,;\d]{0,40}$", re.IGNORECASE
+_COMPARED = re.compile(
+    r"(?:\s[a-z]{1,12})?\s(?:more|fewer|less|greater|higher|lower)\sthan\b|\stimes\sas\s"
 )
+"""Behind a number that only compares: `36 left, 60 fewer than before`."""
+_REASON = re.compile(r",?\sbecause\s")
+_EITHER = re.compile(r"\beither\b[^.\n]{1,60}\bor\b")
 _GIVES_REASON = re.compile(r"\s*(?:since|because|as|note|here|remember|recall)\b", re.IGNORECASE)
 """A sentence behind the one that states the number: it only says why."""
 _CLAUSE = re.compile(  # behind the stated number: what only describes it
@@ -79,9 +82,10 @@ def robust_number(text: str) -> Reading:
     counts: there the number that it begins with, the result where an equation follows it, or the
     one that its sentence states (`The 12 tickets cost $90`). `3 or 4`, `3 + 4`, `x + 4` and
     `cannot be determined` are no answer. Without one: on the last line the last bold number, or
-    else the one behind the last `=` of its last sentence with numbers; else the last number of
-    all; of a total and its parts (`5: 2 red, 3 blue`) the total. An answer ends where the model
-    goes on with a question of its own. Dates, versions, powers, times that are no full hour and
+    else the one behind the last `=` of its last sentence with numbers; else the last of that
+    sentence that is no circumstance (`in 9 weeks`), or of all; of a total and its parts (`5: 2
+    red, 3 blue`) the total. A text that breaks off or asks states none. An answer ends where the
+    model goes on with a question of its own. Dates, versions, powers, times that are no full hour and
     the digits in a name (`x2`) are no numbers.
 
     Returns:
@@ -118,9 +122,7 @@ def _stated(plain: str, said: Statement) -> Reading | None:
     found = list(numerals(plain, start, end))
     if UNKNOWN.match(plain, start, end) and (not found or not _begins(plain, start, found[0])):
         return NOTHING
-    if OPEN.match(plain, start, end):
-        return NOTHING
-    if _TUPLE.match(plain, start, end):
+    if OPEN.match(plain, start, end) or _TUPLE.match(plain, start, end):
         return NOTHING
     if ALGEBRA.search(plain, start, end) and plain.find("=", start, end) < 0:
         return NOTHING
@@ -181,18 +183,26 @@ def _of_sentence(plain: str, start: int, end: int, found: list[Numeral]) -> Nume
             return behind[0]
     chosen = None
     for number in found:
-        before = plain[max(start, number.start - 40) : number.start]
         between = plain[chosen.end : number.start] if chosen else ""
-        if _COMES_TO.search(before):
-            chosen = number
-            continue
         if chosen and _CLAUSE.search(between):
             break
-        if chosen and _COMPARED.match(plain, number.end, end):
-            continue
-        if not _CONTEXT.search(before) or _IS.search(before):
+        if not _is_circumstance(plain, start, end, number, compared=chosen is not None):
             chosen = number
     return chosen or found[-1]
+
+
+def _is_circumstance(
+    plain: str, start: int, end: int, number: Numeral, compared: bool = True
+) -> bool:
+    """Whether a sentence only names the number: `in 9 weeks`, `to fill 9 buckets`.
+
+    Args:
+        compared: one that only compares is none either: `60 fewer than before`.
+    """
+    before = plain[max(start, number.start - 40) : number.start]
+    if compared and _COMPARED.match(plain, number.end, end):
+        return True
+    return _CONTEXT.search(before) is not None and not _IS.search(before)
 
 
 def _bold(plain: str, start: int, end: int) -> Numeral | None:
@@ -212,13 +222,9 @@ def _is_total(found: list[Numeral]) -> bool:
 def _unmarked(plain: str) -> Reading:
     """The number that an answer ends with, where nothing marks it."""
     lines = last_lines(plain)
-    if not lines:
+    if not lines or _says_nothing(plain, *lines[-1]):
         return NOTHING
     start, end = lines[-1]
-    if BROKEN_OFF.search(plain, max(start, end - LONGEST), end):
-        return NOTHING
-    if UNKNOWN.match(plain, start, end) and next(numerals(plain, start, end), None) is None:
-        return NOTHING
     if bold := _bold(plain, start, end):
         return _reading(bold)
     begin = _last_sentence(plain, start, end)
@@ -229,9 +235,30 @@ def _unmarked(plain: str) -> Reading:
             return _reading(result[0])
     found = list(deque(_unlisted(plain, begin, end), maxlen=13))
     if found:
-        return _reading(_of_sentence(plain, begin, end, found))
+        return _concluded(plain, begin, end, found)
     last = deque(_unlisted(plain, 0, end), maxlen=1)
     return _reading(last[0]) if last else NOTHING
+
+
+def _says_nothing(plain: str, start: int, end: int) -> bool:
+    """Whether a last line breaks off, or says without a number that there is no answer."""
+    if BROKEN_OFF.search(plain, max(start, end - LONGEST), end):
+        return True
+    unknown = UNKNOWN.match(plain, start, end)
+    return unknown is not None and next(numerals(plain, start, end), None) is None
+
+
+def _concluded(plain: str, begin: int, end: int, found: list[Numeral]) -> Reading:
+    """The number of a last sentence that has no mark: the last that is not a circumstance."""
+    if _is_total(found):
+        return _reading(found[0])
+    stop = sentence_end(plain, found[-1].end)
+    if plain.startswith("?", stop) or _EITHER.search(plain, begin, stop):
+        return NOTHING
+    reason = _REASON.search(plain, found[0].end, end)
+    said = [number for number in found if not (reason and number.start > reason.start())]
+    stated = [number for number in said if not _is_circumstance(plain, begin, end, number)]
+    return _reading((stated or said)[-1])
 
 
 def _unlisted(plain: str, start: int, end: int) -> Iterator[Numeral]:

@@ -19,8 +19,7 @@ LINKS = r"(?:\b(?:is|are|was|be)\b|[:=→⇒])"
 _TAG = (  # `<answer>B</answer>`, `[ANSWER] B [/ANSWER]`
     r"<(?:final[_ -]?)?(?:answer|final|result|choice)>|\[answer\](?=[^\[\n]{1,80}\[/)"
 )
-_ELSEWHERE = (  # `La réponse est`, `Die richtige Antwort ist`, `Ответ:`, `정답은`, `答えは`
-    r"(?:(?<!\w)(?:réponse|respuesta|resposta|risposta|antwort|ответ|정답|답)|答え|正解)"
+ELSEWHERE = (  # behind such a word of another language: `La réponse est`, `Ответ:`, `정답은`
     r"(?:(?!\b(?:no|non|não|nicht|не|ne)\b|n['’])[^.:;=!?\n()]){0,40}?"
     r"(?:\b(?:est|es|ist|lautet|è|é)\b(?!\s(?:pas|nicht)\b)|[:=→⇒]|\s[-—]\s|[은는이가は])"
 )
@@ -28,7 +27,9 @@ ANSWER = (  # `The answer to this is`, `**Final answer** (in m):`, `答案应该
     r"(?<![a-z])ans(?:wer)?s?\b[^.:;=!?\n()]{0,80}?"
     r"(?:\((?![A-Za-z]\))[^()\n]{1,60}\)[^.:;=!?\n()]{0,40}?)?"  # but not a label's brackets
     rf"(?:{LINKS}|\s[-—]\s)|[【\[](?:正确|参考)?答案[】\]]\s?[:是为]?"
-    rf"|答案[应该就]{{0,2}}[是为:]{{0,2}}|(?<!#)####(?!#)|{_TAG}|{_ELSEWHERE}"
+    rf"|答案[应该就]{{0,2}}[是为:]{{0,2}}|(?<!#)####(?!#)|{_TAG}"
+    r"|(?:(?<!\w)(?:réponse|respuesta|resposta|risposta|antwort|ответ|정답|답)|答え|正解)"
+    rf"{ELSEWHERE}"
     # A line that is only a name: `Choice: C`, `**Final answer**` above the answer.
     r"|^[ \t#>*_-]{0,8}(?:(?:the|my|final|correct|best|selected|chosen)\s){0,3}"
     r"(?:choice|selection|final|result|verdict)[*_]{0,3}\s?[:=]"
@@ -64,7 +65,8 @@ UNKNOWN = re.compile(  # stated in place of an answer
     re.IGNORECASE,
 )
 OPEN = re.compile(  # stated, but not which: `either 5 or 6`
-    r"[\s*_:]{0,9}(?:(?:likely|probably|therefore|thus)\s)?either\b[^.\n]{1,120}?\bor\b", re.IGNORECASE
+    r"[\s*_:]{0,9}(?:(?:likely|probably|therefore|thus)\s)?either\b[^.\n]{1,120}?\bor\b",
+    re.IGNORECASE,
 )
 _IF = (
     r"\b(?:if(?!\s(?:we|you|I|one|needed)\b)|whether|suppose|supposing|assuming|unless|otherwise)\b"

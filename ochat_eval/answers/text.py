@@ -159,7 +159,11 @@ def _stated_option(
     word = "|".join(re.escape(option) for option in options)
     pattern = re.compile(rf"(?<![A-Za-z0-9])(?:{word})(?![A-Za-z0-9])", re.IGNORECASE | re.ASCII)
 
-    either = re.compile(rf"(?<![A-Za-z])(?:{word})[^\w\n]{{1,9}}or[^\w\n]{{1,9}}\Z", re.IGNORECASE)
+    open_ = re.compile(  # before an option: `valid or …`, `let's check if it is …`
+        rf"(?<![A-Za-z])(?:{word})[^\w\n]{{1,9}}or[^\w\n]{{1,9}}\Z"
+        r"|\b(?:if|whether)\s(?:[\w'’]{1,20}\s){1,6}[^\w\n]{0,9}\Z",
+        re.IGNORECASE,
+    )
 
     def named(start: int, end: int) -> list[re.Match[str]]:
         found = pattern.finditer(plain, start, end)
@@ -187,8 +191,8 @@ def _stated_option(
             at_edges.append(head)
     for start, end in lines[-1:]:
         for tail in named(max(start, end - LONGEST), end)[-1:]:
-            one_of_two = either.search(plain, max(start, tail.start() - LONGEST), tail.start())
-            if not (one_of_two or plain[tail.end() : end].strip(_CLOSING)):
+            unsettled = open_.search(plain, max(start, tail.start() - LONGEST), tail.start())
+            if not (unsettled or plain[tail.end() : end].strip(_CLOSING)):
                 at_edges.append(tail)
     if at_edges:
         return at_edges[-1] if _agree(at_edges) else None

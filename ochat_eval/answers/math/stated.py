@@ -246,7 +246,7 @@ def _prose(response: str, start: int, end: int, marked: bool) -> Stated:
     if math is not None and marked and re.search(r"\d", response[start : math.start()]):
         end, math = math.start(), None  # `the answer is 5 when $x = 5$`
     stop = _SENTENCE_END.search(response, start, end) if marked and math is None else None
-    sentence = _whole(response, *_trimmed(response, start, stop.start() if stop else end, "*.,;"))
+    sentence = _whole(response, *_trimmed(response, start, stop.start() if stop else end, "*.,;`"))
     whole = math is None and not _WORD.search(_COMMAND.sub("", sentence.answer or ""))
     # after a marker even a word is an answer, to be compared as text
     reading = sentence if whole or (marked and math is None) else _NOTHING
