@@ -26,7 +26,7 @@ from ochat_eval.records import Reading
 
 _BOLD = re.compile(r"\*\*([^*\n]{1,80})\*\*")
 _TUPLE = re.compile(
-    r"(?:\\left\s?)?(?:\\\{|(?<!\\)[(\[{])\s?[^()\[\]{},]{1,20}(?:\{[^{}]{0,9}\}){0,2},\s?\S"
+    r"(?:\\[(\[]\s?)?(?:\\left\s?)?(?:\\\{|(?<!\\)[(\[{])\s?[^()\[\]{},]{1,20}(?:\{[^{}]{0,9}\}){0,2},\s?\S"
 )
 """A point, an interval, a list in brackets: no number."""
 # Between two numbers of a statement:
@@ -85,8 +85,8 @@ def robust_number(text: str) -> Reading:
     else the one behind the last `=` of its last sentence with numbers; else the last of that
     sentence that is no circumstance (`in 9 weeks`), or of all; of a total and its parts (`5: 2
     red, 3 blue`) the total. A text that breaks off or asks states none. An answer ends where the
-    model goes on with a question of its own. Dates, versions, powers, times that are no full hour and
-    the digits in a name (`x2`) are no numbers.
+    model goes on with a question of its own. Dates, versions, powers, times that are no full
+    hour and the digits in a name (`x2`) are no numbers.
 
     Returns:
         The number in plain ASCII: `-1200.50`, `1/2`, `2 1/2`, `1.2e3`; without thousands marks,
