@@ -5,13 +5,14 @@ Published setting: openchat's evaluation of January 2024, with chain-of-thought 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from ochat_eval.answers import robust_number, same_number
 from ochat_eval.answers.published import last_number
 from ochat_eval.benchmark.fewshot import first_examples, shared_block
+from ochat_eval.benchmark.shapes import BEFORE_MATH_MODE
 from ochat_eval.benchmark.task import Task, make_item
 from ochat_eval.data.files import files_of
 from ochat_eval.data.hub import HubSource
@@ -35,6 +36,8 @@ SAMPLE = SampleSource("gsm8k")
 @dataclass(frozen=True, kw_only=True)
 class Gsm8k(Task):
     """Attributes: num_fewshot: worked examples before the question, from 0 to 8."""
+
+    published_with: ClassVar[Mapping[str, Mapping[str, Any]]] = BEFORE_MATH_MODE
 
     condition: str | None = "Math Correct"
     num_fewshot: int | None = None

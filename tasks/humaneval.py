@@ -65,7 +65,8 @@ class HumanEval(Task):
     scored_by_workers: ClassVar[bool] = True
     also: ClassVar[tuple[str, ...]] = ("plus",)
     published_with: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "OpenChat-3.5": {"code_rule": "2023-11"},
+        # Its README of November 2023 runs HumanEval with `--condition "Code"`.
+        "OpenChat-3.5": {"code_rule": "2023-11", "condition": "Code"},
         "OpenChat-3.5-1210": {"code_rule": "2023-11"},
     }
     before: ClassVar[Mapping[str, Any]] = {"code_rule": "2023-11"}

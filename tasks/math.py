@@ -20,7 +20,7 @@ from ochat_eval.answers.math import (
     verify,
     verify_plainly,
 )
-from ochat_eval.benchmark.shapes import RowTask
+from ochat_eval.benchmark.shapes import BEFORE_MATH_MODE, RowTask
 from ochat_eval.benchmark.task import Answered, ScoringOptions, make_item, score_of
 from ochat_eval.data.hub import HubSource
 from ochat_eval.data.rows import Row
@@ -72,6 +72,7 @@ class Math(RowTask):
     sample: ClassVar[SampleSource] = SampleSource("math")
     size: ClassVar[int] = 5000
     scored_by_workers: ClassVar[bool] = True
+    published_with: ClassVar[Mapping[str, Mapping[str, Any]]] = BEFORE_MATH_MODE
 
     condition: str | None = "Math Correct"
 

@@ -24,6 +24,9 @@ from ochat_eval.records import Item, Reading, Rule, Score, UserError
 
 LABELS = tuple(f"({letter})" for letter in ascii_uppercase)
 """`(A)` … `(Z)`."""
+BEFORE_MATH_MODE: Mapping[str, Mapping[str, Any]] = {"OpenChat-3.5": {"condition": "GPT4 Correct"}}
+"""`Task.published_with` of the mathematical benchmarks: the first model had no mode for them. Its
+README of November 2023 runs all sets with one condition; that of January 2024 has two."""
 
 
 @dataclass(frozen=True, kw_only=True)

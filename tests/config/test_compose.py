@@ -191,6 +191,23 @@ def test_conditions_are_kept_only_for_models_that_have_them():
     assert (with_conditions.condition, without.condition) == ("Math Correct", None)
 
 
+CONDITIONS = [  # as the README of each model's day runs its benchmarks (docs/sources.md)
+    ("openchat_3.5", ["Code", "GPT4 Correct", "GPT4 Correct", "GPT4 Correct"]),
+    ("openchat_3.5_1210", ["GPT4 Correct", "Math Correct", "Math Correct", "GPT4 Correct"]),
+    ("openchat_3.5_0106", ["GPT4 Correct", "Math Correct", "Math Correct", "GPT4 Correct"]),
+]
+
+
+@pytest.mark.parametrize(("model", "conditions"), CONDITIONS)
+def test_each_models_benchmarks_have_the_conditions_of_its_day(model, conditions):
+    made = job(["task=humaneval,gsm8k,math,mmlu", f"model={model}"])
+    assert [task.condition for task in made.tasks.values()] == conditions
+    assert set(conditions) <= set(made.model.conditions)
+    assert not any(made.changed.values())
+    named = job(["task=gsm8k", f"model={model}", "tasks.gsm8k.condition=GPT4 Correct"])
+    assert named.tasks["gsm8k"].condition == "GPT4 Correct", "the command line wins"
+
+
 def test_the_saved_configuration_reads_back():
     config = load(["task=demo", "limit=3"])
     tree = yaml.safe_load(to_yaml(config))
