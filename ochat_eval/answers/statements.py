@@ -113,7 +113,7 @@ _IN_MACRO = re.compile(r"\\(?:text|math)[a-z]{0,4}\s?\{[^{}\n]*$")  # `\text{Ans
 BROKEN_OFF = re.compile(  # a text that ends in mid-sentence: `Then he has 5 and`
     r"(?:\b(?:and|or|the|an?|of|then|that|is|are|with|for|to|so|because|where|which)|,)\s*\Z"
 )
-_BOLD_LINES = re.compile(r"(?<![\w_])__(?=[^\s_])([^_\n]{1,200})__(?![\w_])")  # `__42__` is bold
+_UNDERSCORED = re.compile(r"(?<![\w_])__(?=[^\s_])([^_\n]{1,200})__(?![\w_])")  # `__42__` is bold
 _THOUGHT = re.compile(r"<(?P<end>/?)(?:think|thinking|thought)>", re.IGNORECASE)
 _BLOCK_MARK = re.compile(r"\s*+(?:\\[\[\]()]|\$\$|`{3,}\w*|~{3,}\w*)\s*+")  # a line of no text
 _REMARK = re.compile(  # a last line that speaks to the reader, not of the answer
@@ -187,7 +187,7 @@ def _is_remark(plain: str, start: int) -> bool:
 
 def answer_part(text: str) -> str:
     """The text for reading, as long as it was: plain characters, what is thought aloud blanked."""
-    plain = _BOLD_LINES.sub(r"**\1**", text.translate(PLAIN))
+    plain = _UNDERSCORED.sub(r"**\1**", text.translate(PLAIN))
     begin, end = 0, len(plain)
     for tag in _THOUGHT.finditer(plain):
         begin, end = (tag.end(), len(plain)) if tag["end"] else (begin, min(end, tag.start()))
