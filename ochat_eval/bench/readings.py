@@ -100,7 +100,7 @@ def readings(paths: Sequence[str]) -> Table:
     errors = sum(one.outcome in ("misread", "guessed") for one in read)
     low, high = (100 * end for end in stats.wilson(errors, len(read)))
     title = (
-        f"{len(read):,} answers, robust rules: {100 * errors / len(read):.2f} % misread "
+        f"{len(read):,} answers by the robust rules: {100 * errors / len(read):.2f} % misread "
         f"or guessed (95 %: {interval(low, high, '.2f')})"
     )
     return Table(title, ("kind, and cause", "n", *OUTCOMES, "line"), rows)

@@ -65,7 +65,7 @@ def test_a_folder_by_kind_and_cause_with_what_is_open_left_out(cli, tmp_path):
     assert done.returncode == 0, done.stderr
     [table] = json.loads((tmp_path / "r.json").read_text())["tables"]
     assert table["title"] == (
-        "11 answers, robust rules: 36.36 % misread or guessed (95 %: 15.17…64.62)"
+        "11 answers by the robust rules: 36.36 % misread or guessed (95 %: 15.17…64.62)"
     )
     assert [row[:2] for row in table["rows"]] == [
         ["choice", "10"], ["- a sentence", "5"], ["- doubt", "5"],

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from ochat_eval.answers.code import strip_span
 from ochat_eval.answers.statements import (
-    BROKEN_OFF,
     LONGEST,
     OPEN,
     UNKNOWN,
@@ -107,7 +106,7 @@ def _stated(response: str) -> Stated:
     text = without_remarks(response)
     last = text.rfind("\n") + 1
     unknown = UNKNOWN.match(text, last) and not re.search(r"[$\d]|\\[(\[]", text[last:])
-    if unknown or BROKEN_OFF.search(text, max(0, len(text) - LONGEST)):
+    if unknown:
         return Stated(_NOTHING, True, 0, 0, False)
     starts = (_last(pattern, text) for pattern in (_PARAGRAPH_END, _HEAD, _DENIED))
     start, end = max((one.end() for one in starts if one), default=0), len(text)
