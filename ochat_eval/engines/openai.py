@@ -13,6 +13,7 @@ from ochat_eval.engines.address import ClientOptions
 from ochat_eval.engines.answer import Completion
 from ochat_eval.engines.client import Client
 from ochat_eval.engines.engine import Engine, Failure, Session, Work
+from ochat_eval.model.chat import recorded_thinking
 from ochat_eval.model.model import Model
 from ochat_eval.records import Request, Response, UserError
 from ochat_eval.terminal.words import counted
@@ -83,6 +84,7 @@ class _ServerSession(Session):
         self._client = Client(options, options.where, work.say)
         self._served_name = options.served_name or work.model.name
         self._condition = work.model.condition  # where an item names none
+        self._thinking = recorded_thinking(work.model)
         self._say = work.say
         self.window = 0  # until it is connected
         self._filtered = 0
@@ -123,7 +125,7 @@ class _ServerSession(Session):
         if not isinstance(outcome, Completion):
             return Failure(*request.key, outcome.reason, outcome.final)
         self._filtered += outcome.finish_reason == "content_filter"
-        return Response(
+        response = Response(
             request.id,
             outcome.text,
             request.sample,
@@ -135,6 +137,7 @@ class _ServerSession(Session):
             outcome.reasoning_tokens,
             unfinished=outcome.unfinished,
         )
+        return self._thinking.of_text(response)  # of a server that leaves the marks in the text
 
     def learnt(self) -> dict[str, Any]:
         return self._client.learnt

@@ -303,3 +303,20 @@ def test_a_mistake_with_an_extra_value_does_not_show_it(cli, tmp_path, option):
     done = cli(*SAMPLE, "engine.base_url=http://127.0.0.1:9/v1", option)
     assert done.returncode == 2 and "sk-literal" not in done.stdout + done.stderr
     assert not files_with(tmp_path, "sk-literal")
+
+
+def test_a_server_that_leaves_the_marks_of_a_thought_in_its_text(cli, tmp_path):
+    texts = {
+        "default": "<think>\nIs it 40? No.</think>\n\nThe answer is 42",
+        "unfinished": "<think>\nThe answer is 42. Or",
+    }
+    for name, text in texts.items():
+        end = "stop" if name == "default" else "length"
+        with FaultServer(default=fs.answer(text, end)) as server:
+            url = f"engine.base_url={server.url}"
+            done = cli(*SAMPLE, url, "limit=1", f"run={name}")
+        assert done.returncode == 0, done.stderr
+        [found] = lines(tmp_path / f"results/runs/{name}/responses.jsonl")
+        assert "<think>" not in found["reasoning"] and found["reasoning"].strip() in text
+        assert found.get("unfinished", False) is (name == "unfinished")
+        assert found["text"] == ("The answer is 42" if name == "default" else "")
