@@ -164,3 +164,10 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="results=DIR"):
         RunDir(tmp_path / "file" / "run")
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["none", "BOM"])
+def test_ids_are_read_with_and_without_a_mark_of_the_encoding(tmp_path, mark):
+    path = tmp_path / "ids.jsonl"
+    path.write_bytes(mark + b'{"id": "t/main/0"}\n\n{"id": "t/main/1"}\n')
+    assert store.read_ids(path) == {"t/main/0", "t/main/1"}

@@ -1,0 +1,33 @@
+"""HumanEval+ keeps what its references return in a cache: one that cannot be written is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from ochat_eval.benchmark.task import ScoringOptions
+from ochat_eval.records import UserError
+from ochat_eval.sandbox.io_checks import _truths_file
+from ochat_eval.tasks.humaneval import PROBLEMS, HumanEval
+
+OPTIONS = ScoringOptions("none", 1)
+
+
+def task(**options):
+    return HumanEval(name="humaneval", data="full", **options)
+
+
+def test_an_unwritable_cache_is_refused_before_anything_is_generated(tmp_path, monkeypatch):
+    no_folder = tmp_path / "file"
+    no_folder.touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(no_folder))
+    with pytest.raises(UserError, match=r"cannot write .*ground_truth.*XDG_CACHE_HOME names"):
+        task().check_scoring(OPTIONS)
+    task(plus=False).check_scoring(OPTIONS)
+    task(problems="package").check_scoring(OPTIONS)
+
+
+def test_the_check_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    task().check_scoring(OPTIONS)
+    path = _truths_file(PROBLEMS["v0.1.9"].digest)
+    assert list(path.parent.iterdir()) == []
