@@ -126,7 +126,8 @@ class Response:
 
     Attributes:
         text: the answer alone.
-        finish_reason: `stop` (the model ended its turn), `length` (cut off), or None (unknown:
+        finish_reason: `stop` (the model ended its turn), `length` (cut off), `repetition` (cut off
+            because it repeated itself, `engine.stop_loops`), or None (unknown:
             a replay that does not say).
         prompt_tokens, completion_tokens: counts, None where unknown.
         reasoning: what was thought before the answer; None where nothing was.
@@ -145,6 +146,11 @@ class Response:
     reasoning: str | None = None
     reasoning_tokens: Count | None = None
     unfinished: bool = False
+
+    @property
+    def cut(self) -> bool:
+        """Whether it was cut off: it counts as truncated."""
+        return self.finish_reason in ("length", "repetition")
 
     @property
     def key(self) -> tuple[str, int, int]:

@@ -93,7 +93,10 @@ class Ray(Vllm):
     def loader(self, work: Work) -> Callable[[], Session]:
         """What an actor calls to load the model; the prompts have been looked at before."""
         vllm = Vllm(
-            window=self.window, in_process=self.in_process, arguments=settled(self.arguments)
+            window=self.window,
+            in_process=self.in_process,
+            stop_loops=self.stop_loops,
+            arguments=settled(self.arguments),
         )
         there = replace(work, items=tuple, truncate_overlong=True, say=silent, note=silent)
         return Loader(vllm, there)

@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +32,7 @@ from ochat_eval.model.model import Model
 from ochat_eval.model.weights import check_there, digest_of, prepare
 from ochat_eval.records import Request, Response, UserError
 from ochat_eval.run import hardware
+from ochat_eval.run.identity import STOP_LOOPS
 from ochat_eval.terminal.words import counted, nearest
 
 TRANSPORT = {
@@ -72,6 +73,8 @@ _OURS = {
 
 _WATCH_SECONDS = 0.2
 _COLLECT_SECONDS = 1.0
+_LOOP_TOKENS = 64
+"""The longest piece of an answer that is looked for again and again."""
 _PIECE_TOKENS = 64
 """More than any chat format adds around a message, in tokens."""
 
@@ -85,11 +88,14 @@ class Vllm(Engine):
             always has one waiting and a long run does not sit in its queue.
         in_process: run the engine in this process; None is only on CPUs, where it halves both
             start and run time.
+        stop_loops: end an answer whose last tokens, up to 64 of them, come so many times in a row
+            (vLLM's repetition detection); None ends none, as published.
         arguments: any other argument of `vllm.LLM`, given as `engine.NAME=VALUE`.
     """
 
     window: int | None = None
     in_process: bool | None = None
+    stop_loops: int | None = None
     arguments: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -106,6 +112,7 @@ class Vllm(Engine):
             "chat": model.chat,
             "context": context_of(model) if model.context is None else model.context,
             "arguments": chosen,
+            **({STOP_LOOPS: self.stop_loops} if self.stop_loops else {}),
         }
 
     def start(self, work: Work) -> Session:
@@ -134,7 +141,17 @@ class Vllm(Engine):
             os.environ.pop("LD_PRELOAD", None)
             if preload is not None:
                 os.environ["LD_PRELOAD"] = preload
-        return _VllmSession(llm, chat, self.window, guard, work.model.thinking_budget)
+        more = {"thinking_token_budget": work.model.thinking_budget, **self._repetition()}
+        return _VllmSession(llm, chat, self.window, guard, more)
+
+    def _repetition(self) -> dict[str, Any]:
+        """What a request's sampling parameters have for `stop_loops`."""
+        if self.stop_loops is None:
+            return {}
+        from vllm.sampling_params import RepetitionDetectionParams
+
+        found = RepetitionDetectionParams(_LOOP_TOKENS, min_count=self.stop_loops)
+        return {"repetition_detection": found}
 
     def llm_arguments(self, model: Model, seed: int) -> dict[str, Any]:
         """What `vllm.LLM` gets beside the model's path."""
@@ -184,6 +201,8 @@ class Vllm(Engine):
         """As `Engine.check_options`."""
         if self.window is not None and self.window < 1:
             raise UserError(f"engine.window is {self.window}; it must be at least 1")
+        if self.stop_loops is not None and self.stop_loops < 2:
+            raise UserError(f"engine.stop_loops is {self.stop_loops}; it must be at least 2")
         if (copies := self._degree("data_parallel_size")) > 1:
             raise UserError(
                 f"engine.data_parallel_size={copies}: vLLM's offline engine has no data "
@@ -260,13 +279,14 @@ class _VllmSession(Session):
         chat: ChatFormat,
         window: int | None,
         guard: Guard,
-        thinking_budget: int | None = None,
+        more: Mapping[str, Any],
     ):
+        """`more`: parameters of every request's sampling."""
         self._llm = llm
         self._guard = guard
         self._chat = chat
         self._decode = decoder(llm.get_tokenizer())
-        self._budget = thinking_budget
+        self._more = more
         self._engine = llm.llm_engine
         config = self._engine.vllm_config
         self._context: int = config.model_config.max_model_len
@@ -313,7 +333,7 @@ class _VllmSession(Session):
             **sampling.beyond_usual(),
             stop_token_ids=list(self._chat.stop_token_ids),
             stop=list(self._chat.stop_texts),
-            thinking_token_budget=self._budget,
+            **self._more,
             ignore_eos=True,  # the chat format's own end of turn, and nothing else, ends it
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
@@ -353,7 +373,7 @@ class _VllmSession(Session):
                 continue
             request = self._in_flight.pop(output.request_id.split("-")[0])
             [answer] = output.outputs
-            if answer.finish_reason not in ("stop", "length"):
+            if answer.finish_reason not in ("stop", "length", "repetition"):
                 yield Failure(*request.key, f"vLLM ended it with {answer.finish_reason!r}")
                 continue
             response = Response(

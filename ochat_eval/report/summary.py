@@ -38,9 +38,7 @@ def summarise_task(
         `published` and `robust` (`score`, `n`, `stderr`, `ci95`, `unmatched`, `truncated`,
         `empty`, `unfinished`, `subsets`, for several samples `pass@k` or `maj@k` by k and their
         intervals in `pass@k_ci95` or `maj@k_ci95`, and what the task's `figures` adds), and beside
-        them `metric`, `asked`, `of`, `missing`, `data`, `notes`, `tokens` (of the answers that tell
-        them), and where the model thought aloud `thoughts`: `answers` with one, of these
-        `unfinished`, the `tokens` of the `counted` ones, and what is `said` of them.
+        them `metric`, `asked`, `of`, `missing`, `data`, `notes`, and what `_Written.figures` gives.
     """
     codes = _Codes()
     subsets: dict[str, dict[Rule, _Part]] = {}
@@ -50,8 +48,7 @@ def summarise_task(
     written = _Written()
     for one, scores in judged:
         answered += 1
-        for response in one.responses:
-            written.add(response)
+        written.add(one.responses)
         scored += bool(scores)
         if kept is not None and scores:
             kept.append((one, scores))
@@ -90,20 +87,23 @@ class _Written:
         self._tokens = Counter(answers=0, prompt=0, completion=0)
         self._thoughts = Counter(answers=0, unfinished=0, counted=0, tokens=0)
 
-    def add(self, response: Response) -> None:
-        """Counts a response in."""
-        if response.completion_tokens is not None:
-            self._tokens["answers"] += 1
-            self._tokens["prompt"] += response.prompt_tokens or 0
-            self._tokens["completion"] += response.completion_tokens
-        if response.reasoning is not None or response.unfinished:
-            self._thoughts["answers"] += 1
-            self._thoughts["unfinished"] += response.unfinished
-            self._thoughts["counted"] += response.reasoning_tokens is not None
-            self._thoughts["tokens"] += response.reasoning_tokens or 0
+    def add(self, responses: Iterable[Response]) -> None:
+        """Counts an item's responses in."""
+        for response in responses:
+            if response.completion_tokens is not None:
+                self._tokens["answers"] += 1
+                self._tokens["prompt"] += response.prompt_tokens or 0
+                self._tokens["completion"] += response.completion_tokens
+            if response.reasoning is not None or response.unfinished:
+                self._thoughts["answers"] += 1
+                self._thoughts["unfinished"] += response.unfinished
+                self._thoughts["counted"] += response.reasoning_tokens is not None
+                self._thoughts["tokens"] += response.reasoning_tokens or 0
 
     def figures(self) -> dict[str, Any]:
-        """`tokens`, and where something was thought `thoughts`."""
+        """`tokens` of the answers that tell them; where something was thought, `thoughts`: the
+        `answers` with one, of these `unfinished`, the `tokens` of the `counted` ones, and what is
+        `said` of them."""
         found: dict[str, Any] = {"tokens": dict(self._tokens)}
         if self._thoughts["answers"]:
             found["thoughts"] = {**self._thoughts, "said": self._said()}
@@ -237,7 +237,7 @@ class _Part:
             counts["unfinished"] += response.unfinished
             counts["empty"] += not response.unfinished and not response.text.strip()
             counts["ended"] += response.finish_reason is not None
-            counts["cut"] += response.finish_reason == "length"
+            counts["cut"] += response.cut
         for score in scores:
             counts["scores"] += 1
             counts["matched"] += score.matched

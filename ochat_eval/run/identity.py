@@ -13,6 +13,8 @@ _OF_THE_WORK = ("prompts", "seed", "overlong", "tasks")
 _MODEL_OPTIONS = "model_options"
 _ASK_OTHERWISE = ("template", "template_kwargs", "system", "thinking_budget")
 """Options of a model with which it is asked otherwise than the published figures' models were."""
+STOP_LOOPS = "stop_loops"
+"""An engine's option that ends answers which the published figures' models could go on with."""
 _LONGEST_SHOWN = 60
 
 
@@ -25,13 +27,21 @@ def with_model_options(engine: Mapping[str, Any], changes: Mapping[str, Any]) ->
 
 
 def asked_otherwise(identity: Mapping[str, Any]) -> list[str]:
-    """The options of a run's model that are not of the published setting, `option=value` each."""
+    """The options of a run's model and engine that are not of the published setting.
+
+    Returns:
+        `option=value` each.
+    """
     options = identity.get(_MODEL_OPTIONS)
-    found = [("chat", "raw")] if identity.get("chat") == "raw" else []
+    found = [("model.chat", "raw")] if identity.get("chat") == "raw" else []
     if isinstance(options, Mapping):
-        found += [(name, str(options[name])) for name in _ASK_OTHERWISE if name in options]
+        found += [
+            (f"model.{name}", str(options[name])) for name in _ASK_OTHERWISE if name in options
+        ]
+    if STOP_LOOPS in identity:
+        found.append((f"engine.{STOP_LOOPS}", str(identity[STOP_LOOPS])))
     return [
-        f"model.{name}={value if len(value) <= _LONGEST_SHOWN else value[:_LONGEST_SHOWN] + '…'}"
+        f"{name}={value if len(value) <= _LONGEST_SHOWN else value[:_LONGEST_SHOWN] + '…'}"
         for name, value in found
     ]
 

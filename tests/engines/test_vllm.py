@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import json
 import os
 import signal
 import time
@@ -148,6 +149,7 @@ def test_a_dead_engine_process_ends_the_run_at_once_and_keeps_what_there_is(tmp_
     ("option", "complaint"),
     [
         ("engine.tensor_paralel_size=2", "did you mean tensor_parallel_size?"),
+        ("engine.stop_loops=1", "engine.stop_loops is 1; it must be at least 2"),
         ("engine.max_model_len=40", "leave no room in the context of 40 tokens"),
         ("engine.max_model_len=1000000", "vLLM cannot load smollm2_135m"),
     ],
@@ -168,6 +170,23 @@ def test_the_arguments_read_from_vllms_source_are_those_that_it_has():
     known = {f.name for f in dataclasses.fields(EngineArgs)}
     known |= set(inspect.signature(LLM.__init__).parameters)
     assert vllm_arguments() == known - {"self", "model", "kwargs"}
+
+
+def test_an_answer_that_repeats_itself_is_ended_where_that_is_asked_for(tmp_path, process):
+    """The small model repeats itself in some of these answers to the end of its room."""
+    options = ("task=gsm8k", "data=sample", "max_tokens=400", "run=r")
+    done = process(*options, "engine.stop_loops=6")
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "results/runs/r"
+    responses = lines(folder / "responses.jsonl")
+    ended = [r for r in responses if r["finish_reason"] == "repetition"]
+    assert ended and all(6 <= r["completion_tokens"] < 400 for r in ended)
+    found = json.loads((folder / "summary.json").read_text())["tasks"]["gsm8k"]
+    assert found["changed"] == ["engine.stop_loops=6"]
+    cut = sum(r["finish_reason"] in ("length", "repetition") for r in responses)
+    assert found["robust"]["truncated"] == pytest.approx(cut / len(responses))
+    other = process(*options)
+    assert other.returncode == 2 and "stop_loops: 6 there, absent now" in other.stderr
 
 
 def test_every_way_of_drawing_reaches_the_engine():

@@ -260,7 +260,7 @@ def _bits(found: dict[str, Any], sample: int) -> int:
     first, second = values.values()
     bits |= _DISAGREE * (first != second)
     for response in responses:
-        bits |= _TRUNCATED * (response.finish_reason == "length")
+        bits |= _TRUNCATED * response.cut
         bits |= _EMPTY * (not response.unfinished and not response.text.strip())
         bits |= _UNFINISHED * response.unfinished
     return bits
