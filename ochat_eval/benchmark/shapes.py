@@ -134,7 +134,7 @@ class WorkedExamples(Task):
             own, what stands above them goes with the first.
     """
 
-    before: ClassVar[Mapping[str, Any]] = {"fewshot": "text"}
+    before: ClassVar[Mapping[str, Any]] = {**Task.before, "fewshot": "text"}
     question_end: ClassVar[str]
 
     num_fewshot: int | None = None

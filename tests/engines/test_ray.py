@@ -198,7 +198,12 @@ def test_a_run_is_the_same_on_any_number_of_replicas(arguments):
 @pytest.mark.vllm
 @pytest.mark.parametrize("kind", [Ray, Vllm])
 def test_vllm_gets_every_argument_from_either_engine(kind):
-    given = {"tensor_parallel_size": 2, "pipeline_parallel_size": 3, "quantization": "fp8"}
+    given = {
+        "tensor_parallel_size": 2,
+        "pipeline_parallel_size": 3,
+        "quantization": "fp8",
+        "max_model_len": 512,
+    }
     engine = kind(arguments=given)
     there = engine.loader(work([], [])).vllm if kind is Ray else engine
     assert given.items() <= there.llm_arguments(MODEL, 7).items()

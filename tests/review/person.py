@@ -67,6 +67,12 @@ class Person:
         return bool(data)
 
 
+def _at_the_terminal() -> None:
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    # A shell that starts tests in the background has them, and what they start, ignore it.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def reading(folder: Path, *arguments: str) -> Iterator[Person]:
     """Starts `ochat-eval read` in a folder, on a terminal of its own."""
@@ -75,7 +81,7 @@ def reading(folder: Path, *arguments: str) -> Iterator[Person]:
         [sys.executable, "-m", "ochat_eval", "read", *arguments],
         cwd=folder, stdin=theirs, stdout=theirs, stderr=theirs, env=environment(COLUMNS="80"),
         start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 (no threads)
+        preexec_fn=_at_the_terminal,  # noqa: PLW1509 (no threads)
     )  # fmt: skip
     os.close(theirs)
     try:

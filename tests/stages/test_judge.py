@@ -465,7 +465,8 @@ def test_the_score_without_disputed_questions(real_data):
         verdicts = [
             Verdict(
                 item.id, "[[2]]" if item.index in DISPUTED else "[[8]]", 0, t, "stop", 1, 1,
-                "j", "graded", task.judge_request(one, responses[t], "graded").digest,
+                judge="j", style="graded",
+                prompt=task.judge_request(one, responses[t], "graded").digest,
             )
             for t in (0, 1)
         ]  # fmt: skip

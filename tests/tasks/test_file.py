@@ -113,6 +113,7 @@ def test_a_split_of_the_hub_lies_in_the_data_root(tmp_path, monkeypatch):
     [item] = task("hub:me/quiz@1a2b3c#default/test").items()
     assert item.target == ("2",)
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     with pytest.raises(UserError, match="cannot reach"):
         list(task("hub:me/quiz@1a2b3c#default/train").items())
     with pytest.raises(UserError, match="write hub:ORG/NAME@REVISION"):

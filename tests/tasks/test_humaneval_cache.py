@@ -6,8 +6,7 @@ import pytest
 
 from ochat_eval.benchmark.task import ScoringOptions
 from ochat_eval.records import UserError
-from ochat_eval.sandbox.io_checks import _truths_file
-from ochat_eval.tasks.humaneval import PROBLEMS, HumanEval
+from ochat_eval.tasks.humaneval import HumanEval
 
 OPTIONS = ScoringOptions("none", 1)
 
@@ -16,7 +15,9 @@ def task(**options):
     return HumanEval(name="humaneval", data="full", **options)
 
 
-def test_an_unwritable_cache_is_refused_before_anything_is_generated(tmp_path, monkeypatch):
+def test_an_unwritable_cache_is_refused_before_anything_is_generated(
+    real_data, tmp_path, monkeypatch
+):
     no_folder = tmp_path / "file"
     no_folder.touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(no_folder))
@@ -29,5 +30,5 @@ def test_an_unwritable_cache_is_refused_before_anything_is_generated(tmp_path, m
 def test_the_check_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     task().check_scoring(OPTIONS)
-    path = _truths_file(PROBLEMS["v0.1.9"].digest)
-    assert list(path.parent.iterdir()) == []
+    [folder] = tmp_path.rglob("ground_truth")
+    assert list(folder.iterdir()) == []
