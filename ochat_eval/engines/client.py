@@ -200,10 +200,16 @@ class Client:
                 if not isinstance(outcome, _Refusal):
                     return outcome
                 first = first or outcome.reason
-                better = form.after(outcome.status, outcome.content, asked, self._taken)
+                better = self._better(form, outcome.status, outcome, asked)
                 if better is None:
                     return NoCompletion(first, final=True)
                 form = better
+
+    def _better(self, form: Form, status: int, refusal: _Refusal, asked: Asked) -> Form | None:
+        """The form to try after a refusal: as it teaches, or as others have learnt meanwhile."""
+        taught = form.after(status, refusal.content, asked, self._taken)
+        known = form.joined(self._form)
+        return taught if taught is not None or known == form else known
 
     def _adopt(self, form: Form, asked: Asked) -> None:
         """Takes note of what the server has answered; from now on it is asked so."""
@@ -226,7 +232,7 @@ class Client:
             sent += 1
             if not isinstance(outcome, _Again):
                 return outcome
-            if outcome.refusal and form.after(500, outcome.refusal.content, asked, self._taken):
+            if outcome.refusal and self._better(form, 500, outcome.refusal, asked):
                 return outcome.refusal
             failed += not outcome.busy
             pause = self._pause(sent if outcome.busy else failed, outcome.after)

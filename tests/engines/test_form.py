@@ -266,3 +266,12 @@ def test_hostile_refusals_are_read():
     form, asked = Form(), Asked("m", [Message("user", "a")], SAMPLED)
     for content in (b"[" * 100_000, b'{"param": 1, "loc": []}', b"\xff", b"", b"n" * 1_000_000):
         form.after(400, content, asked, set())
+
+
+def test_what_others_have_learnt_meanwhile_helps_a_request_that_is_refused_late():
+    rules = (fs.knows_no("max_tokens", "use max_completion_tokens"), fs.wants("temperature", 1))
+    late = [fs.slow(1.0, fs.takes(*rules)), fs.takes(*rules)]
+    with FaultServer(script={"late": late}, default=fs.takes(*rules)) as server:
+        found = ask(server, "at once", "late", sampling=Sampling(max_tokens=9))
+        assert found == [FINE, FINE]
+        assert len(server.calls) == 3 + 2, "the late one is asked at once as the other was answered"
