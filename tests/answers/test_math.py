@@ -270,6 +270,7 @@ def test_math_verify_is_quiet(capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.slow
 def test_plain_numbers_get_the_verdict_of_math_verify():
     """The shortcut for numbers must not change one: ours against the library on 600 pairs."""
     from ochat_eval.answers.math.verify import _same_number, _values

@@ -240,6 +240,7 @@ def test_compare_two_runs_in_every_format(two_runs, capsys):
     assert first["tasks"] == second["tasks"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
@@ -254,6 +255,7 @@ def test_what_cannot_be_compared_is_one_line(two_runs, capsys, arguments, compla
     assert complaint in errors[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "complaint"), [("manifest", "is no manifest of a run"), ("summary", "is no summary")]
 )

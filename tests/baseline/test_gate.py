@@ -229,6 +229,7 @@ def test_the_published_prompts_are_those_on_record(real_data):
 # --- Without the real data -----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [

@@ -105,6 +105,7 @@ def test_texts_of_both_are_read_alike(tmp_path):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [

@@ -43,6 +43,7 @@ CASES = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("outcome", "case"), CASES)
 def test_what_an_answer_counts_as(cli, tmp_path, outcome, case):
     write(tmp_path / "a.jsonl", case)
@@ -115,6 +116,7 @@ def test_no_answers_is_one_line(cli, arguments, complaint):
     assert done.returncode == 2 and done.stderr == f"ochat-eval bench: {complaint}\n"
 
 
+@pytest.mark.slow
 def test_the_case_files_are_read_as_they_stand(cli, tmp_path):
     cases = Path(__file__).parents[1] / "cases"
     for name in ("readings", "readings_reworded"):

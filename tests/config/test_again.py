@@ -81,6 +81,7 @@ def test_a_person_chooses_sandbox_judge_and_engine(run):
     assert chosen.judge.base_url == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("option", "value", "complaint"),
     [
@@ -117,6 +118,7 @@ def test_an_interpolation_in_a_text_stays_text(run, capsys):
     assert SECRET not in str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["no_such", "../../tasks/gsm8k", "all", "gsm8k/../gsm8k", "", "os"]
 )

@@ -77,6 +77,7 @@ def test_own_configurations_are_completed_too(cli, folder):
     assert done.stdout == "task=zebra\n"
 
 
+@pytest.mark.slow
 def test_bash_puts_in_what_stands_behind_the_equals_sign(folder):
     script = """
         eval "$(ochat-eval completion bash)"

@@ -91,6 +91,7 @@ def test_a_slow_answer_within_the_limit_is_waited_for():
         assert ask(server, "odd", timeout_seconds=3, attempts=1) == [FINE]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("status", "message"),
     [(400, "too\nlong"), (413, "too large"), (422, "no"), (403, "not you"), (501, "unheard of")],
@@ -163,6 +164,7 @@ def test_a_server_that_asks_to_wait_longer_than_the_limit_is_not_waited_for():
         assert ask(server, "odd") == [NoCompletion("HTTP 429: quota (1 attempt)")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", [fs.error(429, "busy"), fs.error(503, "busy", Retry_After="0")])
 def test_a_busy_server_is_waited_for_beyond_the_attempts_and_it_is_said_once(fault):
     said: list[str] = []

@@ -64,6 +64,7 @@ SOLVED = {"task_id": "sample/0", "solution": "x"}
 ASKED = {"doc_id": 0, "doc": {"question": "?"}, "resps": [["4"]]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("format_", "content", "complaint"),
     [

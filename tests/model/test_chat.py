@@ -181,6 +181,7 @@ def test_the_two_tokenizers_agree_on_any_text(sentencepiece, hf, text):
     assert hf.encode_plain(text) == sentencepiece.encode_plain(text)
 
 
+@pytest.mark.slow
 def test_both_kinds_of_openchat_folder_load(tmp_path, mistral_backend):
     new, old = tmp_path / "new", tmp_path / "old"
     new.mkdir()
@@ -258,6 +259,7 @@ def reference(tokenizer, messages, **options):
     )
 
 
+@pytest.mark.slow
 def test_the_small_models_tokenizer_is_smollm2s(small):
     _, tokenizer = small
     for text in ("<|im_start|>", "<|im_end|>", "<|endoftext|>"):

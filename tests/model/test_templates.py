@@ -33,6 +33,7 @@ def load(folder, tell=lambda line: None, **changes):
     return load_format(Model(path=str(folder), **changes), folder, tell)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("said", SAID)
 @pytest.mark.parametrize("name", SHAPES)
 def test_a_prompt_is_the_templates_own(folders, name, said):

@@ -186,6 +186,7 @@ def test_a_report_has_what_the_marks_say(cli, run):
     assert ["gsm8k", "published", "all, estimated", "12", "", "", "", "–", "–"] in rows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [

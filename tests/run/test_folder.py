@@ -42,6 +42,7 @@ def test_a_link_in_the_place_of_a_file_is_refused_and_its_target_stays(cli, tmp_
     assert sorted(os.listdir(folder)) == [name], "nothing else was written"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [

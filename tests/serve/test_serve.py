@@ -243,6 +243,7 @@ def test_a_long_body_is_refused_announced_or_not(tmp_path):
     assert "max_body_bytes" in client.post("/tokenize", content=long).json()["error"]["message"]
 
 
+@pytest.mark.slow
 def test_pages_of_other_origins_only_where_they_are_named(tmp_path):
     asks = {"Origin": "https://a.example", "Access-Control-Request-Method": "POST"}
     path = "/v1/chat/completions"

@@ -145,6 +145,7 @@ def test_normal_interval_covers_by_exact_enumeration(p):
     assert covered == pytest.approx(0.95, abs=0.007)
 
 
+@pytest.mark.slow
 def test_clustered_interval_covers_where_the_plain_one_does_not():
     rng = np.random.default_rng(1)
     sizes = rng.integers(4, 8, 100)

@@ -73,6 +73,7 @@ def test_each_row_tells_its_kind_and_answers_are_read_so(tmp_path):
     assert all(found["robust"] == 0.0 for found in values(one, *wrong))
 
 
+@pytest.mark.slow
 def test_formulas_are_graded_where_they_are_asked_for(tmp_path):
     rows = [{"question": "A half of x?", "answer": r"\frac{x}{2}"}]
     one = task(write(tmp_path / "rows.jsonl", rows), answer="math")

@@ -39,6 +39,7 @@ def runs(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize("what", AFTER_A_RUN)
 def test_every_command_ends_as_in_utf_8(runs, what, encoding):
@@ -75,6 +76,7 @@ def test_what_the_output_can_show_stays(monkeypatch):
     assert fitting("± é … ψ") == "± é … ψ"
 
 
+@pytest.mark.slow
 def test_a_process_of_its_own(process, tmp_path):
     """As a user has it: the encoding comes from the environment."""
     write(tmp_path / "a.jsonl", *sample_answers())
