@@ -24,6 +24,7 @@ from ochat_eval.engines.vllm_build import vllm_arguments
 from ochat_eval.records import Message, Request, Response, Sampling
 from tests.conftest import lines
 from tests.sandbox.test_workers import running
+from tests.serve.serving import make_tiny
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(600)]
 
@@ -173,19 +174,19 @@ def test_the_arguments_read_from_vllms_source_are_those_that_it_has():
 
 
 def test_an_answer_that_repeats_itself_is_ended_where_that_is_asked_for(tmp_path, process):
-    """The small model repeats itself in some of these answers to the end of its room."""
-    options = ("task=gsm8k", "data=sample", "max_tokens=400", "run=r")
-    done = process(*options, "engine.stop_loops=6")
+    """A model of random weights says the same few tokens again and again."""
+    options = (*make_tiny(tmp_path / "tiny"), "task=gsm8k", "data=sample", "max_tokens=400")
+    done = process(*options, "run=r", "engine.stop_loops=6")
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "results/runs/r"
     responses = lines(folder / "responses.jsonl")
     ended = [r for r in responses if r["finish_reason"] == "repetition"]
     assert ended and all(6 <= r["completion_tokens"] < 400 for r in ended)
     found = json.loads((folder / "summary.json").read_text())["tasks"]["gsm8k"]
-    assert found["changed"] == ["engine.stop_loops=6"]
+    assert "engine.stop_loops=6" in found["changed"]
     cut = sum(r["finish_reason"] in ("length", "repetition") for r in responses)
     assert found["robust"]["truncated"] == pytest.approx(cut / len(responses))
-    other = process(*options)
+    other = process(*options, "run=r")
     assert other.returncode == 2 and "stop_loops: 6 there, absent now" in other.stderr
 
 
