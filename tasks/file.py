@@ -123,10 +123,7 @@ class FromFile(Task):
             raise UserError(
                 f"{self._option('num_fewshot')} is {self.num_fewshot}; there are {there}"
             )
-        worked = "".join(
-            f"{self._asked(row)}\n\n{KINDS[self._kind(row)].stated.format(row['answer'][0])}\n\n"
-            for row in examples[: self.num_fewshot]
-        )
+        worked = "".join(map(self._worked, examples[: self.num_fewshot]))
         for index, row in list(enumerate(rows))[first:]:
             prompt = worked + self._asked(row)
             yield make_item(self, row["subset"], index, prompt, row["answer"], row.get("letters"))
@@ -140,7 +137,7 @@ class FromFile(Task):
         kinds, asked, letters = Counter[str](), Counter[str](), Counter[str]()
         unread: dict[Rule, list[int]] = {rule: [] for rule in RULES}
         for item in items:
-            kind = self.answer or _kind_of(item.target, bool(item.choices))
+            kind = self._kind(item.target, bool(item.choices))
             kinds[kind] += 1
             asked[item.turns[0]] += 1
             letters.update(item.target[:1] if item.choices else ())
@@ -170,11 +167,21 @@ class FromFile(Task):
     def _rows(self, source: Source[Any]) -> list[Row]:
         return [self._checked(row, number) for number, row in enumerate(source.load(), 1)]
 
-    def _kind(self, row: Row) -> str:
-        return self.answer or _kind_of(row["answer"], "letters" in row)
+    def _kind(self, answers: Sequence[str], has_choices: bool) -> str:
+        """The kind that is chosen, or that the answers tell: formulas are not told from texts."""
+        if self.answer is not None:
+            return self.answer
+        if has_choices:
+            return "choice"
+        return "number" if all(map(_NUMBER.fullmatch, answers)) else "text"
 
     def _asked(self, row: Row) -> str:
-        return self._template(self._kind(row))(row)
+        return self._template(self._kind(row["answer"], "letters" in row))(row)
+
+    def _worked(self, row: Row) -> str:
+        """A row as an example."""
+        kind = KINDS[self._kind(row["answer"], "letters" in row)]
+        return f"{self._asked(row)}\n\n{kind.stated.format(row['answer'][0])}\n\n"
 
     @functools.cache  # noqa: B019 (a few templates for as long as the task lives)
     def _template(self, kind: str) -> Callable[[Mapping[str, Any]], str]:
@@ -261,8 +268,7 @@ class FromFile(Task):
 
     def _shape(self, item: Item) -> Task:
         """What reads the answers to an item."""
-        kind = self.answer or _kind_of(item.target, bool(item.choices))
-        return KINDS[kind].shape(name=self.name)
+        return KINDS[self._kind(item.target, bool(item.choices))].shape(name=self.name)
 
     def read(self, item: Item, text: str, rule: Rule) -> Reading:
         return self._shape(item).read(item, text, rule)
@@ -277,10 +283,3 @@ class FromFile(Task):
 
     def cause(self, item: Item, text: str, published: Score, robust: Score) -> str:
         return self._shape(item).cause(item, text, published, robust)
-
-
-def _kind_of(answers: Sequence[str], has_choices: bool) -> str:
-    """The kind of a row's answers where none is chosen: formulas are not told from texts."""
-    if has_choices:
-        return "choice"
-    return "number" if all(map(_NUMBER.fullmatch, answers)) else "text"

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ochat_eval.data.mirrors import ADVICE, hub_address, hub_answers, unreachable
-from ochat_eval.data.rows import Row, check_rows
+from ochat_eval.data.rows import Row, check_rows, parquet_batches
 from ochat_eval.data.source import Remote, check_names
 from ochat_eval.records import UserError
 from ochat_eval.terminal.words import one_line
 
-_BATCH_ROWS = 256  # at a time: a small file may hold rows that are huge, or without end
 _ROWS_BYTES = 512 << 20
 
 
@@ -53,18 +52,16 @@ class HubSource(Remote[list[Row]]):
         if not files:
             raise FileNotFoundError
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         rows: list[Row] = []
         size = 0
         for file in files:
             try:
-                with pq.ParquetFile(file) as parquet:
-                    for batch in parquet.iter_batches(batch_size=_BATCH_ROWS):
-                        rows += batch.to_pylist()
-                        size += batch.nbytes
-                        if len(rows) > self.rows or size > _ROWS_BYTES:
-                            raise ValueError(f"it has more than {self.rows:,} rows, or huge ones")
+                for batch, nbytes in parquet_batches(file):
+                    rows += batch
+                    size += nbytes
+                    if len(rows) > self.rows or size > _ROWS_BYTES:
+                        raise ValueError(f"it has more than {self.rows:,} rows, or huge ones")
             except pa.ArrowException as error:
                 raise ValueError(f"{file.name}: {error}") from error
         check_rows(rows, self.rows, self.digest, *filter(None, [self.also]))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ochat_eval.data.mirrors import ADVICE, hub_address, hub_answers, unreachable
-from ochat_eval.data.rows import Row, parse_jsonl, rows_digest
+from ochat_eval.data.rows import Row, parquet_batches, parse_jsonl, rows_digest
 from ochat_eval.data.source import Source, check_names, data_root
 from ochat_eval.records import UserError
 from ochat_eval.terminal.words import one_line
@@ -90,17 +90,15 @@ def _csv(file: Path) -> list[Row]:
 
 def _parquet(file: Path) -> list[Row]:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     rows: list[Row] = []
     size = 0
     try:
-        with pq.ParquetFile(file) as parquet:
-            for batch in parquet.iter_batches(batch_size=256):
-                rows += batch.to_pylist()
-                size += batch.nbytes
-                if size > _BYTES:  # a small file may unpack to one without end
-                    raise ValueError(f"its rows are larger than {_BYTES >> 20} MiB")
+        for batch, nbytes in parquet_batches(file):
+            rows += batch
+            size += nbytes
+            if size > _BYTES:
+                raise ValueError(f"its rows are larger than {_BYTES >> 20} MiB")
     except pa.ArrowException as error:
         raise ValueError(one_line(error)) from error
     return rows

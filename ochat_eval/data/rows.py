@@ -1,15 +1,17 @@
-"""Rows of data as JSON: their digest, the check against a pin, and JSON lines. Pure functions."""
+"""Rows of data: their digest, the check against a pin, JSON lines, and Parquet."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from ochat_eval.terminal.words import counted
 
 Row = dict[str, Any]
+_BATCH_ROWS = 256
 _CANONICAL = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -56,3 +58,18 @@ def parse_jsonl(content: bytes) -> list[Row]:
             raise ValueError(f"line {number} is not a JSON object but {type(row).__name__}")
         rows.append(row)
     return rows
+
+
+def parquet_batches(file: Path) -> Iterator[tuple[list[Row], int]]:
+    """The rows of a Parquet file, some at a time, and the bytes that these take unpacked.
+
+    A small file may hold rows that are huge, or without end: whoever reads on counts.
+
+    Raises:
+        pyarrow.ArrowException, OSError: it cannot be read.
+    """
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(file) as parquet:
+        for batch in parquet.iter_batches(batch_size=_BATCH_ROWS):
+            yield batch.to_pylist(), batch.nbytes
