@@ -278,6 +278,20 @@ function showWhy(runs) {
 
 // The value of the items' filter that shows the answers of a cause.
 const causeFilter = (run, task, { cause }) => `why/${run.name}/${task}/${cause}`;
+// Value and name of the filter of what flipped in the n-th further run.
+const flipFilter = (n, run) => [n ? `flipped${n + 1}` : "flipped", `flipped against ${run.name}`];
+// A filter for each cause by which the rules part: [value, said, the cause].
+const causeFilters = (runs) =>
+  runs.flatMap((run) =>
+    Object.entries(run.why || {}).flatMap(([task, { causes }]) =>
+      causes
+        .filter((one) => one.ids.length)
+        .map((one) => {
+          const who = runs.length > 1 ? `${run.name}, ` : "";
+          return [causeFilter(run, task, one), `${who}${task}: ${one.cause}`, one];
+        }),
+    ),
+  );
 const showAll = (filter, n) =>
   el(
     "button",
@@ -332,3 +346,8 @@ function hide(section) {
   $(section).hidden = true;
   document.querySelector(`nav a[href="#${section}"]`).hidden = true;
 }
+
+const showSections = (runs) =>
+  [showScores, showTables, showSubsets, showAnswers, showWhy, showReview, showRun].forEach((show) =>
+    show(runs),
+  );
