@@ -32,6 +32,7 @@ COMMANDS = {
     "read": ("mark whether the rules read answers right", "ochat_eval.review.command"),
     "tables": ("the published tables with the rows of runs", "ochat_eval.report.command"),
     "report": ("one page of runs side by side", "ochat_eval.report.command"),
+    "board": ("a web page over all runs, live", "ochat_eval.board.command"),
     "pull": ("fetch data for machines without a network", "ochat_eval.config.command"),
     "import": ("other tools' answers, to be scored here", "ochat_eval.exchange.command"),
     "export": ("a run's results in other tools' formats", "ochat_eval.exchange.command"),

@@ -220,21 +220,6 @@ def test_the_keyboard_is_enough(tmp_path, opened):
     )
 
 
-def test_an_address_names_the_filter_and_the_item(tmp_path, opened):
-    page = opened(replay(tmp_path, "r", right))
-    page.select_option("#task", "gsm8k")
-    page.select_option("#filter", "right")
-    page.locator(".row").nth(2).click()
-    page.wait_for_selector("#detail h3")
-    chosen, address = page.inner_text("#detail h3"), page.url
-    assert "task=gsm8k&filter=right&item=gsm8k" in address
-    page.goto("about:blank")
-    page.goto(address)
-    page.wait_for_selector("html[data-ready]")
-    assert page.inner_text("#detail h3") == chosen == page.inner_text("[aria-selected=true] .id")
-    assert count(page) < len(lines(tmp_path / "r/items.jsonl"))
-
-
 def test_two_runs_side_by_side_and_their_flips(tmp_path, opened):
     replay(tmp_path, "one", right)
     replay(tmp_path, "two", lambda item, turn: right(item, turn) if item["index"] > 2 else "no 0")

@@ -5,12 +5,15 @@ The single-file report packs these into itself, the board sends them one by one.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import msgspec
 
 from ochat_eval.baseline.runs import read_summary
 from ochat_eval.records import RULES, Item, Response, Score, UserError, Verdict
@@ -62,6 +65,7 @@ FILTERS = (
     Filter("unread", "verdict not readable", UNREAD | UNREAD << 1, 0),
     Filter("unscored", "not scored", UNSCORED, 0),
     Filter("missing", "no response", MISSING, 0),
+    Filter("answered", "answered", 0, MISSING),
 )
 """What the items can be narrowed to, of the first run's bits."""
 
@@ -259,3 +263,11 @@ def about(run: Run, lengths: Mapping[str, Lengths]) -> dict[str, Any]:
 
 def _optional(path: Path) -> dict[str, Any] | None:
     return store.read_json(path) if path.exists() else None
+
+
+def as_json(value: Any) -> bytes:
+    """Plain values and model text as JSON."""
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:  # a lone surrogate in model text: stays \\u-escaped
+        return json.dumps(value).encode()

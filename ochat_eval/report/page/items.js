@@ -89,6 +89,14 @@ class Browser {
     $("list").focus({ preventScroll: true });
   }
 
+  // Finds the same anew: there may be more by now. What is chosen stays.
+  async again() {
+    const found = await this.source.find(this.state(), () => {});
+    if (found === null) return;
+    this.show(found);
+    if (this.chosenRow) await this.detail(true);
+  }
+
   // Finds anew; returns the place of an item in what was found, or -1.
   async refresh(item = "") {
     this.chosen = -1;
@@ -253,4 +261,20 @@ const symbol = (kind, sign, said) =>
 function fill(node, values) {
   const options = values.map(([value, said]) => el("option", { value }, visible(said)));
   node.replaceChildren(...options);
+}
+
+// Says what of the runs is not among the items.
+function notes(index, runs) {
+  const said = [];
+  if (index.leftOut)
+    said.push(`${whole(index.leftOut)} more answers are in the run's files and not on this page.`);
+  (index.others || []).forEach((n, place) => {
+    const name = runs[place + 1].name;
+    if (n)
+      said.push(
+        `${whole(n)} items of ${name} are not on this page: ${runs[0].name} did not ask them.`,
+      );
+  });
+  $("note").hidden = !said.length;
+  $("note").textContent = visible(said.join(" "));
 }

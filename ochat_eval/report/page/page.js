@@ -1,20 +1,5 @@
 // --- Start ----------------------------------------------------------------------------------
 
-function notes(index, runs) {
-  const said = [];
-  if (index.leftOut)
-    said.push(`${whole(index.leftOut)} more answers are in the run's files and not on this page.`);
-  (index.others || []).forEach((n, place) => {
-    const name = runs[place + 1].name;
-    if (n)
-      said.push(
-        `${whole(n)} items of ${name} are not on this page: ${runs[0].name} did not ask them.`,
-      );
-  });
-  $("note").hidden = !said.length;
-  $("note").textContent = visible(said.join(" "));
-}
-
 async function start() {
   themed();
   const [{ runs }, index] = await Promise.all([unpack("about"), unpack("index")]);

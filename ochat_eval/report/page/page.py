@@ -10,13 +10,10 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
-import json
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, TextIO
-
-import msgspec
 
 from ochat_eval.records import Item
 from ochat_eval.report.page.entries import (
@@ -25,6 +22,7 @@ from ochat_eval.report.page.entries import (
     Run,
     about,
     answers_of,
+    as_json,
     entry,
     tails,
 )
@@ -35,17 +33,11 @@ SHOWN = 100_000
 _BLOCK_ITEMS = 200
 _BLOCK_CHARACTERS = 2_000_000
 _LEVEL = 4  # of gzip: 6 packs 11 % better in twice the time
-_STYLES = ("tokens.css", "page.css", "items.css", "phone.css")
-_SCRIPTS = (
-    "basics.js",
-    "pictures.js",
-    "sections.js",
-    "review.js",
-    "detail.js",
-    "items.js",
-    "packed.js",
-    "page.js",
-)
+STYLES = ("tokens.css", "page.css", "items.css", "phone.css")
+"""What a page that shows runs is drawn with."""
+SCRIPTS = ("basics.js", "pictures.js", "sections.js", "review.js", "detail.js", "items.js")
+"""What shows runs; where they and their items come from is another script's."""
+_OF_A_FILE = ("packed.js", "page.js")
 
 
 def write_page(path: Path, runs: Sequence[Run]) -> None:
@@ -54,10 +46,11 @@ def write_page(path: Path, runs: Sequence[Run]) -> None:
     Raises:
         UserError: the page cannot be written, or a run's file is damaged.
     """
-    style, script = ("".join(map(_asset, names)) for names in (_STYLES, _SCRIPTS))
+    style, script = ("".join(map(asset, names)) for names in (STYLES, (*SCRIPTS, *_OF_A_FILE)))
     lengths: list[dict[str, Lengths]] = [{} for _ in runs]
     with store.atomic(path) as file:
-        head, tail = _asset("page.html").split("<!--data-->")
+        html = asset("page.html").replace("<!--sections-->", asset("sections.html"))
+        head, tail = html.split("<!--data-->")
         file.write(
             head.replace("STYLE_HASH", _hash(style))
             .replace("SCRIPT_HASH", _hash(script))
@@ -69,7 +62,8 @@ def write_page(path: Path, runs: Sequence[Run]) -> None:
         file.write(tail.replace("/*script*/", script))
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """The text of one of the files that pages are put together of."""
     return resources.files("ochat_eval.report.page").joinpath(name).read_text(encoding="utf-8")
 
 
@@ -79,11 +73,8 @@ def _hash(text: str) -> str:
 
 def _write_data(file: TextIO, name: str, value: Any) -> None:
     """Data as packed JSON in base64: nothing in it can end the element that it stands in."""
-    try:
-        plain = msgspec.json.encode(value)
-    except UnicodeEncodeError:  # a lone surrogate in model text: stays \\u-escaped
-        plain = json.dumps(value).encode()
-    text = base64.b64encode(gzip.compress(plain, _LEVEL, mtime=0)).decode()
+    packed = gzip.compress(as_json(value), _LEVEL, mtime=0)
+    text = base64.b64encode(packed).decode()
     file.write(f'<script type="text/plain" id="{name}">{text}</script>\n')
 
 

@@ -347,7 +347,16 @@ function hide(section) {
   document.querySelector(`nav a[href="#${section}"]`).hidden = true;
 }
 
-const showSections = (runs) =>
-  [showScores, showTables, showSubsets, showAnswers, showWhy, showReview, showRun].forEach((show) =>
-    show(runs),
+// Links to the sections, in the page's head.
+function navigation() {
+  const links = [...document.querySelectorAll("main section[data-name]:not([hidden])")].map((section) =>
+    el("a", { href: `#${section.id}` }, section.dataset.name),
   );
+  $("nav").replaceChildren(...links);
+}
+
+function showSections(runs) {
+  navigation();
+  for (const show of [showScores, showTables, showSubsets, showAnswers, showWhy, showReview, showRun])
+    show(runs);
+}
