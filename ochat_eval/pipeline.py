@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ochat_eval.baseline import figures
+from ochat_eval.benchmark.advice import advice
 from ochat_eval.benchmark.task import ScoringOptions
 from ochat_eval.config.command import asked
 from ochat_eval.config.job import Job
@@ -51,7 +52,7 @@ def execute(job: Job) -> Path:
     with contextlib.closing(planned.run):
         if new or job.stage is Stage.plan:
             for task in planned.tasks.values():
-                for line in task.advice(planned.items(task.name)):
+                for line in advice(task, planned.items(task.name)):
                     say(line)
         if job.stage is Stage.plan:
             chat = format_at_hand(job.model)

@@ -41,6 +41,9 @@ class Item:
         condition: the chat format's condition (`GPT4 Correct`), None for the model's default.
         examples: worked examples that are asked and answered before the first turn: question and
             answer of each. None where the turns hold them, or there are none.
+        system: the item's own system message, in place of the model's; None where it has none.
+        cluster: what it shares with other items (a passage); None where it stands alone.
+        stratum: the fixed part of the benchmark that it belongs to; None for its subset.
     """
 
     id: str
@@ -52,6 +55,9 @@ class Item:
     choices: tuple[str, ...] | None = None
     condition: str | None = None
     examples: tuple[tuple[str, str], ...] = ()
+    system: str | None = None
+    cluster: str | None = None
+    stratum: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +225,10 @@ _ENCODER = msgspec.json.Encoder()
 _DECODERS = {cls: msgspec.json.Decoder(cls) for cls in (Item, Response, Verdict, Score)}
 
 
-_SELDOM_SET = {"examples": (), "reasoning": None, "reasoning_tokens": None, "unfinished": False}
+_SELDOM_SET = {
+    "examples": (), "system": None, "cluster": None, "stratum": None,
+    "reasoning": None, "reasoning_tokens": None, "unfinished": False,
+}  # fmt: skip
 """Fields, with their defaults, that a line has only where they say something: so the files of
 runs without them are as they always were."""
 

@@ -175,6 +175,13 @@ class Task:
         """Whether `score` runs what models wrote: where it says whose code answers continue."""
         return type(self).code_problems is not Task.code_problems
 
+    def scored(self, item: Item, responses: Sequence[Response]) -> Sequence[Response]:
+        """Of the responses to an item, those that get scores: a judge rates every turn, a rule
+        reads the last one, of which the target is the answer."""
+        if self.judged or len(item.turns) == 1:
+            return responses
+        return [r for r in responses if r.turn == len(item.turns) - 1]
+
     def check_scoring(self, options: ScoringOptions) -> None:
         """Raises UserError where `score` could not work; asked before anything is generated."""
 
@@ -186,7 +193,7 @@ class Task:
         """
         del options
         for one in answered:
-            for response in one.responses:
+            for response in self.scored(one.item, one.responses):
                 for rule in RULES:
                     reading = self.read(one.item, response.text, rule)
                     value = reading.answer is not None and self.right(
@@ -219,9 +226,15 @@ class Task:
         """
         return {}
 
-    def advice(self, items: Iterable[Item]) -> list[str]:
-        """What a person should know of the planned items before they cost anything, a line each."""
-        del items
+    def stated(self, item: Item) -> str | None:
+        """A response that states the right answer as the prompt asks for it, for `advice`; None
+        where there is no such text."""
+        del item
+        return None
+
+    def advice(self) -> list[str]:
+        """What a person should know of the rows before they cost anything, a line each, beside
+        what `benchmark.advice` sees in the items."""
         return []
 
     def judge_request(self, one: Answered, response: Response, style: str) -> Request | None:
@@ -281,11 +294,11 @@ class Task:
 
     def cluster(self, item: Item) -> str:
         """Items with the same cluster share a passage or a question (docs/benchmarks.md)."""
-        return item.id
+        return item.cluster or item.id
 
     def stratum(self, item: Item) -> str:
         """Items of one stratum are a fixed part of the benchmark, as a subject is."""
-        return item.subset
+        return item.stratum or item.subset
 
 
 def check_temperature(option: str, value: float) -> None:
@@ -298,7 +311,14 @@ def score_of(response: Response, rule: Rule, reading: Reading, value: float) -> 
     """The score record for a reading; its span goes into `detail`."""
     detail = {"span": list(reading.span)} if reading.span else None
     return Score(
-        response.id, response.sample, rule, reading.answer, reading.matched, float(value), detail
+        response.id,
+        response.sample,
+        rule,
+        reading.answer,
+        reading.matched,
+        float(value),
+        detail,
+        response.turn,
     )
 
 
