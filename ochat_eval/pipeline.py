@@ -18,6 +18,7 @@ from ochat_eval.stages.generate import generate
 from ochat_eval.stages.judge import judge_answers
 from ochat_eval.stages.plan import Plan, format_at_hand, is_new, plan, planned_work
 from ochat_eval.stages.report import is_finished, report, show
+from ochat_eval.stages.reuse import reuse_answers
 from ochat_eval.stages.score import recorded_responses, score
 from ochat_eval.stages.show import shown_prompts
 from ochat_eval.terminal.say import say, tell
@@ -78,6 +79,7 @@ def _go_on(job: Job, planned: Plan) -> None:
     if stage is Stage.all and judge is not None:
         judge.reach(judge.where)
     if stage in (Stage.all, Stage.generate):
+        reuse_answers(job, planned)
         generate(job, planned)
     if stage is Stage.generate:
         return

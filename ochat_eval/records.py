@@ -140,6 +140,8 @@ class Response:
         reasoning_tokens: of `completion_tokens`, those of the thought with its marks; None where
             there is no thought or the count is unknown.
         unfinished: the thought has no end, so that there is no answer: `text` is empty.
+        request: digest of what it was asked and how (`run.reuse`); None where nobody noted it.
+        reused_from: the earlier run that was asked; None where this one was.
     """
 
     id: str
@@ -152,6 +154,8 @@ class Response:
     reasoning: str | None = None
     reasoning_tokens: Count | None = None
     unfinished: bool = False
+    request: str | None = None
+    reused_from: str | None = None
 
     @property
     def cut(self) -> bool:
@@ -228,6 +232,7 @@ _DECODERS = {cls: msgspec.json.Decoder(cls) for cls in (Item, Response, Verdict,
 _SELDOM_SET = {
     "examples": (), "system": None, "cluster": None, "stratum": None,
     "reasoning": None, "reasoning_tokens": None, "unfinished": False,
+    "request": None, "reused_from": None,
 }  # fmt: skip
 """Fields, with their defaults, that a line has only where they say something: so the files of
 runs without them are as they always were."""
