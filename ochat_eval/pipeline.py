@@ -14,6 +14,7 @@ from ochat_eval.config.job import Job
 from ochat_eval.config.schema import Stage
 from ochat_eval.records import UserError
 from ochat_eval.run import store
+from ochat_eval.stages.baselines import Baselines
 from ochat_eval.stages.generate import generate
 from ochat_eval.stages.judge import judge_answers
 from ochat_eval.stages.plan import Plan, format_at_hand, is_new, plan, planned_work
@@ -72,8 +73,10 @@ def execute(job: Job) -> Path:
 
 def _go_on(job: Job, planned: Plan) -> None:
     """Generates, judges, scores and reports, as far as the stage says."""
-    stage, judge, options = job.stage, job.judge, ScoringOptions(job.sandbox, job.workers)
+    stage, judge, baselines = job.stage, job.judge, Baselines(planned)
+    options = ScoringOptions(job.sandbox, job.workers, against=baselines.of)
     if stage in (Stage.all, Stage.score):
+        baselines.check()
         for task in planned.tasks.values():
             task.check_scoring(options)
     if stage is Stage.all and judge is not None:
@@ -87,7 +90,7 @@ def _go_on(job: Job, planned: Plan) -> None:
     judged = True
     if stage is not Stage.report:
         if judge is not None:
-            judged = judge_answers(judge, planned, responses)
+            judged = judge_answers(judge, planned, responses, baselines.of)
         score(planned, responses, options)
     report(job, planned, responses)
     if not judged:

@@ -176,11 +176,13 @@ class Verdict(Response):
         judge: the judge's name.
         style: how it was asked: which prompt, which form of a rating.
         prompt: digest of all that it was asked, so that a verdict on another answer is known.
+        swapped: of a comparison of two answers, whether the other one stood first.
     """
 
     judge: str = ""
     style: str = ""
     prompt: str = ""
+    swapped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +234,7 @@ _DECODERS = {cls: msgspec.json.Decoder(cls) for cls in (Item, Response, Verdict,
 _SELDOM_SET = {
     "examples": (), "system": None, "cluster": None, "stratum": None,
     "reasoning": None, "reasoning_tokens": None, "unfinished": False,
-    "request": None, "reused_from": None,
+    "request": None, "reused_from": None, "swapped": False,
 }  # fmt: skip
 """Fields, with their defaults, that a line has only where they say something: so the files of
 runs without them are as they always were."""

@@ -35,12 +35,16 @@ class ScoringOptions:
     Attributes:
         sandbox: how model-written code is isolated: `bwrap` or `none`.
         workers: processes for code execution and for symbolic grading.
-        verdicts: gives a judge's verdicts on the responses to an item.
+        verdicts: gives the judges' verdicts on the responses to an item.
+        judges: all that have given verdicts in the run.
+        against: gives the responses to an item that a judge compares with.
     """
 
     sandbox: str
     workers: int
     verdicts: Callable[[str], Sequence[Verdict]] = lambda item_id: ()
+    judges: tuple[str, ...] = ()
+    against: Callable[[Item], Sequence[Response]] = lambda item: ()
 
 
 @dataclass(frozen=True)
@@ -176,9 +180,9 @@ class Task:
         return type(self).code_problems is not Task.code_problems
 
     def scored(self, item: Item, responses: Sequence[Response]) -> Sequence[Response]:
-        """Of the responses to an item, those that get scores: a judge rates every turn, a rule
-        reads the last one, of which the target is the answer."""
-        if self.judged or len(item.turns) == 1:
+        """Of the responses to an item, those that get scores: those to the last turn, of which the
+        target is the answer."""
+        if len(item.turns) == 1:
             return responses
         return [r for r in responses if r.turn == len(item.turns) - 1]
 
@@ -248,6 +252,25 @@ class Task:
 
         Raises:
             UserError: the benchmark does not know the style.
+        """
+        raise NotImplementedError
+
+    def judge_style(self, style: str) -> str:
+        """How a judge is asked that would be asked in this style; verdicts are named by it."""
+        return style
+
+    def compared_with(self) -> str | None:
+        """The run whose answers a judge compares these with; None where it rates them."""
+        return None
+
+    def pair_request(
+        self, one: Answered, response: Response, other: Sequence[Response], swapped: bool
+    ) -> Request | None:
+        """As `judge_request`, about the response and another run's to the same.
+
+        Args:
+            other: the other run's responses to the item.
+            swapped: whether the other run's stands first.
         """
         raise NotImplementedError
 

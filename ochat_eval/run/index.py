@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Generic
 
-from ochat_eval.records import Item, R, Response, Score, UserError, from_json
+from ochat_eval.records import Item, R, Response, Score, UserError, Verdict, from_json
 from ochat_eval.run.store import placed_records
 
 _CACHE_KIB = 8192
@@ -106,6 +106,10 @@ def _name(item_id: str) -> bytes:
 
 
 def _key(record: Item | Response | Score) -> str:
+    if isinstance(record, Verdict):
+        order = " swapped" * record.swapped
+        by = f" of {record.judge} ({record.style})"
+        return f"sample {record.sample} turn {record.turn}{by}{order}"
     if isinstance(record, Response):
         return f"sample {record.sample} turn {record.turn}"
     if isinstance(record, Score):
