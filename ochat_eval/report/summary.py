@@ -306,7 +306,7 @@ class _Part:
     def _half_width(self, ratio: float) -> float:
         """Half the score's interval if its variance were `ratio` times what it is."""
         lo, hi = self._estimate(self._values, ratio)["ci95"]
-        return (hi - lo) / 2
+        return float(hi - lo) / 2
 
     def _estimate(self, values: Sequence[float], ratio: float = 1.0) -> dict[str, Any]:
         """The mean with the task's clusters and strata; the variance times `ratio`, at most 1."""
