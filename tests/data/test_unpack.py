@@ -20,10 +20,12 @@ from ochat_eval.records import UserError
 
 
 def bomb(size: int) -> bytes:
-    """A small gzip file that becomes so many bytes, made in pieces."""
-    stream = zlib.compressobj(9, zlib.DEFLATED, 31)
-    piece = bytes(1 << 20)
-    return b"".join(stream.compress(piece) for _ in range(size >> 20)) + stream.flush()
+    """A small gzip file that becomes so many bytes and more; its end is missing."""
+    stream = zlib.compressobj(9, zlib.DEFLATED, -15)
+    block = stream.compress(bytes(1 << 20)) + stream.flush(
+        zlib.Z_FULL_FLUSH
+    )  # refers to itself alone
+    return gzip.compress(b"")[:10] + block * (size >> 20)
 
 
 def test_whole_files_come_out_as_they_went_in():
