@@ -143,9 +143,10 @@ class Judged(Task):
         for verdict in verdicts:
             by_judge[verdict.judge].append(verdict)
         read = self._pair if self.against is not None else self._rating
-        found = {judge: read(by_judge[judge], rule) for judge in judges}
+        panel = sorted({*judges, *by_judge})
+        found = {judge: read(by_judge[judge], rule) for judge in panel}
         whole = {judge: one for judge, one in found.items() if one is not None}
-        if not whole or len(whole) < len(judges):
+        if not whole or len(whole) < len(panel):
             return
         readings = [reading for reading, _, _ in whole.values()]
         values = [value for _, value, _ in whole.values() if value is not None]
