@@ -15,7 +15,7 @@ from ochat_eval.answers.feedback import feedback_rating
 from ochat_eval.answers.rating import published_rating, robust_rating
 from ochat_eval.benchmark.feedback import feedback_prompt
 from ochat_eval.benchmark.judged import Judged, conversation
-from ochat_eval.benchmark.task import Task, check_temperature, make_item
+from ochat_eval.benchmark.task import OnHub, Task, check_temperature, make_item
 from ochat_eval.data.files import files_of
 from ochat_eval.data.rows import Row
 from ochat_eval.data.shipped import SampleSource
@@ -57,6 +57,7 @@ class MtBench(Judged):
     """
 
     bounds: ClassVar[tuple[float, float]] = (1.0, 10.0)
+    on_hub: ClassVar[OnHub | None] = OnHub("HuggingFaceH4/mt_bench_prompts", split="train")
     report_only: ClassVar[frozenset[str]] = frozenset({"undisputed"})
 
     condition: str | None = "GPT4 Correct"

@@ -47,7 +47,7 @@ from ochat_eval.stats.interval import (
     unseen,
     wilson,
 )
-from ochat_eval.stats.paired import Flips, flips, paired
+from ochat_eval.stats.paired import Flips, contrast, flips, paired
 from ochat_eval.stats.power import (
     mcnemar_detectable,
     mcnemar_power,
@@ -56,6 +56,8 @@ from ochat_eval.stats.power import (
 from ochat_eval.stats.quantiles import t_value, z_value
 from ochat_eval.stats.rare import changes_interval
 from ochat_eval.stats.sampling import Sampling, sampling_parts
+from ochat_eval.stats.sequential import LOOKS, look_confidences
+from ochat_eval.stats.series import Best, Pair, all_pairs, best, slope
 from ochat_eval.stats.several import holm
 from ochat_eval.stats.significance import (
     FEW,
@@ -71,6 +73,8 @@ __all__ = [
     "CONFIDENCE",
     "FEW",
     "FLIP_SDS",
+    "LOOKS",
+    "Best",
     "Bounds",
     "Chances",
     "Correlation",
@@ -78,16 +82,20 @@ __all__ = [
     "Flips",
     "Level",
     "Mode",
+    "Pair",
     "Sampling",
     "Test",
     "agreement",
     "all_at_k",
+    "all_pairs",
     "average_interval",
     "average_stderr",
+    "best",
     "chances",
     "changes_interval",
     "cluster_sums",
     "clustered_stderr",
+    "contrast",
     "decide",
     "delta",
     "detects",
@@ -99,6 +107,7 @@ __all__ = [
     "interval",
     "kendall",
     "krippendorff_alpha",
+    "look_confidences",
     "maj_at_k",
     "matches_published",
     "mcnemar_detectable",
@@ -117,6 +126,7 @@ __all__ = [
     "rerun_interval",
     "sampling_parts",
     "sign_flips",
+    "slope",
     "spearman",
     "spread",
     "stratified_stderr",
