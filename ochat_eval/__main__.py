@@ -23,6 +23,7 @@ from ochat_eval.terminal.words import nearest
 
 COMMANDS = {
     "run": ("evaluate a model; the word may be left away", "ochat_eval.pipeline"),
+    "series": ("a training's checkpoints: score against step", "ochat_eval.series.command"),
     "compare": (
         "two runs, item by item: what differs, and is it noise?",
         "ochat_eval.baseline.command",

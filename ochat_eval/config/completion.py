@@ -89,6 +89,8 @@ def candidates(line: str, commands: Mapping[str, Callable[[], Sequence[str]]]) -
         found += commands
     if command in (None, "run", "serve"):
         found += _options(current, before)
+    elif command == "series" and not current.startswith("-"):
+        found += _options(current, before[1:])
     elif command == "completion":
         found += SCRIPTS
     elif current.startswith("-"):

@@ -100,14 +100,14 @@ def _written(override: str, schema: type, known: Sequence[str]) -> list[str]:
     if name != key:
         raise UserError(f"{override}: write {name}={value}, without {key[: len(key) - len(name)]}")
     if name in _TEXTS and value != "null" and value[:1] not in ("'", '"'):
-        return [f"++{name}={_quoted(value)}"]
+        return [f"++{name}={quoted(value)}"]
     if name in _MARKS and ("," in value or value[:1] == "[") and not re.search("['\"]", value):
-        marks = ",".join(_quoted(one.strip()) for one in value.strip("[]").split(","))
+        marks = ",".join(quoted(one.strip()) for one in value.strip("[]").split(","))
         return [f"++{name}=[{marks}]"]
     if name.startswith(_OPEN):
         return [f"++{name}={_list(value)}"]
     if name == "model" and _is_place(value):
-        return ["model=hf", f"++model.path={_quoted(value)}"]
+        return ["model=hf", f"++model.path={quoted(value)}"]
     if name == "task":
         value = _list(value)
     elif "," in value and _is_scalar(schema, name) and value[:1] not in ("'", '"', "["):
@@ -122,7 +122,8 @@ def _list(value: str) -> str:
     return value if re.search(r"[\[\]{}()'\"\\]", value) or "," not in value else f"[{value}]"
 
 
-def _quoted(value: str) -> str:
+def quoted(value: str) -> str:
+    """A text as a value of an option that is taken letter by letter."""
     escaped = value.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"
 

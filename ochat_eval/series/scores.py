@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ochat_eval.report.tables.cells import MARK
+from ochat_eval.series.table import marks
 from ochat_eval.terminal.grid import grid, interval, notes, number
 from ochat_eval.terminal.words import plain
 
@@ -29,21 +30,16 @@ def scores_table(runs: Mapping[str, Mapping[str, Any]]) -> str:
         f"{MARK} {label}, {name}: {'; '.join(said)}"
         for label, summary in runs.items()
         for name, task in summary["tasks"].items()
-        if (said := _marks(task))
+        if (said := marks(task))
     ]
     return "\n".join([grid(rows, headers, align=align), *notes(map(plain, below))])
-
-
-def _marks(task: Mapping[str, Any]) -> list[str]:
-    """Why this is not the benchmark's own figure, as published; empty where it is."""
-    return [*task["notes"], *(f"not the published setting: {c}" for c in task.get("changed", ()))]
 
 
 def _cells(task: Mapping[str, Any]) -> list[str]:
     one = task["published"]
     rates = (one[rate] for rate in _RATES)
     return [
-        number(one["score"]) + MARK * bool(_marks(task)),
+        number(one["score"]) + MARK * bool(marks(task)),
         interval(*(one["ci95"] or (None, None))),
         number(task["robust"]["score"]),
         *("?" if rate is None else f"{rate:.1%}" for rate in rates),
