@@ -39,7 +39,7 @@ from ochat_eval.stats.interval import (
     unseen,
     wilson,
 )
-from ochat_eval.stats.paired import Flips, flips, paired
+from ochat_eval.stats.paired import Flips, contrast, flips, paired
 from ochat_eval.stats.power import (
     mcnemar_detectable,
     mcnemar_power,
@@ -47,6 +47,7 @@ from ochat_eval.stats.power import (
 )
 from ochat_eval.stats.quantiles import t_value, z_value
 from ochat_eval.stats.rare import changes_interval
+from ochat_eval.stats.series import Best, Pair, all_pairs, best, slope
 from ochat_eval.stats.several import holm
 from ochat_eval.stats.significance import (
     FEW,
@@ -62,20 +63,25 @@ __all__ = [
     "CONFIDENCE",
     "FEW",
     "FLIP_SDS",
+    "Best",
     "Bounds",
     "Chances",
     "Correlation",
     "Estimate",
     "Flips",
     "Mode",
+    "Pair",
     "Test",
     "agreement",
+    "all_pairs",
     "average_interval",
     "average_stderr",
+    "best",
     "chances",
     "changes_interval",
     "cluster_sums",
     "clustered_stderr",
+    "contrast",
     "decide",
     "delta",
     "detects",
@@ -103,6 +109,7 @@ __all__ = [
     "rerun_error",
     "rerun_interval",
     "sign_flips",
+    "slope",
     "spearman",
     "spread",
     "stratified_stderr",
