@@ -47,7 +47,6 @@ usage: ochat-eval [SUBCOMMAND] [NAME=VALUE | OPTION ...]
 The benchmarks of the OpenChat-3.5 model card, as published; better, or noise?
 
 {commands}
-
 examples:
   ochat-eval task=demo                    a first look, no network needed
   ochat-eval task=gsm8k model=ORG/NAME    as published; again: it goes on

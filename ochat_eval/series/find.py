@@ -99,8 +99,9 @@ def _place(path: Path) -> tuple[float | None, str]:
         step = _object(path / "trainer_state.json").get("global_step")
     except _NotWholeError:
         step = None
-    known = isinstance(step, int | float) and not isinstance(step, bool)
-    return (float(step) if known else None), "step"
+    if isinstance(step, int | float) and not isinstance(step, bool):
+        return float(step), "step"
+    return None, "step"
 
 
 def lacking(path: Path) -> str | None:

@@ -2,10 +2,10 @@
 
 const SHOWN_FLIPS = 200;
 const RATES = [
-  ["unmatched", "Unmatched", percent],
-  ["truncated", "Truncated", percent],
-  ["unfinished", "Thoughts without an end", percent],
-  ["tokens", "Tokens of an answer (mean)", (v) => number(v, 0)],
+  ["unmatched", "unmatched", percent],
+  ["truncated", "truncated", percent],
+  ["unfinished", "unfinished", percent],
+  ["tokens", "tokens of an answer", (v) => number(v, 0)],
 ];
 const signOf = (pair) => (!pair || !pair.moved ? "" : pair.difference > 0 ? "▲" : "▼");
 const signed = (value) => (value > 0 ? "+" : "") + number(value);
@@ -87,8 +87,8 @@ function curveCard(curve, points, unit) {
   node.classList.add("series0");
   const best = curve.best === null ? "" : `best: ${points[curve.best].label}`;
   const others = curve.among.filter((i) => i !== curve.best).map((i) => points[i].label);
-  const rest = others.length ? `; as good, for all that is known: ${others.join(", ")}` : "";
-  return card(name, false, node, el("p", { class: "dim" }, visible(best + (best && rest))));
+  const rest = others.length ? `; cannot be told from it: ${others.join(", ")}` : "";
+  return card(name, false, node, el("p", { class: "dim" }, visible(best + rest)));
 }
 
 function pointOf(curve, points, i, x, y) {
@@ -110,7 +110,7 @@ function pointOf(curve, points, i, x, y) {
 function ratesCard([key, heading, shown], { points, rates, unit }) {
   const tasks = Object.keys(rates);
   const values = tasks.flatMap((task) => rates[task][key]).filter((v) => v !== null);
-  if (!values.length) return null;
+  if (!values.some((v) => v > 0)) return null;
   const [node, x, y] = axes(points, [0, ...values], (v) => shown(v), `${heading} against ${unit}`);
   tasks.forEach((task, n) => {
     const group = svg("g", { class: `series${n % SERIES}` });
@@ -130,11 +130,11 @@ function ratesCard([key, heading, shown], { points, rates, unit }) {
   return card(heading, false, node, tasks.length > 1 ? legend(...names) : null);
 }
 
-// Cells of text; a class behind a `|` would be text too, so classes come beside.
+// Cells of text, numbers but where `kinds` says otherwise.
 const row = (cells, kinds = [], tag = "td") =>
   el("tr", {}, ...cells.map((text, i) => el(tag, { class: kinds[i] || "n" }, visible(text))));
-const tableOf = (headers, rows) =>
-  el("table", {}, el("thead", {}, row(headers, ["text"], "th")), el("tbody", {}, ...rows));
+const tableOf = (headers, kinds, rows) =>
+  el("table", {}, el("thead", {}, row(headers, kinds, "th")), el("tbody", {}, ...rows));
 
 // The differences between two checkpoints, and which items flipped.
 function showPair({ points, curves, items }, a, b) {
@@ -152,13 +152,13 @@ function showPair({ points, curves, items }, a, b) {
       signed(seen.difference) + sign, `${number(seen.lo)} to ${number(seen.hi)}`,
       pair.p === null ? "–" : pair.p.toFixed(3), whole(gained), whole(lost),
     ];
-    return [row(cells, ["text", "n", "n", kind])];
+    return [row(cells, ["name", "n", "n", kind])];
   });
   const headers = [
     "task", points[a].label, points[b].label, "difference", "95 % interval", "p (Holm)", "gained", "lost",
   ];
   const none = el("p", { class: "dim" }, a === b ? "Choose two." : "These two share too few items.");
-  $("differences").replaceChildren(rows.length ? tableOf(headers, rows) : none);
+  $("differences").replaceChildren(rows.length ? tableOf(headers, ["name"], rows) : none);
   const lists = Object.entries(items).flatMap(([task, { ids, values }]) => {
     const change = (i) => values[b][i] - values[a][i];
     const places = ids.map((_, i) => i);
@@ -185,7 +185,8 @@ function flipList(heading, ids) {
 }
 
 function showFigures({ points, curves, rates, unit }) {
-  const heads = ["task", unit, "score", "95 % interval", "since the one before", ...RATES.map(([, text]) => text)];
+  const heads = ["task", unit, "score", "95 % interval", "since the one before"];
+  heads.push(...RATES.map(([, text]) => text));
   const rows = curves.flatMap((curve) =>
     points.map((point, i) => {
       const pair = curve.pairs.find((p) => p.a === i - 1 && p.b === i);
@@ -196,10 +197,10 @@ function showFigures({ points, curves, rates, unit }) {
         pair ? sayPair(pair) + signOf(pair) : "–",
         ...RATES.map(([key, , shown]) => (own ? shown(own[key][i]) : "")),
       ];
-      return row(cells, ["text", "text"]);
+      return row(cells, ["name", "name"]);
     }),
   );
-  $("figures").replaceChildren(tableOf(heads, rows));
+  $("figures").replaceChildren(tableOf(heads, ["name", "name"], rows));
 }
 
 async function start() {

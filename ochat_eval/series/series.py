@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,8 +50,11 @@ class Series:
         return self.folder / f".{self.name}.checkpoint"
 
 
-def run_series(series: Series) -> int:
+def run_series(series: Series, alone: Callable[[Sequence[str]], Ended] = run_alone) -> int:
     """Runs each checkpoint and writes table and page after each; prints the table at the end.
+
+    Args:
+        alone: runs `ochat-eval run OPTIONS` so that nothing of it is left when it has ended.
 
     Returns:
         The exit code.
@@ -72,8 +75,10 @@ def run_series(series: Series) -> int:
                 "another --name"
             ) from None
         shown = ""
-        for progress in follow(series.places, lambda one: _run(series, one), series.watch):
+        for progress in follow(series.places, lambda one: _run(series, one, alone), series.watch):
             shown = _write(series, progress)
+    if not progress.ended and not progress.left:
+        raise UserError(f"there is no checkpoint in {', '.join(series.places)}")
     if shown:
         tell(shown)
     failed = [one.label for one, ended in progress.ended.items() if ended.code]
@@ -83,7 +88,7 @@ def run_series(series: Series) -> int:
     return MISTAKE if failed or missed or not shown else 0
 
 
-def _run(series: Series, checkpoint: Checkpoint) -> Ended:
+def _run(series: Series, checkpoint: Checkpoint, alone: Callable[[Sequence[str]], Ended]) -> Ended:
     """Runs a checkpoint under one path for all.
 
     vLLM keeps what it compiled under a digest of the model's path among others, so that each
@@ -99,7 +104,7 @@ def _run(series: Series, checkpoint: Checkpoint) -> Ended:
         f"model.name={quoted(checkpoint.path.resolve().name)}",
     ]
     try:
-        return run_alone(options)
+        return alone(options)
     finally:
         link.unlink(missing_ok=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -86,7 +87,8 @@ def below(series: Sequence[Point], found: Sequence[Curve], left: Mapping[str, st
     for point in series:
         for name, task in point.summary["tasks"].items():
             for note in marks(task):
-                by_note.setdefault(f"{name}: {note}", []).append(point.checkpoint.label)
+                kind = re.sub(r"[\d,.]+ ?%", "… %", note)  # a line for all shares of a kind
+                by_note.setdefault(f"{name}: {kind}", []).append(point.checkpoint.label)
     for note, labels in by_note.items():
         whose = "" if len(labels) == len(series) else f" ({', '.join(labels)})"
         said.append(f"{MARK} {note}{whose}")
