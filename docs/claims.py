@@ -53,7 +53,7 @@ def _passes(n: int) -> str:
 
 EDGE = (0.002, 0.003, 0.004, 0.006, 0.01, 0.99, 0.994, 0.996, 0.997, 0.998)
 SAME, LESS = "same", "no-worse"
-_I, _T, _G, _S = "95 % interval", "test at 5 %", "gate", "series"
+_I, _A, _T, _G, _S = "95 % interval", "avg@n", "test at 5 %", "gate", "series"
 CASES = (
     Case(_I, "1,319 verdicts, 0.2 to 1 and 99 to 99.8 % right", "95 %", 0.93, 0.98, "85–89 %",
          sim.verdicts(1319, EDGE)),
@@ -66,6 +66,11 @@ CASES = (
     Case(_I, "164 items, 8 answers each, 2 % right", "95 %", 0.92, 0.98, "–",
          sim.several_answers(164, 8, 0.1, 4.9)),
     Case(_I, "pass@5 of 10 answers, 164 items", "95 %", 0.93, 0.97, "none", sim.pass_at(5)),
+    Case(_I, "pass^5 of 10 answers, 164 items", "95 %", 0.92, 0.97, "–", sim.all_at(5)),
+    Case(_A, "4 answers once more, 164 items: within the answers' error", "95 %", 0.93, 0.97, "–",
+         sim.sampling(164, 4)[0]),
+    Case(_A, "the variance told for 8 answers from 4, 164 items: within a tenth", "≥ 90 %",
+         0.9, 1.0, "–", sim.sampling(164, 4)[1]),
     Case(_I, "5 ratings", "95 %", 0.90, 0.97, "86.5 %", sim.ratings(5, sim.EVEN)),
     Case(_I, "5 ratings, most of them 8 and 9", "95 %", 0.87, 0.97, "–",
          sim.ratings(5, sim.SKEWED)),
