@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ochat_eval.report.tables.build import marks_of
 from ochat_eval.report.tables.cells import MARK
-from ochat_eval.series.table import marks
 from ochat_eval.terminal.grid import grid, interval, notes, number
 from ochat_eval.terminal.words import plain
 
@@ -30,7 +30,7 @@ def scores_table(runs: Mapping[str, Mapping[str, Any]]) -> str:
         f"{MARK} {label}, {name}: {'; '.join(said)}"
         for label, summary in runs.items()
         for name, task in summary["tasks"].items()
-        if (said := marks(task))
+        if (said := marks_of(task))
     ]
     return "\n".join([grid(rows, headers, align=align), *notes(map(plain, below))])
 
@@ -39,7 +39,7 @@ def _cells(task: Mapping[str, Any]) -> list[str]:
     one = task["published"]
     rates = (one[rate] for rate in _RATES)
     return [
-        number(one["score"]) + MARK * bool(marks(task)),
+        number(one["score"]) + MARK * bool(marks_of(task)),
         interval(*(one["ci95"] or (None, None))),
         number(task["robust"]["score"]),
         *("?" if rate is None else f"{rate:.1%}" for rate in rates),

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ochat_eval.report.tables.build import marks_of
 from ochat_eval.report.tables.cells import MARK
 from ochat_eval.series.curve import Curve, Point
 from ochat_eval.terminal.grid import DASH, grid, interval, notes, number
@@ -37,7 +38,7 @@ def series_table(series: Sequence[Point], found: Sequence[Curve], style: str = "
                 [
                     curve.task or "average",
                     f"{point.checkpoint.step:g}",
-                    number(curve.scores[place]) + MARK * bool(task and marks(task)),
+                    number(curve.scores[place]) + MARK * bool(task and marks_of(task)),
                     interval(*(curve.ends[place] or (None, None))),
                     DASH if pair is None else f"{pair.difference:+.2f}{sign}",
                     best,
@@ -66,11 +67,6 @@ def mean_tokens(task: Mapping[str, Any]) -> float | None:
     return tokens["completion"] / tokens["answers"] if tokens["answers"] else None
 
 
-def marks(task: Mapping[str, Any]) -> list[str]:
-    """Why a run's figure is not the benchmark's own, as published; empty where it is."""
-    return [*task["notes"], *(f"not the published setting: {c}" for c in task.get("changed", ()))]
-
-
 def below(series: Sequence[Point], found: Sequence[Curve], left: Mapping[str, str]) -> list[str]:
     """What stands below: the signs, why figures are marked, what was not run.
 
@@ -86,7 +82,7 @@ def below(series: Sequence[Point], found: Sequence[Curve], left: Mapping[str, st
     by_note: dict[str, list[str]] = {}
     for point in series:
         for name, task in point.summary["tasks"].items():
-            for note in marks(task):
+            for note in marks_of(task):
                 kind = re.sub(r"[\d,.]+ ?%", "… %", note)  # a line for all shares of a kind
                 by_note.setdefault(f"{name}: {kind}", []).append(point.checkpoint.label)
     for note, labels in by_note.items():

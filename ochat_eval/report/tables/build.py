@@ -241,6 +241,11 @@ def _run_row(
     return RunRow(summary["model"], summary["run"], rule, row)
 
 
+def marks_of(task: Mapping[str, Any]) -> list[str]:
+    """Why a benchmark's figure in a summary is not its own, as published; empty where it is."""
+    return [*task["notes"], *(f"not the published setting: {c}" for c in task.get("changed", ()))]
+
+
 def _cell(
     task: Mapping[str, Any],
     one: Mapping[str, Any],
@@ -248,7 +253,7 @@ def _cell(
     column: Column,
 ) -> Cell:
     """A figure as the summary has it, with its marks."""
-    marks = [*task["notes"], *(f"not the published setting: {c}" for c in task.get("changed", ()))]
+    marks = marks_of(task)
     if unlike := one.get("incomparable"):
         return Cell(None, marks=(unlike, *marks))
     if entry is None and one["n"]:
