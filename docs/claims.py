@@ -53,7 +53,8 @@ def _passes(n: int) -> str:
 
 EDGE = (0.002, 0.003, 0.004, 0.006, 0.01, 0.99, 0.994, 0.996, 0.997, 0.998)
 SAME, LESS = "same", "no-worse"
-_I, _A, _T, _G, _S = "95 % interval", "avg@n", "test at 5 %", "gate", "series"
+_I, _A, _T = "95 % interval", "avg@n", "test at 5 %"
+_G, _S = "gate", "series"
 CASES = (
     Case(_I, "1,319 verdicts, 0.2 to 1 and 99 to 99.8 % right", "95 %", 0.93, 0.98, "85–89 %",
          sim.verdicts(1319, EDGE)),

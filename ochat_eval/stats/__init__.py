@@ -48,6 +48,7 @@ from ochat_eval.stats.power import (
 from ochat_eval.stats.quantiles import t_value, z_value
 from ochat_eval.stats.rare import changes_interval
 from ochat_eval.stats.sampling import Sampling, sampling_parts
+from ochat_eval.stats.sequential import LOOKS, look_confidences
 from ochat_eval.stats.series import Best, Pair, all_pairs, best, slope
 from ochat_eval.stats.several import holm
 from ochat_eval.stats.significance import (
@@ -64,6 +65,7 @@ __all__ = [
     "CONFIDENCE",
     "FEW",
     "FLIP_SDS",
+    "LOOKS",
     "Best",
     "Bounds",
     "Chances",
@@ -95,6 +97,7 @@ __all__ = [
     "holm",
     "interval",
     "kendall",
+    "look_confidences",
     "maj_at_k",
     "matches_published",
     "mcnemar_detectable",
