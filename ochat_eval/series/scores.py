@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ochat_eval.report.tables.build import marks_of
+from ochat_eval.report.measures import marks_of
 from ochat_eval.report.tables.cells import MARK
 from ochat_eval.terminal.grid import grid, interval, notes, number
 from ochat_eval.terminal.words import plain

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ochat_eval.report.tables.build import marks_of
+from ochat_eval.report.measures import marks_of
 from ochat_eval.report.tables.cells import MARK
 from ochat_eval.series.curve import Curve, Point
 from ochat_eval.terminal.grid import DASH, grid, interval, notes, number

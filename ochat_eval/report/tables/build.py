@@ -18,6 +18,7 @@ import yaml
 from ochat_eval import stats
 from ochat_eval.baseline import figures
 from ochat_eval.records import RULES, Rule
+from ochat_eval.report.measures import marks_of
 
 Verdict = Literal["agrees", "differs", "within interval", "outside interval", "unknown"]
 """`agrees`, `differs`: by the noise between reruns (`equivalence.matches_published`). `within` and
@@ -241,11 +242,6 @@ def _run_row(
     return RunRow(summary["model"], summary["run"], rule, row)
 
 
-def marks_of(task: Mapping[str, Any]) -> list[str]:
-    """Why a benchmark's figure in a summary is not its own, as published; empty where it is."""
-    return [*task["notes"], *(f"not the published setting: {c}" for c in task.get("changed", ()))]
-
-
 def _cell(
     task: Mapping[str, Any],
     one: Mapping[str, Any],
@@ -253,7 +249,7 @@ def _cell(
     column: Column,
 ) -> Cell:
     """A figure as the summary has it, with its marks."""
-    marks = marks_of(task)
+    marks = [*marks_of(task)]
     if unlike := one.get("incomparable"):
         return Cell(None, marks=(unlike, *marks))
     if entry is None and one["n"]:
