@@ -69,7 +69,7 @@ def lines_apart(line_end: str, vocabulary: Set[str]) -> bool:
         line_end: the token that a line end by itself is; False where it is none known.
     """
     written = _LINE_ENDS.get(line_end)
-    if written is None or not vocabulary.issuperset(ascii_letters):
+    if written is None or not set(ascii_letters) <= vocabulary:
         return False
     return not any(
         _STRADDLES.search(token.replace(written, "\n")) for token in vocabulary if written in token
