@@ -16,7 +16,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import msgspec
 
 from ochat_eval.records import Item, R, Response, Rule, Score, UserError, Verdict, from_json
-from ochat_eval.report.page.entries import FILTERS, FLIPPED, Lengths, Run, entry, tails
+from ochat_eval.report.page.entries import FILTERS, FLIPPED, Lengths, Run, asks, entry, tails
 from ochat_eval.run import store
 from ochat_eval.run.journal import end_of_last_line
 
@@ -159,7 +159,7 @@ class RunAnswers:
     def whole(self, item: Item) -> dict[str, Any]:
         """What the run has of an item, with the texts; see `entries.answers_of`."""
         own = self.items.of(item.id)
-        other = own and (own[0].turns, own[0].target) != (item.turns, item.target)
+        other = own and asks(own[0]) != asks(item)
         return {
             "item": own[0] if other else None,
             "responses": sorted(self.responses.of(item.id), key=lambda r: (r.sample, r.turn)),

@@ -18,7 +18,7 @@ from ochat_eval.board.board import Board, Marked, Noted
 from ochat_eval.board.files import POLICY, page_files
 from ochat_eval.board.shelf import NoSuchRun
 from ochat_eval.records import UserError
-from ochat_eval.report.page.entries import as_json
+from ochat_eval.report.page.frame import as_json
 
 _HEADERS = {
     "Content-Security-Policy": f"{POLICY}; frame-ancestors 'none'",

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from importlib import resources
-
 from ochat_eval.report.page import page
+from ochat_eval.report.page.frame import assets
 
 STYLES = (*page.STYLES, "board.css")
 SCRIPTS = (*page.SCRIPTS, "remote.js", "runs.js", "marks.js", "board.js")
@@ -29,15 +28,15 @@ def page_files(static: bool) -> dict[str, tuple[bytes, str]]:
         .replace("POLICY", POLICY)
         .replace("MODE", "files" if static else "server")
         .replace("<!--files-->", f"{styles}\n{scripts}")
-        .replace("<!--sections-->", page.asset("sections.html"))
+        .replace("<!--sections-->", assets("sections.html"))
     )
     found = {"index.html": (html.encode(), "text/html")}
     for name in (*STYLES, *SCRIPTS):
         shared = name in (*page.STYLES, *page.SCRIPTS)
-        text = page.asset(name) if shared else _own(name)
+        text = assets(name) if shared else _own(name)
         found[name] = text.encode(), _KINDS[name.rpartition(".")[2]]
     return found
 
 
 def _own(name: str) -> str:
-    return resources.files("ochat_eval.board.page").joinpath(name).read_text(encoding="utf-8")
+    return assets(name, package="ochat_eval.board.page")

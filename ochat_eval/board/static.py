@@ -7,7 +7,8 @@ from pathlib import Path
 from ochat_eval.board.files import page_files
 from ochat_eval.board.shelf import Shelf
 from ochat_eval.records import UserError
-from ochat_eval.report.page.entries import as_json, reported
+from ochat_eval.report.page.entries import reported
+from ochat_eval.report.page.frame import as_json
 from ochat_eval.report.page.page import write_page
 from ochat_eval.run import store
 from ochat_eval.terminal.say import say

@@ -5,15 +5,12 @@ The single-file report packs these into itself, the board sends them one by one.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import msgspec
 
 from ochat_eval.baseline.runs import read_summary
 from ochat_eval.records import RULES, Item, Response, Score, UserError, Verdict
@@ -214,10 +211,16 @@ def _flipped(first: dict[int, float | None], second: dict[int, float | None]) ->
     return any(a != b for a, b in both if a is not None and b is not None)
 
 
+def asks(item: Item) -> tuple[object, ...]:
+    """What two runs that asked the same have in common."""
+    return item.turns, item.target, item.system
+
+
 def entry(item: Item, answers: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """All that is shown of an item."""
     return {
         "id": item.id,
+        "system": item.system,
         "examples": item.examples,
         "turns": item.turns,
         "target": item.target,
@@ -263,11 +266,3 @@ def about(run: Run, lengths: Mapping[str, Lengths]) -> dict[str, Any]:
 
 def _optional(path: Path) -> dict[str, Any] | None:
     return store.read_json(path) if path.exists() else None
-
-
-def as_json(value: Any) -> bytes:
-    """Plain values and model text as JSON."""
-    try:
-        return msgspec.json.encode(value)
-    except UnicodeEncodeError:  # a lone surrogate in model text: stays \\u-escaped
-        return json.dumps(value).encode()

@@ -7,11 +7,7 @@ but its own script (its digest is in the policy); model text reaches the documen
 
 from __future__ import annotations
 
-import base64
-import gzip
-import hashlib
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -22,17 +18,15 @@ from ochat_eval.report.page.entries import (
     Run,
     about,
     answers_of,
-    as_json,
     entry,
     tails,
 )
-from ochat_eval.run import store
+from ochat_eval.report.page.frame import assets, page_file, write_data
 
 SHOWN = 100_000
 """Answers with their texts on a page; many more a browser does not hold."""
 _BLOCK_ITEMS = 200
 _BLOCK_CHARACTERS = 2_000_000
-_LEVEL = 4  # of gzip: 6 packs 11 % better in twice the time
 STYLES = ("tokens.css", "page.css", "items.css", "phone.css")
 """What a page that shows runs is drawn with."""
 SCRIPTS = ("basics.js", "pictures.js", "sections.js", "review.js", "detail.js", "items.js")
@@ -46,36 +40,13 @@ def write_page(path: Path, runs: Sequence[Run]) -> None:
     Raises:
         UserError: the page cannot be written, or a run's file is damaged.
     """
-    style, script = ("".join(map(asset, names)) for names in (STYLES, (*SCRIPTS, *_OF_A_FILE)))
+    style, script = assets(*STYLES), assets(*SCRIPTS, *_OF_A_FILE)
+    html = assets("page.html").replace("<!--sections-->", assets("sections.html"))
     lengths: list[dict[str, Lengths]] = [{} for _ in runs]
-    with store.atomic(path) as file:
-        html = asset("page.html").replace("<!--sections-->", asset("sections.html"))
-        head, tail = html.split("<!--data-->")
-        file.write(
-            head.replace("STYLE_HASH", _hash(style))
-            .replace("SCRIPT_HASH", _hash(script))
-            .replace("/*style*/", style)
-        )
+    with page_file(path, html, style, script) as file:
         index = _write_items(file, runs, lengths)
-        _write_data(file, "index", index)
-        _write_data(file, "about", {"runs": list(map(about, runs, lengths))})
-        file.write(tail.replace("/*script*/", script))
-
-
-def asset(name: str) -> str:
-    """The text of one of the files that pages are put together of."""
-    return resources.files("ochat_eval.report.page").joinpath(name).read_text(encoding="utf-8")
-
-
-def _hash(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-def _write_data(file: TextIO, name: str, value: Any) -> None:
-    """Data as packed JSON in base64: nothing in it can end the element that it stands in."""
-    packed = gzip.compress(as_json(value), _LEVEL, mtime=0)
-    text = base64.b64encode(packed).decode()
-    file.write(f'<script type="text/plain" id="{name}">{text}</script>\n')
+        write_data(file, "index", index)
+        write_data(file, "about", {"runs": list(map(about, runs, lengths))})
 
 
 def _write_items(
@@ -98,7 +69,7 @@ def _write_items(
         for number, run in enumerate(runs[1:], 1):
             if also := run.asked.of(item.id):
                 shared[number] += 1
-                if (also[0].turns, also[0].target) != (item.turns, item.target):
+                if asks(also[0]) != asks(item):
                     answers[number]["item"] = also[0]
         for every, found in zip(lengths, answers, strict=True):
             for response in found["responses"]:
@@ -142,6 +113,6 @@ class _Blocks:
     def flush(self) -> None:
         """Writes what has been gathered."""
         if self._block:
-            _write_data(self._file, f"block{self._number}", self._block)
+            write_data(self._file, f"block{self._number}", self._block)
             self._number, self._characters = self._number + 1, 0
             self._block.clear()
