@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ochat_eval.config import hidden
+from ochat_eval.config.arguments import quoted
 from ochat_eval.config.build import typed
 from ochat_eval.config.groups import GROUPS, options, own_folder
 from ochat_eval.config.schema import Config
@@ -55,9 +56,6 @@ def compose_file(file: str, schema: type, overrides: Sequence[str]) -> Any:
     Raises:
         UserError: an unknown option, value or file, with the nearest right name.
     """
-    from hydra import compose, initialize_config_module
-    from hydra.core.config_store import ConfigStore
-    from hydra.core.global_hydra import GlobalHydra
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
@@ -67,16 +65,36 @@ def compose_file(file: str, schema: type, overrides: Sequence[str]) -> Any:
     own = own_folder()
     if own is not None:
         written.append(f"hydra.searchpath=[{own.resolve().as_uri()}]")
-    GlobalHydra.instance().clear()
-    ConfigStore.instance().store(f"{file}_schema", schema)
     try:
-        with initialize_config_module("ochat_eval.conf", version_base="1.3"):
-            composed = compose(file, written)
-        config: Any = OmegaConf.to_object(composed)
+        config: Any = OmegaConf.to_object(_composed(file, schema, written))
     except (HydraException, OmegaConfBaseException) as e:
         raise UserError(_explain(e, written, known)) from e
     config.model = typed(Model, config.model or {}, "model")
     return config
+
+
+def _composed(file: str, schema: type, written: Sequence[str]) -> Any:
+    """What Hydra composes. It keeps its state for the whole process: who calls us from Python may
+    have one of its own, and finds it as it was."""
+    from hydra import compose, initialize_config_module, version
+    from hydra.core.config_store import ConfigStore
+    from hydra.core.global_hydra import GlobalHydra
+
+    known, hydra, base = ConfigStore.instance().repo, GlobalHydra.instance(), version.VersionBase
+    theirs, before = hydra.hydra, base.instance().version_base
+    name = f"{file}_schema"
+    of_that_name = known.get(f"{name}.yaml")
+    hydra.clear()
+    ConfigStore.instance().store(name, schema)
+    try:
+        with initialize_config_module("ochat_eval.conf", version_base="1.3"):
+            return compose(file, list(written))
+    finally:
+        GlobalHydra.set_instance(hydra)
+        hydra.hydra, base.instance().version_base = theirs, before
+        known.pop(f"{name}.yaml")
+        if of_that_name is not None:
+            known[f"{name}.yaml"] = of_that_name
 
 
 def _written(override: str, schema: type, known: Sequence[str]) -> list[str]:
@@ -96,14 +114,14 @@ def _written(override: str, schema: type, known: Sequence[str]) -> list[str]:
     if name != key:
         raise UserError(f"{override}: write {name}={value}, without {key[: len(key) - len(name)]}")
     if name in _TEXTS and value != "null" and value[:1] not in ("'", '"'):
-        return [f"++{name}={_quoted(value)}"]
+        return [f"++{name}={quoted(value)}"]
     if name in _MARKS and ("," in value or value[:1] == "[") and not re.search("['\"]", value):
-        marks = ",".join(_quoted(one.strip()) for one in value.strip("[]").split(","))
+        marks = ",".join(quoted(one.strip()) for one in value.strip("[]").split(","))
         return [f"++{name}=[{marks}]"]
     if name.startswith(_OPEN):
         return [f"++{name}={_list(value)}"]
     if name == "model" and _is_place(value):
-        return ["model=hf", f"++model.path={_quoted(value)}"]
+        return ["model=hf", f"++model.path={quoted(value)}"]
     if name == "task":
         value = _list(value)
     elif "," in value and _is_scalar(schema, name) and value[:1] not in ("'", '"', "["):
@@ -116,11 +134,6 @@ def _written(override: str, schema: type, known: Sequence[str]) -> list[str]:
 def _list(value: str) -> str:
     """Values with commas between them as a list, whose brackets a shell may want in quotes."""
     return value if re.search(r"[\[\]{}()'\"\\]", value) or "," not in value else f"[{value}]"
-
-
-def _quoted(value: str) -> str:
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
 
 
 def _is_place(value: str) -> bool:
