@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ochat_eval.api.comparison import Comparison, compare, gate
-    from ochat_eval.api.evaluate import evaluate
+    from ochat_eval.api.evaluate import evaluate, use
     from ochat_eval.api.run import Run, load, runs
     from ochat_eval.records import UserError
 
 __version__ = "0.1.0"
 
-__all__ = ["Comparison", "Run", "UserError", "compare", "evaluate", "gate", "load", "runs"]
+__all__ = ["Comparison", "Run", "UserError", "compare", "evaluate", "gate", "load", "runs", "use"]
 
 _WHERE = {
     "Comparison": "ochat_eval.api.comparison",
@@ -23,6 +23,7 @@ _WHERE = {
     "gate": "ochat_eval.api.comparison",
     "load": "ochat_eval.api.run",
     "runs": "ochat_eval.api.run",
+    "use": "ochat_eval.api.evaluate",
 }
 """Where the names of the Python API are; imported when they are used, so that the door is quick."""
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ochat_eval.api.run import Run
+from ochat_eval.config.allowed import allow as allow_packages
 from ochat_eval.config.arguments import arguments_of
+from ochat_eval.config.groups import use_folder
 from ochat_eval.config.load import job
 from ochat_eval.pipeline import execute
 from ochat_eval.terminal.say import Voice, voice
@@ -47,6 +50,21 @@ def evaluate(
     given = {"task": task, **({} if model is None else {"model": model}), **options}
     with _ALONE, voice(_voice(verbose, progress)):
         return Run(execute(job(arguments_of(given))))
+
+
+def use(*, config_dir: str | os.PathLike[str] | None = None, allow: Iterable[str] = ()) -> None:
+    """What is yours, for all that this process does from now on: `--config-dir` and `--allow`.
+
+    Args:
+        config_dir: a folder with files for the groups of conf/, as `task/mine.yaml`.
+        allow: packages of which such files may name classes.
+
+    Raises:
+        UserError: there is no such folder or package.
+    """
+    with _ALONE:
+        allow_packages(allow)
+        use_folder(None if config_dir is None else Path(config_dir))
 
 
 def _voice(verbose: bool, progress: bool | None) -> Voice:

@@ -16,7 +16,7 @@ from typing import Any
 from ochat_eval.config import hidden
 from ochat_eval.config.arguments import quoted
 from ochat_eval.config.build import typed
-from ochat_eval.config.groups import GROUPS, options, own_folder
+from ochat_eval.config.groups import GROUPS, bare, options, own_folder
 from ochat_eval.config.schema import Config
 from ochat_eval.model.model import Model
 from ochat_eval.records import UserError
@@ -76,25 +76,26 @@ def compose_file(file: str, schema: type, overrides: Sequence[str]) -> Any:
 def _composed(file: str, schema: type, written: Sequence[str]) -> Any:
     """What Hydra composes. It keeps its state for the whole process: who calls us from Python may
     have one of its own, and finds it as it was."""
-    from hydra import compose, initialize_config_module, version
+    from hydra import compose, initialize_config_module
     from hydra.core.config_store import ConfigStore
     from hydra.core.global_hydra import GlobalHydra
+    from hydra.version import VersionBase
 
-    known, hydra, base = ConfigStore.instance().repo, GlobalHydra.instance(), version.VersionBase
-    theirs, before = hydra.hydra, base.instance().version_base
-    name = f"{file}_schema"
-    of_that_name = known.get(f"{name}.yaml")
+    store, hydra, base = ConfigStore.instance(), GlobalHydra.instance(), VersionBase.instance()
+    theirs = store.repo, hydra.hydra, base.version_base
+    store.repo = {**store.repo, **{group: {} for group in GROUPS}}
+    store.store(f"{file}_schema", schema)
+    for group in GROUPS:
+        for name, target in bare(group).items():
+            package = f"tasks.{name}" if group == "task" else group
+            store.store(name, {"_target_": target}, group, package)
     hydra.clear()
-    ConfigStore.instance().store(name, schema)
     try:
         with initialize_config_module("ochat_eval.conf", version_base="1.3"):
             return compose(file, list(written))
     finally:
         GlobalHydra.set_instance(hydra)
-        hydra.hydra, base.instance().version_base = theirs, before
-        known.pop(f"{name}.yaml")
-        if of_that_name is not None:
-            known[f"{name}.yaml"] = of_that_name
+        store.repo, hydra.hydra, base.version_base = theirs
 
 
 def _written(override: str, schema: type, known: Sequence[str]) -> list[str]:
