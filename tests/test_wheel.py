@@ -78,7 +78,7 @@ SNIPPET = """
 import ochat_eval
 from ochat_eval import Comparison, Run
 
-run: Run = ochat_eval.evaluate("gsm8k", limit=3, **{"engine.dtype": "float32"})
+run: Run = ochat_eval.evaluate("gsm8k", limit=3, options={"engine.dtype": "float32"})
 found: Comparison = run.compare("before")
 flips: tuple[str, ...] = found.rows[0].flips.lost
 verdict: str = ochat_eval.gate(run, "base", mode="no-worse").verdict
@@ -94,4 +94,4 @@ def test_its_types_are_there_for_who_uses_it(installed, tmp_path):
     done = typed(tmp_path, sys.executable, *mypy)
     assert 'Revealed type is "ochat_eval.api.shown.Page"' in done.stdout
     errors = [line for line in done.stdout.splitlines() if ": error:" in line]
-    assert len(errors) == 1 and "snippet.py:11" in errors[0] and "arg-type" in errors[0]
+    assert len(errors) == 1 and "snippet.py:10" in errors[0] and "arg-type" in errors[0]

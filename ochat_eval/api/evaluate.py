@@ -25,9 +25,10 @@ def evaluate(
     task: str | Sequence[str],
     model: str | os.PathLike[str] | Mapping[str, Any] | None = None,
     *,
+    options: Mapping[str, Any] | None = None,
     verbose: bool = False,
     progress: bool | None = None,
-    **options: Any,
+    **named: Any,
 ) -> Run:
     """Evaluates a model: `ochat-eval run` as a function. The same call again goes on where a run
     stopped; a finished one is returned at once.
@@ -38,8 +39,9 @@ def evaluate(
             None: the embedded small model.
         verbose: print what the command prints; otherwise it goes to Python's log `ochat_eval`.
         progress: show progress bars; None: where a person looks on, at a terminal or in a notebook.
-        options: every option of the command line: `limit=20`, `engine="openai"`,
-            `tasks={"gsm8k": {"num_fewshot": 4}}`, `**{"engine.base_url": "http://…/v1"}`.
+        options, named: every option of the command line: `limit=20`, `engine="openai"`,
+            `tasks={"gsm8k": {"num_fewshot": 4}}`; one with a dot in its name stands in `options`:
+            `options={"engine.base_url": "http://…/v1"}`.
 
     Returns:
         The run; its folder is on disk.
@@ -47,7 +49,8 @@ def evaluate(
     Raises:
         UserError: what a user can mend, in one line.
     """
-    given = {"task": task, **({} if model is None else {"model": model}), **options}
+    chosen = {"task": task} if model is None else {"task": task, "model": model}
+    given = {**chosen, **(options or {}), **named}
     with _ALONE, voice(_voice(verbose, progress)):
         return Run(execute(job(arguments_of(given))))
 

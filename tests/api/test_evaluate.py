@@ -67,7 +67,7 @@ def test_hydra_of_who_calls_is_as_it_was(here, tmp_path, begun):
         with hydra.initialize_config_dir(str(tmp_path), version_base="1.2"):
             assert hydra.compose("config", ["limit=8"]).limit == 8
         with pytest.raises(ochat_eval.UserError):
-            ochat_eval.evaluate("gsm8k", **{"engine.path": [1, object]})
+            ochat_eval.evaluate("gsm8k", options={"engine.path": [1, object]})
         assert set(store.repo) >= {"config_schema.yaml"}
     finally:
         del store.repo["config_schema.yaml"]
@@ -81,7 +81,7 @@ def test_in_a_running_event_loop_as_in_a_notebook(here):
         with FaultServer({}, answer("42")) as server:
             run = ochat_eval.evaluate(
                 "gsm8k", "org/name", data="sample", limit=2, engine="openai", run="served",
-                **{"engine.base_url": server.url},
+                options={"engine.base_url": server.url},
             )  # fmt: skip
         assert list(run.responses()["text"]) == ["42", "42"]
 
@@ -156,7 +156,7 @@ def test_a_text_arrives_as_it_is(text):
 def test_a_text_that_would_be_resolved_is_refused(monkeypatch):
     monkeypatch.setenv("SECRET", "s3cret")
     with pytest.raises(ochat_eval.UserError, match="model.system: a text with"):
-        ochat_eval.evaluate("gsm8k", **{"model.system": "${oc.env:SECRET}"})
+        ochat_eval.evaluate("gsm8k", options={"model.system": "${oc.env:SECRET}"})
 
 
 def test_the_import_is_light_and_every_name_is_there():

@@ -60,7 +60,9 @@ def test_a_package_in_the_folder_is_named_once_it_is_allowed(package, cli):
 
 def test_from_python(package):
     ochat_eval.use(config_dir="conf", allow=[package.name])
-    run = ochat_eval.evaluate("capitals_europe", engine="replay", **{"engine.path": "a.jsonl"})
+    run = ochat_eval.evaluate(
+        "capitals_europe", engine="replay", options={"engine.path": "a.jsonl"}
+    )
     assert run.summary["tasks"]["capitals_europe"]["published"]["score"] == 25
     assert run.items().turns[0][0].startswith("Good morning. ")
 

@@ -14,7 +14,7 @@ def test_a_run_is_asked_and_scored(tmp_path, monkeypatch):
     with open("answers.jsonl", "w") as file:
         for index, text in enumerate(ANSWERS):
             file.write(json.dumps({"id": f"capitals/europe/{index}", "text": text}) + "\n")
-    run = ochat_eval.evaluate("capitals", engine="replay", **{"engine.path": "answers.jsonl"})
+    run = ochat_eval.evaluate("capitals", engine="replay", options={"engine.path": "answers.jsonl"})
     assert "capital of Portugal" in run.items().turns[0][0]
     assert run.summary["tasks"]["capitals"]["robust"]["score"] == 75
 
