@@ -59,13 +59,61 @@ def several_answers(n: int, answers: int, a: float, b: float) -> Share:
 def pass_at(k: int, answers: int = 10, n: int = 164) -> Share:
     """pass@k of items of Beta(0.5, 1) difficulty."""
     truth = 1 - math.prod((1 + i) / (1.5 + i) for i in range(k))  # E[(1 − p)^k]
+    return _at_k(stats.pass_at_k, truth, k, answers, n)
 
+
+def all_at(k: int, answers: int = 10, n: int = 164) -> Share:
+    """pass^k of the same items."""
+    truth = math.prod((0.5 + i) / (1.5 + i) for i in range(k))  # E[p^k]
+    return _at_k(stats.all_at_k, truth, k, answers, n)
+
+
+def _at_k(
+    rate: Callable[[int, int, int], float], truth: float, k: int, answers: int, n: int
+) -> Share:
     def hit(rng: np.random.Generator) -> bool:
         right = rng.binomial(answers, rng.beta(0.5, 1, n))
-        lo, hi = stats.interval([stats.pass_at_k(answers, int(c), k) for c in right])
+        lo, hi = stats.interval([rate(answers, int(c), k) for c in right])
         return bool(lo <= truth <= hi)
 
     return lambda rng, draws: drawn(rng, draws, hit)
+
+
+def sampling(n: int, answers: int) -> tuple[Share, Share]:
+    """Items of Beta(0.7, 0.7) difficulty with several answers each, and as many once more.
+
+    Returns:
+        How often the second mean lies within 1.96·√2 of the answers' error of the first, the items
+        being the same; how often the variance told for twice the answers is within a tenth of what
+        both make.
+    """
+
+    def once(rng: np.random.Generator) -> tuple[float, stats.Sampling, float, float]:
+        rates = rng.beta(0.7, 0.7, n)
+        right = rng.binomial(answers, rates), rng.binomial(answers, rates)
+        means = (right[0] / answers).tolist()
+        stderr = stats.mean_stderr(means)[1]
+        assert stderr is not None
+        squares = (right[0] * (answers - right[0]) / answers).tolist()
+        parts = stats.sampling_parts(stderr, squares, answers, n)
+        assert parts is not None
+        both = stats.mean_stderr(((right[0] + right[1]) / (2 * answers)).tolist())[1]
+        assert both is not None
+        moved = float((right[1] - right[0]).mean() / answers)
+        return moved, parts, stderr**2, both**2
+
+    def again(rng: np.random.Generator) -> bool:
+        moved, parts, _, _ = once(rng)
+        return abs(moved) <= 1.96 * math.sqrt(2 * parts.answers)
+
+    def foretold(rng: np.random.Generator) -> bool:
+        _, parts, now, then = once(rng)
+        return abs(parts.ratio(2 * answers) * now / then - 1) <= 0.1
+
+    return (
+        lambda rng, draws: drawn(rng, draws, again),
+        lambda rng, draws: drawn(rng, draws, foretold),
+    )
 
 
 RATINGS = np.arange(1.0, 11)

@@ -16,7 +16,14 @@ from ochat_eval import stats
 from ochat_eval.answers.feedback import feedback_rating
 from ochat_eval.answers.rating import published_rating, robust_rating
 from ochat_eval.benchmark.feedback import feedback_prompt
-from ochat_eval.benchmark.task import Answered, ScoringOptions, Task, check_temperature, make_item
+from ochat_eval.benchmark.task import (
+    Answered,
+    OnHub,
+    ScoringOptions,
+    Task,
+    check_temperature,
+    make_item,
+)
 from ochat_eval.data.files import files_of
 from ochat_eval.data.rows import Row
 from ochat_eval.data.shipped import SampleSource
@@ -73,6 +80,7 @@ class MtBench(Task):
     bounds: ClassVar[tuple[float, float]] = (1.0, 10.0)
     scale: ClassVar[float] = 1.0
     judged: ClassVar[bool] = True
+    on_hub: ClassVar[OnHub | None] = OnHub("HuggingFaceH4/mt_bench_prompts", split="train")
     report_only: ClassVar[frozenset[str]] = frozenset({"undisputed"})
 
     condition: str | None = "GPT4 Correct"

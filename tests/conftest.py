@@ -38,10 +38,36 @@ def pytest_itemcollected(item: pytest.Item) -> None:
             item.add_marker(_NEEDED[fixture])
 
 
+def _shared(nodeid: str) -> str:
+    """What runs in one process: the tests of a file, and all that ask the servers of a real model."""
+    file = nodeid.split("::", 1)[0]
+    return "served" if file in _SERVED else file
+
+
+_SERVED = {f"tests/serve/test_{name}.py" for name in ("hostile", "page", "server")}
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Hands out tests by what they share."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _shared(nodeid)
+
+    return Scheduling(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest come first, so that of two processes none is left alone with one at the end."""
-    order = {"vllm": 0, "slow": 1, "sandbox": 2, "browser": 3}
-    items.sort(key=lambda item: min((order.get(m.name, 9) for m in item.iter_markers()), default=9))
+    """The longest come first, so that no process is left alone with one at the end."""
+    order = {"vllm": 1, "slow": 2, "sandbox": 3, "browser": 4}
+
+    def place(item: pytest.Item) -> int:
+        if _shared(item.nodeid) == "served":
+            return 0
+        return min((order.get(m.name, 9) for m in item.iter_markers()), default=9)
+
+    items.sort(key=place)
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:

@@ -15,7 +15,7 @@ from ochat_eval.baseline.runs import flip_rates_of, read
 from ochat_eval.config.build import published_task
 from ochat_eval.records import UserError
 from ochat_eval.run import store
-from ochat_eval.run.identity import asked_otherwise
+from ochat_eval.run.otherwise import asked_otherwise, learnt_of
 
 
 def against(
@@ -83,15 +83,15 @@ def against_figures(
     prompts = store.read_json(shipped("prompts.json"))
     rows = []
     shared = [task for task in published.tasks if task in run.tasks]
+    otherwise = asked_otherwise(run.identity, learnt_of(run.about, "engine", run.name))
     for task in shared:
         here = run.tasks[task]
         setting = Setting(dataclasses.asdict(published_task(task, published.name)), **prompts[task])
         unit = 100 / (here.scale * here.bounds[1])  # in points
         known = published.tasks[task]
         figure = Figure(known * unit, half_digit(known) * unit)
-        of_model = asked_otherwise(run.identity)
         rows.append(
-            gate_figure(here, figure, rates.get(task), setting, of=len(shared), of_model=of_model)
+            gate_figure(here, figure, rates.get(task), setting, of=len(shared), otherwise=otherwise)
         )
     if not rows:
         raise UserError(f"{run.name} and {published.name} have no benchmark in common")

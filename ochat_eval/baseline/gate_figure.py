@@ -42,7 +42,7 @@ def gate_figure(
     psi: float | None,
     setting: Setting,
     of: int = 1,
-    of_model: Sequence[str] = (),
+    otherwise: Sequence[str] = (),
 ) -> TaskGate:
     """One benchmark against a published figure: can the score be a rerun of it?
 
@@ -52,7 +52,7 @@ def gate_figure(
     Args:
         psi: the flip rate, measured by reruns of some run like it; a fraction. None: unknown.
         of: how many benchmarks are gated together: faultless ones shall fail in 5 % together.
-        of_model: the model's options that are not of the published setting.
+        otherwise: what of model, engine and server is not of the published setting.
     """
     n = len(task.outcomes)
     options = {k: v for k, v in task.options.items() if k != "condition"}
@@ -64,8 +64,8 @@ def gate_figure(
         {k: v for k, v in options.items() if k in setting.options},
     ):
         refused = f"not the published setting: {changed[0]}"
-    elif of_model:
-        refused = f"not the published setting: {of_model[0]}"
+    elif otherwise:
+        refused = f"not the published setting: {otherwise[0]}"
     elif prompts_digest({i: o.prompt for i, o in task.outcomes.items()}) != setting.prompts:
         refused = "the prompts are not the published ones"
     elif any(not one.rules["published"].values for one in task.outcomes.values()):

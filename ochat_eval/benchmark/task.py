@@ -51,6 +51,23 @@ class Answered:
     responses: tuple[Response, ...]
 
 
+@dataclass(frozen=True)
+class OnHub:
+    """Where the Hugging Face hub has a benchmark, for model cards and what else goes there.
+
+    Attributes:
+        dataset: the data set's id, `owner/name`.
+        config, split: of the data set; None for several configurations.
+        task_id: the benchmark's name in the data set's `eval.yaml`; None where it has no such
+            file, and so no leaderboard.
+    """
+
+    dataset: str
+    config: str | None = None
+    split: str | None = None
+    task_id: str | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Task:
     """A benchmark. Subclasses add their options as fields and override the methods.
@@ -70,6 +87,7 @@ class Task:
         rule_options: options that choose how the published rule reads; reports name them.
         before: of options that came later, the value that says what was done until then: a run
             that has nothing of them was made so, and goes on.
+        on_hub: where the hub has the same questions; None where it does not.
         published_with: by published row, the options that its figures were made with where they
             are not the defaults; a model that is compared with the row gets them.
         name: first part of every item id.
@@ -97,6 +115,7 @@ class Task:
         "top_k": None, "min_p": 0.0, "repetition_penalty": 1.0, "presence_penalty": 0.0,
     }  # fmt: skip
     rule_options: ClassVar[tuple[str, ...]] = ()
+    on_hub: ClassVar[OnHub | None] = None
     published_with: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     name: str

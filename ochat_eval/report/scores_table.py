@@ -27,8 +27,7 @@ def rows(summary: Mapping[str, Any]) -> list[list[str]]:
             low, high = one["ci95"] or (None, None)
             interval = "–" if low is None else f"{low:.1f} … {high:.1f}"
             rates = [_percent(one.get(key)) for key in _rates(summary)]
-            more = [f"{key} {_score(figure)}" for key, figure in _figures(one)]
-            note = "; ".join([*more, *_thoughts(task), *task["notes"]])
+            note = "; ".join([*_more(one), *_thoughts(task), *task["notes"]])
             made.append([name, rule, _score(one), interval, f"{one['n']:,}", *rates, note])
     return made
 
@@ -38,9 +37,12 @@ def _thoughts(task: Mapping[str, Any]) -> list[str]:
     return said
 
 
-def _figures(one: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    """What a rule has beside its score: `Task.also`, and of `Task.figures` what has an interval."""
-    return [(k, v) for k, v in one.items() if isinstance(v, Mapping) and "ci95" in v]
+def _more(one: Mapping[str, Any]) -> list[str]:
+    """What a rule has beside its score: `Task.also`, of `Task.figures` what has an interval, and
+    what several answers an item tell."""
+    figures = [(k, v) for k, v in one.items() if isinstance(v, Mapping) and "ci95" in v]
+    said = one.get("samples", {}).get("said", [])
+    return [*(f"{key} {_score(figure)}" for key, figure in figures), *said]
 
 
 def _score(figure: Mapping[str, Any]) -> str:
@@ -60,7 +62,7 @@ def terminal(summary: Mapping[str, Any]) -> str:
     below = []
     for name, task in summary["tasks"].items():
         for rule in ("published", "robust"):
-            if more := [f"{key} {_score(figure)}" for key, figure in _figures(task[rule])]:
+            if more := _more(task[rule]):
                 below.append(f"{name}, {rule}: {'; '.join(more)}")
         if said := [*_thoughts(task), *task["notes"]]:
             below.append(f"{name}: {'; '.join(said)}")

@@ -3,6 +3,7 @@ of its thought, or missing."""
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,8 +13,8 @@ from typing import Any
 from ochat_eval import stats
 from ochat_eval.benchmark.task import Answered, Task
 from ochat_eval.records import RULES, Response, Rule, Score
+from ochat_eval.report.samples import Samples, entry
 
-_KS = (1, 2, 4, 5, 8, 10, 16, 32, 64, 100)
 Judged = tuple[Answered, Sequence[Score]]
 """An item with its responses, and the scores of both rules."""
 
@@ -36,9 +37,9 @@ def summarise_task(
 
     Returns:
         `published` and `robust` (`score`, `n`, `stderr`, `ci95`, `unmatched`, `truncated`,
-        `empty`, `unfinished`, `subsets`, for several samples `pass@k` or `maj@k` by k and their
-        intervals in `pass@k_ci95` or `maj@k_ci95`, and what the task's `figures` adds), and beside
-        them `metric`, `asked`, `of`, `missing`, `data`, `notes`, and what `_Written.figures` gives.
+        `empty`, `unfinished`, `subsets`, for several samples what `Samples.figures` gives and, as
+        `samples`, `samples.entry`, and what the task's `figures` adds), and beside them `metric`,
+        `asked`, `of`, `missing`, `data`, `notes`, and what `_Written.figures` gives.
     """
     codes = _Codes()
     subsets: dict[str, dict[Rule, _Part]] = {}
@@ -214,8 +215,7 @@ class _Part:
         self._values = array("d")  # a number for each item, or for each judged turn of it
         self._clusters, self._strata = array("q"), array("q")
         self._also = {name: array("d") for name in task.also}
-        # By the name of the figure ("" for the score) and k.
-        self._several: dict[tuple[str, int], array[float]] = {}
+        self._samples = Samples(task)
         self._counts = Counter[str]()
 
     def merge(self, other: _Part) -> None:
@@ -225,8 +225,7 @@ class _Part:
         self._strata += other._strata
         for name, column in self._also.items():
             column.extend(other._also[name])
-        for key, rates in other._several.items():
-            self._several[key] = self._several.get(key, array("d")) + rates
+        self._samples.merge(other._samples)
         self._counts += other._counts
 
     def add(self, one: Answered, scores: Sequence[Score]) -> None:
@@ -242,6 +241,7 @@ class _Part:
             counts["scores"] += 1
             counts["matched"] += score.matched
             counts["unread"] += score.value is None
+        self._samples.add_item(scores)
         if len(scores) == 1:
             self._add_values(one, scores, lone=True)
             return
@@ -265,8 +265,7 @@ class _Part:
         if 1 < len(values) == len(scores):
             answers = [s.answer for s in scores]
             for name, found in named.items():
-                for k, rate in _at_k(self._task, found, answers).items():
-                    self._several.setdefault((name, k), array("d")).append(rate)
+                self._samples.add_turn(name, found, answers)
 
     def figures(self) -> dict[str, Any]:
         """The figures; a score of None where nothing has been judged."""
@@ -287,35 +286,37 @@ class _Part:
         result = {**self._estimate(self._values), "unmatched": unmatched, **ends}
         if counts["unread"]:
             result["unread"] = counts["unread"]
-        result.update(self._at_ks(""))
+        at = self._samples.figures("", n, self._estimate)
+        result.update(at)
+        if (parts := self._parts(result["stderr"])) is not None:
+            unit = self._task.scale * math.sqrt(1 - self._fraction)
+            result["samples"] = entry(parts, unit, self._half_width, at)
         for name, column in self._also.items():
             if len(column) == n:
-                result[name] = {**self._estimate(column), **self._at_ks(name)}
+                more = self._samples.figures(name, n, self._estimate)
+                result[name] = {**self._estimate(column), **more}
         return result
 
-    def _at_ks(self, name: str) -> dict[str, dict[str, Any]]:
-        """A figure's pass@k or maj@k by k, and their intervals: the items' own, of which each has
-        one pass@k, are averaged like their values. Empty unless every item has samples."""
-        n = len(self._values)
-        every = sorted((k, v) for (of, k), v in self._several.items() if of == name)
-        found = {str(k): self._estimate(v) for k, v in every if len(v) == n}
-        kind = "pass@k" if self._task.metric == "pass@1" else "maj@k"
-        if not found:
-            return {}
-        return {
-            kind: {k: one["score"] for k, one in found.items()},
-            f"{kind}_ci95": {k: one["ci95"] for k, one in found.items()},
-        }
+    def _parts(self, stderr: float | None) -> stats.Sampling | None:
+        """What the score's variance is made of, from its error as it stands in the summary."""
+        if stderr is not None:
+            stderr /= self._task.scale * math.sqrt(1 - self._fraction)
+        return self._samples.parts(len(self._values), stderr)
 
-    def _estimate(self, values: Sequence[float]) -> dict[str, Any]:
-        """The mean with the task's clusters and strata."""
+    def _half_width(self, ratio: float) -> float:
+        """Half the score's interval if its variance were `ratio` times what it is."""
+        lo, hi = self._estimate(self._values, ratio)["ci95"]
+        return float(hi - lo) / 2
+
+    def _estimate(self, values: Sequence[float], ratio: float = 1.0) -> dict[str, Any]:
+        """The mean with the task's clusters and strata; the variance times `ratio`, at most 1."""
         found = stats.estimate(
             values,
             clusters=self._clusters if max(self._clusters) >= 0 else None,
             strata=self._strata if len(set(self._strata)) > 1 else None,
             bounds=self._task.bounds,
             scale=self._task.scale,
-            fraction=self._fraction,
+            fraction=1 - ratio * (1 - self._fraction),
         )
         return {
             "score": found.score,
@@ -323,12 +324,3 @@ class _Part:
             "stderr": found.stderr,
             "ci95": [found.lo, found.hi],
         }
-
-
-def _at_k(task: Task, values: Sequence[float], answers: Sequence[str | None]) -> dict[int, float]:
-    """An item's pass@k for executed code, maj@k for answers, from its samples."""
-    n = len(values)
-    ks = {k for k in _KS if k <= n} | {n}
-    if task.metric == "pass@1":
-        return {k: stats.pass_at_k(n, sum(v > 0 for v in values), k) for k in ks}
-    return {k: stats.maj_at_k(answers, values, k) for k in ks}

@@ -10,12 +10,10 @@ from typing import Any
 _OF_THE_WORK = ("prompts", "seed", "overlong", "tasks")
 """What is asked, and how; the rest of an identity is engine and model."""
 
-_MODEL_OPTIONS = "model_options"
-_ASK_OTHERWISE = ("template", "template_kwargs", "system", "thinking_budget")
-"""Options of a model with which it is asked otherwise than the published figures' models were."""
+MODEL_OPTIONS = "model_options"
+"""Of an identity, the model's options that are not at their defaults."""
 STOP_LOOPS = "stop_loops"
 """An engine's option that ends answers which the published figures' models could go on with."""
-_LONGEST_SHOWN = 60
 
 
 def with_model_options(engine: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -23,27 +21,7 @@ def with_model_options(engine: Mapping[str, Any], changes: Mapping[str, Any]) ->
 
     Where all are there is nothing of them, so that runs of before there were such options go on.
     """
-    return {**engine, **({_MODEL_OPTIONS: dict(changes)} if changes else {})}
-
-
-def asked_otherwise(identity: Mapping[str, Any]) -> list[str]:
-    """The options of a run's model and engine that are not of the published setting.
-
-    Returns:
-        `option=value` each.
-    """
-    options = identity.get(_MODEL_OPTIONS)
-    found = [("model.chat", "raw")] if identity.get("chat") == "raw" else []
-    if isinstance(options, Mapping):
-        found += [
-            (f"model.{name}", str(options[name])) for name in _ASK_OTHERWISE if name in options
-        ]
-    if STOP_LOOPS in identity:
-        found.append((f"engine.{STOP_LOOPS}", str(identity[STOP_LOOPS])))
-    return [
-        f"{name}={value if len(value) <= _LONGEST_SHOWN else value[:_LONGEST_SHOWN] + '…'}"
-        for name, value in found
-    ]
+    return {**engine, **({MODEL_OPTIONS: dict(changes)} if changes else {})}
 
 
 def identity(

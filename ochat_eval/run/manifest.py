@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from ochat_eval.records import UserError
 from ochat_eval.run import store
 from ochat_eval.run.folder import RunDir
 from ochat_eval.run.hardware import gpus
+from ochat_eval.run.otherwise import Learnt, learnt_of
 
 _PACKAGES = (
     "vllm",
@@ -67,7 +68,8 @@ class Facts:
         only_ids: whether the items were named one by one (`ids=FILE`).
         published_row: the row of the model's own published figures, where one is known.
         report_only: by benchmark, the options that only add figures.
-        about: what else is known of it (versions, hardware, the command line), for people.
+        about: what else is known of it (versions, hardware, the command line, what was learnt of
+            servers), for people.
     """
 
     where: str
@@ -83,23 +85,9 @@ class Facts:
     about: dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Learnt:
-    """How a server wanted to be asked: options of its client, with what it refused otherwise.
-
-    Attributes:
-        rename: fields by the names that it knows.
-        leave_out: fields that it does not take.
-        fold_system: whether it knows no system role.
-    """
-
-    rename: dict[str, str] = field(default_factory=dict)
-    leave_out: list[str] = field(default_factory=list)
-    fold_system: bool = False
-
-
 _ABOUT = (
     "overrides", "created", "ochat_eval", "git_revision", "python", "packages", "hardware",
+    "learnt",
 )  # fmt: skip
 
 
@@ -202,20 +190,8 @@ class Manifest:
         self._write()
 
     def learnt(self, whose: str) -> Learnt:
-        """How a server wanted to be asked beyond the options.
-
-        Args:
-            whose: `engine` or `judge`.
-
-        Raises:
-            UserError: the manifest is damaged there.
-        """
-        try:
-            return msgspec.convert(self.values.get("learnt", {}), dict[str, Learnt])[whose]
-        except KeyError:
-            return Learnt()
-        except msgspec.ValidationError as e:
-            raise UserError(f"{self._path} is no manifest of a run: learnt: {e}") from e
+        """`learnt_of` this manifest."""
+        return learnt_of(self.values, whose, self._path)
 
     def learn(self, whose: str, found: Mapping[str, Any]) -> None:
         """Adds to what `learnt` says; `found` has fields of it by name."""

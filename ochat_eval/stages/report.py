@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from ochat_eval.config.job import Job
@@ -17,8 +16,8 @@ from ochat_eval.review import rate_formats
 from ochat_eval.review.rates import measured
 from ochat_eval.run import store
 from ochat_eval.run.folder import RunDir
-from ochat_eval.run.identity import asked_otherwise
 from ochat_eval.run.index import Index
+from ochat_eval.run.otherwise import asked_otherwise
 from ochat_eval.stages.plan import Plan
 from ochat_eval.terminal.say import tell
 
@@ -43,10 +42,11 @@ def report(job: Job, planned: Plan, responses: Index[Response]) -> None:
             )
             for name, task in planned.tasks.items()
         }
-        of_model = asked_otherwise(planned.manifest.values["identity"])
+        manifest = planned.manifest
+        otherwise = asked_otherwise(manifest.values["identity"], manifest.learnt("engine"))
         review = measured(run_dir.path)
         for name, task in tasks.items():
-            task["changed"] = [*job.changed[name], *of_model, *_asked_otherwise(planned)]
+            task["changed"] = [*job.changed[name], *otherwise]
             if name in review:
                 task["review"] = review[name]
         summary = {
@@ -93,22 +93,6 @@ def is_finished(planned: Plan, judge: Judge | None) -> bool:
         and (by is None or done.get("judged_by") == by)
         and done.get("report_only", {}) == _report_only(planned)
     )
-
-
-_NO_MATTER = ("n", "seed")
-"""Fields that a greedy answer does not hang on."""
-
-
-def _asked_otherwise(planned: Plan) -> list[str]:
-    """What of a server's requests was not as published, by option or because it wanted it so."""
-    asked, learnt = planned.manifest.values["identity"], planned.manifest.learnt("engine")
-    left_out = {*asked.get("leave_out", ()), *learnt.leave_out}.difference(_NO_MATTER)
-    found = {
-        "extra_body": asked.get("extra_body"),
-        "leave_out": sorted(left_out),
-        "fold_system": asked.get("fold_system") or learnt.fold_system,
-    }
-    return [f"engine.{name}={json.dumps(value)}" for name, value in found.items() if value]
 
 
 def _report_only(planned: Plan) -> dict[str, dict[str, Any]]:

@@ -7,7 +7,7 @@ cluster) is None, which JSON can hold, and never 0.
 """
 
 from ochat_eval.stats.agreement import Correlation, agreement, kendall, pearson, spearman
-from ochat_eval.stats.at_k import maj_at_k, pass_at_k
+from ochat_eval.stats.at_k import all_at_k, maj_at_k, pass_at_k
 from ochat_eval.stats.chances import Chances, chances, detects, normal_chance
 from ochat_eval.stats.checks import Bounds, mean
 from ochat_eval.stats.equivalence import (
@@ -39,7 +39,7 @@ from ochat_eval.stats.interval import (
     unseen,
     wilson,
 )
-from ochat_eval.stats.paired import Flips, flips, paired
+from ochat_eval.stats.paired import Flips, contrast, flips, paired
 from ochat_eval.stats.power import (
     mcnemar_detectable,
     mcnemar_power,
@@ -47,6 +47,9 @@ from ochat_eval.stats.power import (
 )
 from ochat_eval.stats.quantiles import t_value, z_value
 from ochat_eval.stats.rare import changes_interval
+from ochat_eval.stats.sampling import Sampling, sampling_parts
+from ochat_eval.stats.sequential import LOOKS, look_confidences
+from ochat_eval.stats.series import Best, Pair, all_pairs, best, slope
 from ochat_eval.stats.several import holm
 from ochat_eval.stats.significance import (
     FEW,
@@ -62,20 +65,28 @@ __all__ = [
     "CONFIDENCE",
     "FEW",
     "FLIP_SDS",
+    "LOOKS",
+    "Best",
     "Bounds",
     "Chances",
     "Correlation",
     "Estimate",
     "Flips",
     "Mode",
+    "Pair",
+    "Sampling",
     "Test",
     "agreement",
+    "all_at_k",
+    "all_pairs",
     "average_interval",
     "average_stderr",
+    "best",
     "chances",
     "changes_interval",
     "cluster_sums",
     "clustered_stderr",
+    "contrast",
     "decide",
     "delta",
     "detects",
@@ -86,6 +97,7 @@ __all__ = [
     "holm",
     "interval",
     "kendall",
+    "look_confidences",
     "maj_at_k",
     "matches_published",
     "mcnemar_detectable",
@@ -102,7 +114,9 @@ __all__ = [
     "published_margin",
     "rerun_error",
     "rerun_interval",
+    "sampling_parts",
     "sign_flips",
+    "slope",
     "spearman",
     "spread",
     "stratified_stderr",

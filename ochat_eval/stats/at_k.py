@@ -1,4 +1,4 @@
-"""Several samples an item: pass@k and maj@k."""
+"""Several samples an item: pass@k, pass^k and maj@k."""
 
 from __future__ import annotations
 
@@ -23,11 +23,24 @@ def pass_at_k(n: int, c: int, k: int) -> float:
     Raises:
         ValueError: not 0 ≤ c ≤ n or not 1 ≤ k ≤ n.
     """
-    if not 0 <= c <= n:
-        raise ValueError(f"{c} right of {n} samples: need 0 <= c <= n")
-    _check_k(k, n)
+    _check_counts(n, c, k)
     draws = math.comb(n, k)
     return (draws - math.comb(n - c, k)) / draws
+
+
+def all_at_k(n: int, c: int, k: int) -> float:
+    """pass^k: the chance that k of an item's n samples, drawn without return, are all right.
+
+    C(c, k)/C(n, k), unbiased for p^k: Yao et al. 2024, "τ-bench", section 3. A fraction.
+
+    Args:
+        n, c, k: as in `pass_at_k`.
+
+    Raises:
+        ValueError: as `pass_at_k`.
+    """
+    _check_counts(n, c, k)
+    return math.comb(c, k) / math.comb(n, k)
 
 
 def maj_at_k(answers: Sequence[str | None], values: Sequence[float], k: int) -> float:
@@ -52,6 +65,12 @@ def maj_at_k(answers: Sequence[str | None], values: Sequence[float], k: int) -> 
     # Counter keeps first-seen order, max() the first of equals.
     winner = max(votes, key=votes.__getitem__) if votes else None
     return numbers[list(answers).index(winner)]
+
+
+def _check_counts(n: int, c: int, k: int) -> None:
+    if not 0 <= c <= n:
+        raise ValueError(f"{c} right of {n} samples: need 0 <= c <= n")
+    _check_k(k, n)
 
 
 def _check_k(k: int, n: int) -> None:

@@ -10,9 +10,11 @@ import subprocess
 
 import pytest
 
+from ochat_eval.baseline.runs import read_run
 from ochat_eval.engines.address import ClientOptions
 from ochat_eval.engines.client import Client, NoCompletion
 from ochat_eval.records import Message, Sampling, UserError
+from ochat_eval.run.otherwise import asked_otherwise, learnt_of
 from ochat_eval.run.store import write_json
 from tests import fault_server as fs
 from tests.conftest import command, environment, lines
@@ -64,6 +66,8 @@ def test_a_model_with_other_names_is_asked_as_it_wants_and_all_files_say_so(cli,
     summary = json.loads((tmp_path / RUN / "summary.json").read_text())
     marked = 'engine.leave_out=["temperature", "top_p"]'
     assert marked in summary["tasks"]["gsm8k"]["changed"], "not greedy, so not as published"
+    run = read_run(tmp_path / RUN)
+    assert asked_otherwise(run.identity, learnt_of(run.about, "engine", RUN)) == [marked]
 
 
 def test_the_same_by_options_is_another_run(cli, tmp_path):

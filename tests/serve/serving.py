@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -113,13 +114,17 @@ class Servers:
         self._launched: dict[tuple[object, ...], Server] = {}
 
     def running(self, *options: str, key: str | None = None, **changes: str) -> Server:
-        """The server with these options; it starts where there is none, or where it has ended."""
-        asked = (options, key, tuple(changes.items()))
+        """The server with these options; it starts where there is none, or where it has ended.
+
+        Args:
+            key: which of its keys is used.
+        """
+        asked = (options, tuple(changes.items()))
         server = self._launched.get(asked)
         if server is None or server.process.poll() is not None:
             folder = self._folders.mktemp("server")
-            server = self._launched[asked] = launch(folder, *options, key=key, **changes)
-        return server
+            server = self._launched[asked] = launch(folder, *options, **changes)
+        return dataclasses.replace(server, key=key)
 
     def stop(self) -> None:
         for server in self._launched.values():
@@ -132,6 +137,22 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     shared = Servers(tmp_path_factory)
     yield shared
     shared.stop()
+
+
+KEYS = ("first-secret", "second-secret", "bad-key", *(f"good-key-{i}" for i in range(64)))
+"""Those that the shared server of the tiny model takes."""
+
+
+def tiny_server(servers: Servers, tiny: list[str], key: str) -> Server:
+    """The shared server of the tiny model: at most 64 answers at once, a log without texts."""
+    return servers.running(
+        *tiny,
+        "log_file=log.jsonl",
+        "max_body_bytes=200000",
+        "engine.max_num_seqs=64",
+        key=key,
+        OCHAT_EVAL_API_KEYS=" ".join(KEYS),
+    )
 
 
 def make_tiny(folder: Path) -> list[str]:

@@ -5,33 +5,22 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterator
 
 import httpx
 import pytest
 
-from tests.serve.serving import Server, launch, stop, tiny  # noqa: F401 (a fixture)
+from tests.serve.serving import KEYS, Server, Servers, tiny, tiny_server  # noqa: F401 (a fixture)
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(1800)]
 
 CHAT, MODEL = "/v1/chat/completions", "openchat_3.5"
-BAD, GOOD = "bad-key", [f"good-key-{i}" for i in range(64)]
+BAD, *GOOD = KEYS[2:]
 HELLO = [{"role": "user", "content": "Hello"}]
 
 
-@pytest.fixture(scope="module")
-def server(tiny: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:  # noqa: F811
-    """A server that at most 64 answers are computed by at once."""
-    running = launch(
-        tmp_path_factory.mktemp("hostile"),
-        *tiny,
-        "log_file=log.jsonl",
-        "engine.max_num_seqs=64",
-        key=BAD,
-        OCHAT_EVAL_API_KEYS=" ".join([BAD, *GOOD]),
-    )
-    yield running
-    stop(running)
+@pytest.fixture
+def server(servers: Servers, tiny: list[str]) -> Server:  # noqa: F811
+    return tiny_server(servers, tiny, BAD)
 
 
 def body(**fields: object) -> dict:

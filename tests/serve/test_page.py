@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import lines
-from tests.serve.serving import THE, Server, launch, stop, tiny  # noqa: F401 (a fixture)
+from tests.serve.serving import KEYS, THE, Server, Servers, tiny, tiny_server  # noqa: F401 (a fixture)
 
 pytestmark = [
     pytest.mark.vllm,
@@ -22,18 +22,9 @@ WAIT = 120_000
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script> **bold** `a<b`"
 
 
-@pytest.fixture(scope="module")
-def server(tiny: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:  # noqa: F811
-    running = launch(
-        tmp_path_factory.mktemp("page"),
-        *tiny,
-        "log_file=log.jsonl",
-        "log_messages=true",
-        "api_keys=[page-key]",
-        key="page-key",
-    )
-    yield running
-    stop(running)
+@pytest.fixture
+def server(servers: Servers, tiny: list[str]) -> Server:  # noqa: F811
+    return tiny_server(servers, tiny, KEYS[0])
 
 
 @pytest.fixture
@@ -83,7 +74,7 @@ def say_the(route) -> None:
 
 def test_a_conversation_by_keyboard_only(page, server):
     assert page.evaluate("document.activeElement.id") == "key", "the key is asked for first"
-    page.keyboard.type("page-key")
+    page.keyboard.type(KEYS[0])
     page.route("**/v1/chat/completions", say_the)
     before = len(chats(server))
     page.select_option("#condition", "Math Correct")
@@ -96,15 +87,17 @@ def test_a_conversation_by_keyboard_only(page, server):
     page.wait_for_selector(".assistant .foot")
     assert page.inner_text(".user .body") == "One\nand two"
     assert page.evaluate("document.activeElement.id") == "text"
-    ask(page, "Again")
+    with page.expect_request("**/v1/chat/completions") as sent:
+        ask(page, "Again")
     page.wait_for_selector(".assistant:nth-of-type(4) .foot")
     entry = entry_of(page, server, before + 2)
     assert entry["condition"] == "Math Correct" and entry["stream"] is True
-    assert [m["role"] for m in entry["conversation"]] == ["user", "assistant", "user"]
-    assert entry["conversation"][0]["content"] == "One\nand two"
+    asked = sent.value.post_data_json["messages"]
+    assert [m["role"] for m in asked] == ["user", "assistant", "user"]
+    assert asked[0]["content"] == "One\nand two"
     shown = page.evaluate("conversation.map((m) => m.content)")
-    assert shown[1] == entry["conversation"][1]["content"]
-    assert shown[3] == entry["answers"][0] == "The The The The The The"
+    assert shown[1] == asked[1]["content"]
+    assert shown[3] == "The The The The The The"
     page.click("text=New chat")
     assert page.query_selector(".message") is None
     assert page.evaluate("localStorage.length") == 0
@@ -117,7 +110,7 @@ def test_stop_and_a_wrong_key(page, server):
     page.wait_for_selector(".assistant .error")
     assert "401: a valid API key is needed" in page.inner_text(".assistant .error")
     assert page.input_value("#text") == "Hello", "what failed can be sent again"
-    page.fill("#key", "page-key")
+    page.fill("#key", KEYS[0])
     page.fill("#text", "")
     ask(page, "Hello", tokens=15_000)
     until = time.monotonic() + 120  # what a model of random weights writes may be invisible
@@ -132,7 +125,7 @@ def test_stop_and_a_wrong_key(page, server):
 
 
 def test_without_streaming_and_with_a_hostile_answer(page):
-    page.fill("#key", "page-key")
+    page.fill("#key", KEYS[0])
     page.uncheck("#stream")
     body = {"choices": [{"message": {"content": HOSTILE}, "finish_reason": "stop"}]}
     page.route("**/v1/chat/completions", lambda route: route.fulfill(json=body))
@@ -194,7 +187,7 @@ def test_lists_in_lists_have_an_end(page):
 
 
 def test_a_long_answer_is_not_drawn_anew_for_each_of_its_pieces(page):
-    page.fill("#key", "page-key")
+    page.fill("#key", KEYS[0])
     piece = {"choices": [{"index": 0, "delta": {"content": "x = 1\n"}, "finish_reason": None}]}
     last_piece = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
     events = [*[piece] * 4000, last_piece]

@@ -23,11 +23,21 @@ from ochat_eval.records import Message
 from ochat_eval.serve.options import load
 from tests.conftest import CHECKOUT, lines
 from tests.engines.test_vllm import children, loading, wait_for_the_end
-from tests.serve.serving import ONE_LESS, THE, Server, Servers, begin, launch, stop, tiny  # noqa: F401 (a fixture)
+from tests.serve.serving import (
+    KEYS,
+    ONE_LESS,
+    THE,
+    Server,
+    Servers,
+    begin,
+    launch,
+    stop,
+    tiny,  # noqa: F401 (a fixture)
+    tiny_server,
+)
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(1800)]
 
-KEYS = "first-secret second-secret"
 MODEL = "openchat_3.5"
 HELLO = [{"role": "user", "content": "Hello"}]
 LONG = {"max_tokens": 15_000, "ignore_eos": True}
@@ -40,13 +50,7 @@ TALK = [
 
 @pytest.fixture
 def server(servers: Servers, tiny: list[str]) -> Server:  # noqa: F811
-    return servers.running(
-        *tiny,
-        "log_file=log.jsonl",
-        "max_body_bytes=200000",
-        key="second-secret",
-        OCHAT_EVAL_API_KEYS=KEYS,
-    )
+    return tiny_server(servers, tiny, KEYS[1])
 
 
 def chat(server: Server, **fields: object) -> httpx.Response:
@@ -131,7 +135,7 @@ def test_only_a_key_opens_it(server):
         client = openai.OpenAI(base_url=f"{server.url}/v1", api_key=key or "x", max_retries=0)
         with pytest.raises(openai.AuthenticationError, match="a valid API key is needed"):
             client.chat.completions.create(model=MODEL, messages=HELLO)
-    for key in KEYS.split():
+    for key in KEYS[:2]:
         client = openai.OpenAI(base_url=f"{server.url}/v1", api_key=key)
         assert [m.id for m in client.models.list()] == ["openchat_3.5_0106", MODEL]
     assert httpx.get(f"{server.url}/health").status_code == 200
@@ -221,7 +225,13 @@ def test_seeded_answers_to_long_prompts_leave_the_engine_alive(server):
     assert min(asyncio.run(ask_all())) > 5000
 
 
+def gone(server: Server) -> list[dict]:
+    """The log's entries of clients that did not wait for the end."""
+    return [entry for entry in logged(server) if entry.get("disconnected")]
+
+
 def test_a_client_that_goes_is_aborted_in_the_engine(server):
+    before = len(gone(server)) if (server.folder / "log.jsonl").exists() else 0
     body = {"model": MODEL, "messages": HELLO, **LONG, "stream": True}
     url = f"{server.url}/v1/chat/completions"
     with httpx.stream("POST", url, json=body, headers=server.headers, timeout=300) as response:
@@ -233,8 +243,8 @@ def test_a_client_that_goes_is_aborted_in_the_engine(server):
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(url, json={**body, "stream": False}, headers=server.headers, timeout=0.5)
     wait_until(lambda: idle(server))
-    wait_until(lambda: sum(bool(e.get("disconnected")) for e in logged(server)) == 2)
-    ended = [e for e in logged(server) if e.get("disconnected")]
+    wait_until(lambda: len(gone(server)) == before + 2)
+    ended = gone(server)[before:]
     assert 0 < ended[0]["completion_tokens"][0] < 15_000
 
 
@@ -263,7 +273,7 @@ def test_the_log_has_figures_and_no_text(server):
 
 @pytest.fixture
 def small(servers: Servers) -> Server:
-    return servers.running(**ONE_LESS)
+    return servers.running("log_file=log.jsonl", "log_messages=true", **ONE_LESS)
 
 
 def guides_examples() -> list[str]:
@@ -354,29 +364,28 @@ def test_mt_bench_with_the_small_model_as_subject_and_judge(small, cli, tmp_path
 # -- how it ends; last, as a shared server ends here, too --
 
 
-def test_sigterm_in_mid_stream_ends_in_order(tiny, tmp_path):  # noqa: F811
-    server = launch(tmp_path, *tiny, "log_file=log.jsonl", "log_messages=true", **ONE_LESS)
-    try:
-        assert chat(server, allowed_token_ids=[THE]).status_code == 200
-        living = children(server.process.pid)
-        body = {"model": MODEL, "messages": HELLO, **LONG, "stream": True}
-        url = f"{server.url}/v1/chat/completions"
-        with httpx.stream("POST", url, json=body, timeout=300) as response:
-            events = response.iter_lines()
-            for _ in range(8):
-                next(events)
-            server.process.send_signal(signal.SIGTERM)
-            rest = [line for line in events if line]
-        assert rest[-1] == "data: [DONE]", "the stream ends as a stream does"
-        assert any('"finish_reason":"abort"' in line for line in rest), rest[-3:]
-        assert server.process.wait(timeout=120) == 0
-        wait_for_the_end(living)
-        assert "Traceback" not in server.said
-        first, second = logged(server)
-        assert first["conversation"] == HELLO and first["answers"] == ["The The The The"]
-        assert second["status"] == 200 and second["completion_tokens"][0] < 15_000
-    finally:
-        stop(server)
+def test_sigterm_in_mid_stream_ends_in_order(small):
+    asked = {"model": "smollm2_135m", "messages": HELLO}
+    the = small.post("/tokenize", {"prompt": " The", "add_special_tokens": False}).json()["tokens"]
+    said = {**asked, "max_tokens": 4, "allowed_token_ids": the}
+    assert small.post("/v1/chat/completions", said).status_code == 200
+    living = children(small.process.pid)
+    body = {**asked, "max_tokens": 4000, "ignore_eos": True, "stream": True}
+    url = f"{small.url}/v1/chat/completions"
+    with httpx.stream("POST", url, json=body, timeout=300) as response:
+        events = response.iter_lines()
+        for _ in range(8):
+            next(events)
+        small.process.send_signal(signal.SIGTERM)
+        rest = [line for line in events if line]
+    assert rest[-1] == "data: [DONE]", "the stream ends as a stream does"
+    assert any('"finish_reason":"abort"' in line for line in rest), rest[-3:]
+    assert small.process.wait(timeout=120) == 0
+    wait_for_the_end(living)
+    assert "Traceback" not in small.said
+    first, second = logged(small)[-2:]
+    assert first["conversation"] == HELLO and first["answers"] == [" The The The The"]
+    assert second["status"] == 200 and second["completion_tokens"][0] < 4000
 
 
 def test_sigterm_while_it_loads_ends_it(tiny, tmp_path):  # noqa: F811

@@ -223,12 +223,15 @@ def test_pass_at_k_by_counting_every_draw():
         for c, k in itertools.product(range(n + 1), range(1, n + 1)):
             draws = list(itertools.combinations([1] * c + [0] * (n - c), k))
             assert stats.pass_at_k(n, c, k) == sum(map(max, draws)) / len(draws)
+            assert stats.all_at_k(n, c, k) == sum(map(min, draws)) / len(draws)
 
 
 @pytest.mark.parametrize(("n", "k", "p"), [(5, 1, 0.3), (10, 5, 0.1), (200, 100, 0.02)])
 def test_pass_at_k_is_unbiased(n, k, p):
     expected = sum(binom.pmf(c, n, p) * stats.pass_at_k(n, c, k) for c in range(n + 1))
     assert expected == pytest.approx(1 - (1 - p) ** k, rel=1e-9)
+    every = sum(binom.pmf(c, n, p) * stats.all_at_k(n, c, k) for c in range(n + 1))
+    assert every == pytest.approx(p**k, rel=1e-9)
 
 
 def test_pass_at_k_stays_exact_for_large_n():
@@ -254,6 +257,29 @@ def test_maj_at_k(answers, k, winner):
     assert stats.maj_at_k(answers, values, k) == 0
     values[winner] = 1.0
     assert stats.maj_at_k(answers, values, k) == 1
+
+
+def test_the_answers_part_of_the_variance_is_unbiased_and_the_rest_is_the_items():
+    n, chances = 3, (0.2, 0.9)
+    expected = 0.0
+    for right in itertools.product(range(n + 1), repeat=2):
+        weight = math.prod(binom.pmf(c, n, p) for c, p in zip(right, chances, strict=True))
+        squares = [c * (n - c) / n for c in right]
+        parts = stats.sampling_parts(1.0, squares, n, 2)
+        assert parts.items + parts.answers == pytest.approx(1)
+        expected += weight * parts.answers
+    assert expected == pytest.approx(sum(p * (1 - p) / n for p in chances) / 2**2)
+
+
+def test_what_more_answers_buy():
+    parts = stats.sampling_parts(math.sqrt(0.03), [3.0] * 4, 2, 4)
+    # 12/(2 · 1 · 16) is above the whole: nothing is left for the items.
+    assert (parts.items, parts.answers, parts.items_share) == (0.0, 0.375, 0.0)
+    assert [parts.ratio(n) for n in (2, 3, 4)] == pytest.approx([1, 2 / 3, 1 / 2])
+    parts = stats.Sampling(4, items=3.0, answers=1.0)
+    assert parts.items_share == 0.75 and parts.ratio(4) == 1
+    assert parts.ratio(8) == 0.875 and parts.ratio(10**9) == pytest.approx(0.75)
+    assert stats.sampling_parts(0.0, [0.0, 0.0], 4, 2) is None, "nothing varies"
 
 
 # --- Two runs on the same items -----------------------------------------------------------
@@ -495,6 +521,11 @@ def test_what_mcnemar_detects():
         (lambda: stats.pass_at_k(5, 2, 6), "k = 6 of n = 5"),
         (lambda: stats.pass_at_k(5, 2, 0), "k = 0 of n = 5"),
         (lambda: stats.pass_at_k(5, 6, 1), "6 right of 5"),
+        (lambda: stats.all_at_k(5, 6, 1), "6 right of 5"),
+        (lambda: stats.all_at_k(5, 2, 6), "k = 6 of n = 5"),
+        (lambda: stats.sampling_parts(1.0, [1.0], 1, 1), "1 answers an item: need at least 2"),
+        (lambda: stats.sampling_parts(-1.0, [1.0], 2, 1), "value 0 is -1.0"),
+        (lambda: stats.Sampling(2, 1.0, 1.0).ratio(0), "0 answers an item"),
         (lambda: stats.maj_at_k(["a"], [1], 2), "k = 2 of n = 1"),
         (lambda: stats.maj_at_k(["a"], [1, 1], 1), "1 answers but 2 values"),
         (lambda: stats.maj_at_k(["a"], [NAN], 1), "value 0 is nan"),

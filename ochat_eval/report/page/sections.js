@@ -154,10 +154,12 @@ const rates = (runs) => {
 };
 
 // A rule's figures beside its score, as the terminal's table has them.
-const moreFigures = (one) =>
-  Object.entries(one)
+const moreFigures = (one) => [
+  ...Object.entries(one)
     .filter(([, value]) => value !== null && typeof value === "object" && "ci95" in value)
-    .map(([name, value]) => `${name} ${number(value.score)}`);
+    .map(([name, value]) => `${name} ${number(value.score)}`),
+  ...(one.samples?.said || []),
+];
 
 // A published figure with the digits that it was published with, at least one behind the point.
 const asPublished = (value) => (Number.isInteger(value) ? number(value, 1) : String(value ?? "–"));
