@@ -11,8 +11,10 @@ from ochat_eval.benchmark.task import ScoringOptions
 from ochat_eval.config.command import asked
 from ochat_eval.config.job import Job
 from ochat_eval.config.schema import Stage
+from ochat_eval.config.several import each_model
 from ochat_eval.records import UserError
 from ochat_eval.run import store
+from ochat_eval.series.models import run_models
 from ochat_eval.stages.generate import generate
 from ochat_eval.stages.judge import judge_answers
 from ochat_eval.stages.plan import Plan, format_at_hand, is_new, plan, planned_work
@@ -24,13 +26,16 @@ from ochat_eval.terminal.say import say, tell
 
 def run(argv: Sequence[str]) -> int:
     """`ochat-eval run`; returns the exit code."""
-    job = asked(argv)
-    if job is not None:
-        try:
+    models = each_model(argv)
+    job = asked(argv) if models is None else None
+    try:
+        if models is not None:
+            return run_models(models)
+        if job is not None:
             execute(job)
-        except KeyboardInterrupt:
-            say("the same command goes on where this one was stopped")
-            raise
+    except KeyboardInterrupt:
+        say("the same command goes on where this one was stopped")
+        raise
     return 0
 
 

@@ -41,6 +41,10 @@ def load(overrides: Sequence[str]) -> Config:
     config: Config = compose_file("config", Config, overrides)
     if not config.tasks:
         raise UserError("no task is chosen; write task=gsm8k, or task=gsm8k,humaneval")
+    if config.models is not None:
+        raise UserError(
+            f"models={config.models}: one run has one model; the command line takes several"
+        )
     if config.tokens_per_second is not None and not config.tokens_per_second > 0:
         raise UserError(f"tokens_per_second={config.tokens_per_second:g}; it must be above 0")
     if config.run is not None and not re.fullmatch(r"[\w.+-]*[\w+-]", config.run):

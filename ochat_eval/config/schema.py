@@ -44,6 +44,7 @@ class Config:
 
     stage: Stage = Stage.all
     run: str | None = None
+    models: Any = None
     results: str = "results/runs"
     limit: int | None = None
     max_tokens: int | None = None
