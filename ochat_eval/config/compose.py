@@ -24,7 +24,7 @@ from ochat_eval.terminal.words import nearest
 
 _OPEN = ("engine.", "model.", "tasks.", "judge.")
 """What may name options that the YAML files do not list."""
-_TEXTS = ("model.system", "model.template")
+_TEXTS = re.compile(r"model\.(system|template)|tasks\.\w+\.(prompt|rubric)")
 _MARKS = ("model.thinking", "model.stop")
 """Options whose values are taken letter by letter: a text, or a list of marks as `<|im_end|>`."""
 
@@ -118,7 +118,7 @@ def _written(override: str, schema: type, known: Sequence[str]) -> list[str]:
         raise UserError(f"{name}: there is no such option{nearest(first, known)}")
     if name != key:
         raise UserError(f"{override}: write {name}={value}, without {key[: len(key) - len(name)]}")
-    if name in _TEXTS and value != "null" and value[:1] not in ("'", '"'):
+    if _TEXTS.fullmatch(name) and value != "null" and value[:1] not in ("'", '"'):
         return [f"++{name}={quoted(value)}"]
     if name in _MARKS and ("," in value or value[:1] == "[") and not re.search("['\"]", value):
         marks = ",".join(quoted(one.strip()) for one in value.strip("[]").split(","))
