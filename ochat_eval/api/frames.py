@@ -17,12 +17,13 @@ may be unknown (NA); numbers, unknown ones NaN; true or false; lists and mapping
 ITEMS: Mapping[str, Kind] = {
     "id": "text", "task": "name", "subset": "name", "index": "whole", "turns": "any",
     "target": "any", "choices": "any", "condition": "name", "examples": "any",
+    "system": "text", "cluster": "text", "stratum": "text",
 }  # fmt: skip
 RESPONSES: Mapping[str, Kind] = {
     "id": "text", "task": "name", "subset": "name", "sample": "whole", "turn": "whole",
     "text": "text", "finish_reason": "name", "prompt_tokens": "count",
     "completion_tokens": "count", "reasoning": "text", "reasoning_tokens": "count",
-    "unfinished": "truth",
+    "unfinished": "truth", "request": "text", "reused_from": "name",
 }  # fmt: skip
 SCORES: Mapping[str, Kind] = {
     "id": "text", "task": "name", "subset": "name", "sample": "whole", "turn": "whole",
