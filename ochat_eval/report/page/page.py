@@ -18,6 +18,7 @@ from ochat_eval.report.page.entries import (
     Run,
     about,
     answers_of,
+    asks,
     entry,
     tails,
 )
