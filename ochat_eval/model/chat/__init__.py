@@ -7,8 +7,10 @@ texts as they are, for base models. In all of them text that looks like a specia
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from ochat_eval.model.chat.format import ChatFormat
 from ochat_eval.model.chat.openchat import load_openchat
 from ochat_eval.model.chat.template import TemplateFormat
 from ochat_eval.model.chat.thinking import Thinking, thinking_of
-from ochat_eval.model.chat.writer import TemplateWriter, write_raw
+from ochat_eval.model.chat.writer import TemplateWriter, chosen_template, write_raw
 from ochat_eval.model.model import Model
 from ochat_eval.model.tokenizer import load_tokenizer
 from ochat_eval.records import Message, UserError
@@ -82,6 +84,28 @@ def _with_tokenizer(
         thinking_of(model.thinking, template, shape.opening, added),
         strip=model.chat.startswith(_FASTCHAT),
     )
+
+
+def with_variables(
+    chat: ChatFormat, model: Model, path: str | Path, variables: Mapping[str, Any]
+) -> ChatFormat:
+    """A chat format with more of its template's variables set.
+
+    Args:
+        chat: as `load_format` made it of the model and the path.
+        variables: over `model.template_kwargs`.
+
+    Raises:
+        UserError: the format has no template, or this knows no such variable.
+    """
+    if not isinstance(chat, TemplateFormat) or model.chat != "template":
+        raise UserError("the model's chat format has no template whose variables could be set")
+    template = chosen_template(chat.tokenizer, model, path)
+    for name in variables:
+        if not re.search(rf"\b{re.escape(name)}\b", template):
+            raise UserError(f"the model's chat template knows no variable {name}")
+    asked = dataclasses.replace(model, template_kwargs={**model.template_kwargs, **variables})
+    return _with_tokenizer(asked, path, chat.tokenizer, lambda line: None)
 
 
 def recorded_thinking(model: Model) -> Thinking:
