@@ -8,8 +8,10 @@ import hashlib
 import os
 import random
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ochat_eval.benchmark.selection import Selection
@@ -30,6 +32,9 @@ from ochat_eval.run.manifest import Manifest
 from ochat_eval.stages.estimate import answer_tokens, earlier_runs, rate, recorded_runs, time_line
 from ochat_eval.stages.plan_table import Lengths, lengths, plan_table
 from ochat_eval.terminal.say import bar, say
+
+_DEAD_SECONDS = 3600.0
+"""A draft of a plan that nothing was written to for so long is nobody's any more."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +105,7 @@ def plan(job: Job) -> Plan:
     root = job.results
     with store.writing(root):
         root.mkdir(parents=True, exist_ok=True)
+    _sweep(root)
     draft = root / f".plan-{os.getpid()}.jsonl"
     try:
         with store.atomic(draft) as file:
@@ -135,6 +141,15 @@ def plan(job: Job) -> Plan:
         )
         store.write_text(run_dir.file(store.CONFIG), job.resolved)
     return Plan(run_dir, tasks, counts, totals, answers, spans, job.model.name, manifest)
+
+
+def _sweep(root: Path) -> None:
+    """Removes the drafts of plans that were killed; one that lives, wherever, writes on."""
+    for pattern in (".plan-*.jsonl", "..plan-*.jsonl.*"):
+        for draft in root.glob(pattern):
+            with contextlib.suppress(OSError):
+                if time.time() - draft.stat().st_mtime > _DEAD_SECONDS:
+                    draft.unlink()
 
 
 def _identity(job: Job, prompts: str) -> dict[str, Any]:

@@ -161,7 +161,7 @@ def test_the_leading_blank_goes_whole_and_in_streams(server):
 def test_a_thought_is_apart_whole_and_in_streams(server):
     text = "<think>\n2 and 2\n</think>\n\nIt is 4."
     client = openai.OpenAI(base_url=f"{server.url}/v1", api_key=server.key)
-    asked = {"model": MODEL, "messages": HELLO, "max_tokens": 99}
+    asked = {"model": MODEL, "messages": HELLO, "max_tokens": 99, "temperature": 0}
     forced = {"structured_outputs": {"choice": [text]}}
     whole = client.chat.completions.create(**asked, extra_body=forced)
     message, usage = whole.choices[0].message, whole.usage

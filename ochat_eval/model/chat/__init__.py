@@ -8,13 +8,12 @@ texts as they are, for base models. In all of them text that looks like a specia
 from __future__ import annotations
 
 import dataclasses
-import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ochat_eval.data.mirrors import hub_answers
+from ochat_eval.data.mirrors import go_offline, hub_answers
 from ochat_eval.model.chat.ends import Ends, TurnShape, Write, ends_of, turn_shape
 from ochat_eval.model.chat.fastchat import fastchat_writer
 from ochat_eval.model.chat.format import ChatFormat
@@ -43,7 +42,7 @@ def load_format(model: Model, path: str | Path, tell: Callable[[str], None] = sa
         UserError: no such format; a tokenizer missing, broken or unfit for it.
     """
     if not Path(path).is_dir() and not hub_answers():
-        os.environ["HF_HUB_OFFLINE"] = "1"  # what was downloaded before is all there is
+        go_offline()
     if model.chat == "openchat":
         return load_openchat(model, path)
     if model.chat not in ("template", "raw") and not model.chat.startswith(_FASTCHAT):
