@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import simulated_series as series
 import simulations as sim
 
 from ochat_eval import stats
@@ -52,7 +53,8 @@ def _passes(n: int) -> str:
 
 EDGE = (0.002, 0.003, 0.004, 0.006, 0.01, 0.99, 0.994, 0.996, 0.997, 0.998)
 SAME, LESS = "same", "no-worse"
-_I, _A, _T, _G = "95 % interval", "avg@n", "test at 5 %", "gate"
+_I, _A, _T = "95 % interval", "avg@n", "test at 5 %"
+_G, _S = "gate", "series"
 CASES = (
     Case(_I, "1,319 verdicts, 0.2 to 1 and 99 to 99.8 % right", "95 %", 0.93, 0.98, "85–89 %",
          sim.verdicts(1319, EDGE)),
@@ -129,6 +131,14 @@ CASES = (
          sim.gated(0.02, 164, 4, 0.0, "PASS", SAME)),
     Case(_G, "a faultless rerun FAILs", "0 %", 0.0, 0.0, "3–7 %, recorded once",
          sim.gated(0.02, 1319, 4, 0.0, "FAIL", SAME)),
+    Case(_S, "any false pair, 6 checkpoints, 400 items, 5 % differ", "≤ 5 %", 0.0, 0.05, "–",
+         series.false_pair(6, 400, 0.05)),
+    *(Case(_S, f"the best is among those that may be, 6 checkpoints, others {what}",
+           "≥ 95 %", 0.95, 1.0, "–", series.best_is_among(6, 400, 0.05, behind))
+      for what, behind in (("as good", 0.0), ("1 point behind", 0.01))),
+    *(Case(_S, f"slope, 5 checkpoints, {n} items, {100 * psi:.0f} % differ, 1 point a step",
+           claim, low, 1.0 if claim[0] == "≥" else 0.97, "–", series.slope_covers(5, n, psi, 0.01))
+      for n, psi, claim, low in ((400, 0.1, "95 %", 0.94), (25, 0.02, "≥ 95 %", 0.95))),
 )  # fmt: skip
 
 

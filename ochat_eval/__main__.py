@@ -28,6 +28,7 @@ except KeyboardInterrupt:  # else `ending` heeds it, which is not there yet
 
 COMMANDS = {
     "run": ("evaluate a model; the word may be left away", "ochat_eval.pipeline"),
+    "series": ("a training's checkpoints: score against step", "ochat_eval.series.command"),
     "compare": (
         "two runs, item by item: what differs, and is it noise?",
         "ochat_eval.baseline.command",
@@ -51,7 +52,6 @@ usage: ochat-eval [SUBCOMMAND] [NAME=VALUE | OPTION ...]
 The benchmarks of the OpenChat-3.5 model card, as published; better, or noise?
 
 {commands}
-
 examples:
   ochat-eval task=demo                    a first look, no network needed
   ochat-eval task=gsm8k model=ORG/NAME    as published; again: it goes on

@@ -23,6 +23,7 @@ from ochat_eval.baseline.policy import Policy, check, read_policy
 from ochat_eval.baseline.record import record as record_runs
 from ochat_eval.baseline.results import RunResults
 from ochat_eval.baseline.runs import read_run
+from ochat_eval.baseline.sequential import against_at_looks
 from ochat_eval.baseline.sides import Side, compare_sides, read_side
 from ochat_eval.records import RULES, UserError
 from ochat_eval.run import store
@@ -143,8 +144,9 @@ the margin on both sides, FAIL if it lies wholly outside. --no-worse, is a new c
 PASS if it lies above minus the margin, so that what is better passes, FAIL if wholly below. The
 margin is --margin, or the larger of 0.3 points and 3.29 standard deviations of the noise between
 reruns. All benchmarks must pass; --policy FILE says for each its rule, mode, margin, and weight or
-veto (docs/ci.md). A published figure passes where reruns explain the distance; say with --psi how
-often verdicts flip between reruns.
+veto (docs/ci.md). --sequential goes through the run's items as `run until=decided` asks them, and
+says at which look that would have stopped. A published figure passes where reruns explain the
+distance; say with --psi how often verdicts flip between reruns.
 """
 
 
@@ -179,6 +181,10 @@ def gate(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--part", action="store_true", help="the run asked only some of the recorded items"
     )
+    parser.add_argument(
+        "--sequential", action="store_true",
+        help="look while it goes on: at which of 20 looks is it decided?",
+    )  # fmt: skip
     parser.add_argument("--psi", metavar="X", help="published figures: the flip rate, or a "
                         "recorded run to take it from")  # fmt: skip
     parser.add_argument("--junit", type=Path, metavar="FILE", help="write JUnit XML")
@@ -193,9 +199,16 @@ def gate(argv: Sequence[str]) -> int:
 
     def work() -> int:
         policy = _policy(args)
-        run = read_run(find(args.run, args.runs))
-        judged = against_figures if args.against.startswith(figures.PREFIX) else against_recorded
-        made = judged(run, args.against, policy, runs=args.runs, part=args.part, psi=args.psi)
+        folder = find(args.run, args.runs)
+        published = args.against.startswith(figures.PREFIX)
+        if args.sequential:
+            if published or args.part or args.psi is not None:
+                raise UserError("--sequential is against a recorded run, without --part and --psi")
+            made = against_at_looks(folder, args.against, policy, args.runs)
+        else:
+            judged = against_figures if published else against_recorded
+            made = judged(read_run(folder), args.against, policy,
+                          runs=args.runs, part=args.part, psi=args.psi)  # fmt: skip
         _write_verdict(made, args)
         tell(verdict_formats.terminal(made))
         return EXIT[made.verdict]

@@ -8,8 +8,8 @@ is the best). The formulas are in `stats.equivalence`.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from ochat_eval import stats
@@ -35,6 +35,19 @@ ONCE = (
     "run its command again with shuffle=1 run=RERUN, record both (ochat-eval record RUN RERUN --as "
     "NAME), or say with --margin how many points may be lost"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A look at a benchmark before all of it is answered.
+
+    Attributes:
+        confidence: of its interval (`stats.look_confidences`).
+        planned: how many items there are to be; the margin is theirs.
+    """
+
+    confidence: float
+    planned: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +93,7 @@ class GateResult:
         asked: what was asked, in words (`Policy.title`).
         rows: a verdict for each benchmark.
         notes: what else must be known.
+        looks: of a run looked at while it went on, each benchmark's verdicts look by look.
     """
 
     run: str
@@ -88,6 +102,7 @@ class GateResult:
     verdict: Verdict
     rows: Sequence[TaskGate]
     notes: Sequence[str]
+    looks: Mapping[str, Sequence[TaskGate]] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -149,9 +164,20 @@ def notes(run: RunResults, recorded: RunResults, rows: Sequence[TaskGate]) -> li
 
 
 def gate_task(
-    run: RunResults, recorded: RunResults, name: str, policy: Policy, *, part: bool = False
+    run: RunResults,
+    recorded: RunResults,
+    name: str,
+    policy: Policy,
+    *,
+    part: bool = False,
+    look: Look | None = None,
 ) -> TaskGate:
-    """One benchmark's verdict; arguments as `gate`, the policy the benchmark's own."""
+    """One benchmark's verdict; arguments as `gate`, the policy the benchmark's own.
+
+    Args:
+        look: where the run's items are those that are there so far; nothing is said then of the
+            chances of the gate.
+    """
     here, there, rule = run.tasks[name], recorded.tasks[name], policy.rule
     n, of = len(here.outcomes), len(there.outcomes)
     refused = next(unlike_work(here, there, rule, part), "")
@@ -165,8 +191,9 @@ def gate_task(
     psi, psi_unmatched = rates or (0.0, 0.0)
     margin = policy.margin
     if margin is None:
-        margin = stats.delta(psi, len(here.outcomes), policy.flip_sds)
-    worst, middle, best = _differences(here, there, policy, psi, recorded.runs)
+        margin = stats.delta(psi, look.planned if look else n, policy.flip_sds)
+    confidence = look.confidence if look else stats.CONFIDENCE
+    worst, middle, best = _differences(here, there, policy, psi, recorded.runs, confidence)
     verdict: Verdict = stats.decide(worst.lo, worst.hi, margin, policy.mode)
     if verdict != stats.decide(best.lo, best.hi, margin, policy.mode):
         verdict = "INCONCLUSIVE"
@@ -184,18 +211,24 @@ def gate_task(
         margin=margin,
         psi=rates[0] if rates else None,
     )
-    row = _with_chances(row, here, policy, middle.stderr, recorded.runs)
+    if not look:
+        row = _with_chances(row, here, policy, middle.stderr, recorded.runs)
     reason = _reason(row, policy)
     if unread := sum(not o.rules[rule].read() for o in here.outcomes.values()):
         reason = "; ".join(filter(None, [reason, _unread(unread, here)]))
-    if odd := unlike_unmatched(here, there, policy, psi_unmatched, recorded.runs):
+    if odd := unlike_unmatched(here, there, policy, psi_unmatched, recorded.runs, confidence):
         verdict = "FAIL" if verdict == "FAIL" else "REFUSED"
         reason = f"{reason}; {odd}" if verdict == "FAIL" else odd
     return dataclasses.replace(row, verdict=verdict, reason=reason)
 
 
 def _differences(
-    here: TaskResults, there: TaskResults, policy: Policy, psi: float, runs: int
+    here: TaskResults,
+    there: TaskResults,
+    policy: Policy,
+    psi: float,
+    runs: int,
+    confidence: float,
 ) -> tuple[stats.Estimate, stats.Estimate, stats.Estimate]:
     """The difference if what is unread were as bad as can be for the run, as it was read, and as
     good as can be; the same three times where all was read."""
@@ -207,7 +240,7 @@ def _differences(
 
     def found(new: float | None, recorded: float | None) -> stats.Estimate:
         measures = lambda v: valued(new, v), lambda v: valued(recorded, v)
-        return difference(here, there, policy.rule, measures, psi, runs)
+        return difference(here, there, policy.rule, measures, psi, runs, confidence)
 
     every = [*here.outcomes.values(), *recorded_items(here, there)]
     middle = found(None, None)

@@ -30,6 +30,7 @@ def difference(
     measures: tuple[Measure, Measure],
     psi: float,
     runs: int,
+    confidence: float = stats.CONFIDENCE,
 ) -> stats.Estimate:
     """A new run less the recorded ones, in points: `stats.rerun_interval`.
 
@@ -43,12 +44,18 @@ def difference(
     recorded = [stats.mean(measures[1](one.rules[rule])) for one in items]
     new = [measures[0](one.rules[rule])[0] for one in here.outcomes.values()]
     return stats.rerun_interval(
-        recorded, new, psi, runs, clusters=clusters(items), strata=strata(items)
-    )
+        recorded, new, psi, runs,
+        clusters=clusters(items), strata=strata(items), confidence=confidence,
+    )  # fmt: skip
 
 
 def unlike_unmatched(
-    here: TaskResults, there: TaskResults, policy: Policy, psi: float, runs: int
+    here: TaskResults,
+    there: TaskResults,
+    policy: Policy,
+    psi: float,
+    runs: int,
+    confidence: float = stats.CONFIDENCE,
 ) -> str:
     """Says so where the unmatched rate moved by more than reruns do; empty where it did not.
 
@@ -58,7 +65,8 @@ def unlike_unmatched(
     def unmatched(verdicts: Verdicts) -> Sequence[float]:
         return verdicts.unmatched
 
-    moved = difference(here, there, policy.rule, (unmatched, unmatched), psi, runs)
+    both = (unmatched, unmatched)
+    moved = difference(here, there, policy.rule, both, psi, runs, confidence)
     margin = stats.delta(psi, len(here.outcomes))
     if stats.decide(-moved.hi, -moved.lo, margin, policy.mode) != "FAIL":
         return ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree as ET
 
+from ochat_eval.baseline import look_formats
 from ochat_eval.baseline.gate import GateResult, TaskGate
 from ochat_eval.terminal.grid import DASH, grid, interval, notes, number
 
@@ -59,7 +60,8 @@ def terminal(outcome: GateResult) -> str:
     table = grid(cells, ("task", "verdict", "n", "recorded", "run", "diff.", "90 % CI", "±"),
                  align=("left", "left", *["right"] * 6))  # fmt: skip
     said = notes([_legend(outcome), *below, *outcome.notes])
-    return "\n".join([table, "", *said, "", outcome.title])
+    looks = [look_formats.table(outcome.looks), ""] if outcome.looks else []
+    return "\n".join([*looks, table, "", *said, "", outcome.title])
 
 
 def markdown(outcome: GateResult) -> str:
@@ -67,7 +69,9 @@ def markdown(outcome: GateResult) -> str:
     cells = [[_escaped(cell) for cell in _cells(row)] for row in outcome.rows]
     table = grid(cells, _HEADERS, "github", align=_ALIGN)
     listed = [f"- {_escaped(note)}" for note in outcome.notes]
-    parts = [f"### {_escaped(outcome.title)}", table, _legend(outcome), "\n".join(listed)]
+    looks = look_formats.table(outcome.looks, "github") if outcome.looks else ""
+    title = f"### {_escaped(outcome.title)}"
+    parts = [title, table, _legend(outcome), "\n".join(listed), looks]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

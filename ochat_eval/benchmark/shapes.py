@@ -185,6 +185,10 @@ class FirstLetter(Task):
         # 51 BBH items go on behind Z with `[`, `\` … `b`: never right, and no letters of a list.
         return robust_choice(text, [choice for choice in choices if choice in ascii_uppercase])
 
+    def stated(self, item: Item) -> str:
+        """The letter alone."""
+        return item.target[0]
+
     def right(self, item: Item, answer: str, rule: Rule) -> bool:
         """Whether it is one of the right letters."""
         return answer in item.target
@@ -221,6 +225,10 @@ class MarkedChoice(Task):
             return choice_after_marker(text, choices, marker=self.marker, default=self.default)
         return robust_choice(text, choices)
 
+    def stated(self, item: Item) -> str:
+        """Behind the marker."""
+        return f"The answer is {item.target[0]}."
+
     def right(self, item: Item, answer: str, rule: Rule) -> bool:
         """Whether it is the right label: what `read` gives is a whole label under both rules."""
         return answer in item.target
@@ -243,6 +251,10 @@ class LastNumber(Task):
     def read(self, item: Item, text: str, rule: Rule) -> Reading:
         """Published: the last number; robust: the one that is stated."""
         return last_number(text) if rule == "published" else robust_number(text)
+
+    def stated(self, item: Item) -> str:
+        """In a sentence."""
+        return f"The answer is {item.target[0]}."
 
     def right(self, item: Item, answer: str, rule: Rule) -> bool:
         """Published: as text, so that `1,200` can never be right; robust: as numbers."""
@@ -288,6 +300,10 @@ class MarkedText(Task):
             if target.casefold() in words:
                 return robust_text(text, words)
         return robust_number(text) if re.fullmatch(r"-?\d+", target) else robust_text(text)
+
+    def stated(self, item: Item) -> str:
+        """Behind the marker."""
+        return f"The answer is {item.target[0]}."
 
     def right(self, item: Item, answer: str, rule: Rule) -> bool:
         """Published: the same characters; robust: the same number, or text but for case, quotes…"""

@@ -23,7 +23,7 @@ from ochat_eval.terminal.words import nearest
 
 _OPEN = ("engine.", "model.", "tasks.", "judge.")
 """What may name options that the YAML files do not list."""
-_TEXTS = ("model.system", "model.template")
+_TEXTS = re.compile(r"model\.(system|template)|tasks\.\w+\.(prompt|rubric)")
 _MARKS = ("model.thinking", "model.stop")
 """Options whose values are taken letter by letter: a text, or a list of marks as `<|im_end|>`."""
 
@@ -40,6 +40,10 @@ def load(overrides: Sequence[str]) -> Config:
     config: Config = compose_file("config", Config, overrides)
     if not config.tasks:
         raise UserError("no task is chosen; write task=gsm8k, or task=gsm8k,humaneval")
+    if config.models is not None:
+        raise UserError(
+            f"models={config.models}: one run has one model; the command line takes several"
+        )
     if config.tokens_per_second is not None and not config.tokens_per_second > 0:
         raise UserError(f"tokens_per_second={config.tokens_per_second:g}; it must be above 0")
     if config.run is not None and not re.fullmatch(r"[\w.+-]*[\w+-]", config.run):
@@ -95,15 +99,15 @@ def _written(override: str, schema: type, known: Sequence[str]) -> list[str]:
         raise UserError(f"{name}: there is no such option{nearest(first, known)}")
     if name != key:
         raise UserError(f"{override}: write {name}={value}, without {key[: len(key) - len(name)]}")
-    if name in _TEXTS and value != "null" and value[:1] not in ("'", '"'):
-        return [f"++{name}={_quoted(value)}"]
+    if _TEXTS.fullmatch(name) and value != "null" and value[:1] not in ("'", '"'):
+        return [f"++{name}={quoted(value)}"]
     if name in _MARKS and ("," in value or value[:1] == "[") and not re.search("['\"]", value):
-        marks = ",".join(_quoted(one.strip()) for one in value.strip("[]").split(","))
+        marks = ",".join(quoted(one.strip()) for one in value.strip("[]").split(","))
         return [f"++{name}=[{marks}]"]
     if name.startswith(_OPEN):
         return [f"++{name}={_list(value)}"]
     if name == "model" and _is_place(value):
-        return ["model=hf", f"++model.path={_quoted(value)}"]
+        return ["model=hf", f"++model.path={quoted(value)}"]
     if name == "task":
         value = _list(value)
     elif "," in value and _is_scalar(schema, name) and value[:1] not in ("'", '"', "["):
@@ -118,7 +122,8 @@ def _list(value: str) -> str:
     return value if re.search(r"[\[\]{}()'\"\\]", value) or "," not in value else f"[{value}]"
 
 
-def _quoted(value: str) -> str:
+def quoted(value: str) -> str:
+    """A text as a value of an option that is taken letter by letter."""
     escaped = value.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"
 

@@ -44,12 +44,14 @@ class Config:
 
     stage: Stage = Stage.all
     run: str | None = None
+    models: Any = None
     results: str = "results/runs"
     limit: int | None = None
     max_tokens: int | None = None
     sampling: Any = "published"
     seed: int = 0
     ids: str | None = None
+    reuse: str | None = None
     shuffle: int | None = None
     show: int = 0
     tokens_per_second: float | None = None

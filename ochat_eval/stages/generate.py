@@ -18,6 +18,7 @@ from ochat_eval.records import Item, Message, Request, Response, UserError
 from ochat_eval.run import store
 from ochat_eval.run.index import Index
 from ochat_eval.run.journal import Journal, recovered
+from ochat_eval.run.reuse import Signature
 from ochat_eval.stages.plan import Plan
 from ochat_eval.terminal.say import bar, say
 from ochat_eval.terminal.words import counted
@@ -33,11 +34,19 @@ class Queue:
         planned: Plan,
         seed: int,
         done: Done,
+        *,
         shuffle: int | None = None,
         system: str | None = None,
+        signature: Signature,
     ):
         """`done` gives an item's recorded responses; `shuffle` seeds another order; `system` stands
-        in front of every conversation."""
+        in front of every conversation; `signature` makes the digests of requests.
+
+        Attributes:
+            digests: of the requests in flight, by their key.
+        """
+        self.digests: dict[tuple[str, int, int], str] = {}
+        self._signature = signature
         self._system = system
         self._seed = seed
         self._tasks = planned.tasks
@@ -74,10 +83,14 @@ class Queue:
 
     def next(self) -> Request | None:
         """The next request; None when there is none now (an answer may bring another)."""
-        return self._follow_ups.popleft() if self._follow_ups else next(self._fresh, None)
+        one = self._follow_ups.popleft() if self._follow_ups else next(self._fresh, None)
+        if one is not None:
+            self.digests[one.key] = self._signature.of(one)
+        return one
 
     def answered(self, response: Response) -> None:
         """Queues the item's next turn, asked with the model's own answer."""
+        self.digests.pop(response.key, None)
         if (waiting := self._open.pop((response.id, response.sample), None)) is None:
             return
         item, messages = waiting
@@ -87,9 +100,22 @@ class Queue:
         self._follow_ups.append(self._request(item, response.sample, turn, messages))
 
 
+class SignedJournal(Journal):
+    """The journal of responses, each with the digest of its request."""
+
+    def __init__(self, path: Path, queue: Queue):
+        super().__init__(path)
+        self._queue = queue
+
+    def append(self, responses: Iterable[Response]) -> None:
+        """As `Journal.append`."""
+        digests = self._queue.digests
+        super().append(dataclasses.replace(r, request=digests[r.key]) for r in responses)
+
+
 def generate(job: Job, planned: Plan) -> None:
     """Asks what has no response yet; each response is on disk the moment it exists."""
-    known = _recorded(planned)
+    known = recorded(planned)
     missing = planned.requests - len(known)
     if not missing:
         say(f"all {planned.requests:,} responses are there; nothing to generate")
@@ -106,11 +132,17 @@ def generate(job: Job, planned: Plan) -> None:
     )
     with planned.manifest.timing("start"):
         session = job.engine.start(work)
-    journal = Journal(planned.run.file(store.RESPONSES))
+    queue = Queue(
+        planned,
+        job.seed,
+        known.of if known else _nothing,
+        shuffle=job.shuffle,
+        system=job.model.system,
+        signature=Signature(planned.manifest.values["identity"]),
+    )
+    journal = SignedJournal(planned.run.file(store.RESPONSES), queue)
     try:
         with planned.manifest.timing("generate"):
-            done = known.of if known else _nothing
-            queue = Queue(planned, job.seed, done, job.shuffle, job.model.system)
             failures = drive(session, queue, journal, missing)
     finally:
         planned.manifest.learn("engine", session.learnt())
@@ -121,7 +153,7 @@ def generate(job: Job, planned: Plan) -> None:
         raise UserError(f"nothing was answered, so there is nothing to score: {failures[0].reason}")
 
 
-def _recorded(planned: Plan) -> Index[Response]:
+def recorded(planned: Plan) -> Index[Response]:
     """The responses at hand, each to something that this run asks."""
     path = planned.run.file(store.RESPONSES)
     known = recovered(path, Response)

@@ -9,8 +9,11 @@ import os
 import random
 import re
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,7 @@ from ochat_eval.model.weights import prepare
 from ochat_eval.records import Item, Response, UserError, to_json
 from ochat_eval.run import store
 from ochat_eval.run.folder import RunDir
+from ochat_eval.run.hardware import cores
 from ochat_eval.run.identity import engine_part, identity, short_digest, with_model_options
 from ochat_eval.run.index import Index
 from ochat_eval.run.manifest import Manifest
@@ -35,6 +39,9 @@ from ochat_eval.terminal.say import bar, say
 
 _DEAD_SECONDS = 3600.0
 """A draft of a plan that nothing was written to for so long is nobody's any more."""
+_THREADS = 4
+_NEIGHBOURS = 256
+"""Prompts that a thread measures one after another: of those together, many begin alike."""
 
 
 @dataclass(frozen=True)
@@ -202,6 +209,35 @@ def format_at_hand(model: Model) -> ChatFormat | None:
         return None
 
 
+def token_lengths(
+    items: Iterable[Item], system: str | None, chat: ChatFormat
+) -> Iterator[tuple[Item, int]]:
+    """Each item with its first prompt's length in tokens, in order; a thread for each core.
+
+    Args:
+        system: the system message.
+    """
+    idle = [chat.sharing(say) for _ in range(min(_THREADS, cores()))]
+
+    def measured(some: Sequence[Item]) -> list[tuple[Item, int]]:
+        mine = idle.pop()
+        try:
+            prompts = ((item, first_prompt(item, system)) for item in some)
+            return [(item, len(mine.encode(text, item.condition))) for item, text in prompts]
+        finally:
+            idle.append(mine)
+
+    at_work: deque[Future[list[tuple[Item, int]]]] = deque()
+    stream = iter(items)
+    with ThreadPoolExecutor(len(idle)) as pool:
+        while some := list(islice(stream, _NEIGHBOURS)):
+            at_work.append(pool.submit(measured, some))
+            if len(at_work) > 2 * _THREADS:  # the others stay on disk
+                yield from at_work.popleft().result()
+        for one in at_work:
+            yield from one.result()
+
+
 def _lengths(model: Model, planned: Plan, chat: ChatFormat | None) -> dict[str, Lengths]:
     """Prompt lengths per task: in tokens where the model's tokenizer is at hand."""
     if chat is None:
@@ -209,9 +245,9 @@ def _lengths(model: Model, planned: Plan, chat: ChatFormat | None) -> dict[str, 
         return lengths(((item, sum(len(m.content) for m in ms)) for item, ms in prompts), None)
     with bar("measure", "prompts", sum(planned.counts.values())) as progress:
 
-        def measured() -> Iterator[tuple[Item, int]]:
-            for item in planned.items():
-                yield item, len(chat.encode(first_prompt(item, model.system), item.condition))
+        def shown() -> Iterator[tuple[Item, int]]:
+            for one in token_lengths(planned.items(), model.system, chat):
+                yield one
                 progress.update()
 
-        return lengths(measured(), context_of(model))
+        return lengths(shown(), context_of(model))

@@ -6,7 +6,15 @@ probability outside 0…1) raises ValueError; an error that the data cannot tell
 cluster) is None, which JSON can hold, and never 0.
 """
 
-from ochat_eval.stats.agreement import Correlation, agreement, kendall, pearson, spearman
+from ochat_eval.stats.agreement import (
+    Correlation,
+    Level,
+    agreement,
+    kendall,
+    krippendorff_alpha,
+    pearson,
+    spearman,
+)
 from ochat_eval.stats.at_k import all_at_k, maj_at_k, pass_at_k
 from ochat_eval.stats.chances import Chances, chances, detects, normal_chance
 from ochat_eval.stats.checks import Bounds, mean
@@ -39,7 +47,7 @@ from ochat_eval.stats.interval import (
     unseen,
     wilson,
 )
-from ochat_eval.stats.paired import Flips, flips, paired
+from ochat_eval.stats.paired import Flips, contrast, flips, paired
 from ochat_eval.stats.power import (
     mcnemar_detectable,
     mcnemar_power,
@@ -48,6 +56,8 @@ from ochat_eval.stats.power import (
 from ochat_eval.stats.quantiles import t_value, z_value
 from ochat_eval.stats.rare import changes_interval
 from ochat_eval.stats.sampling import Sampling, sampling_parts
+from ochat_eval.stats.sequential import LOOKS, look_confidences
+from ochat_eval.stats.series import Best, Pair, all_pairs, best, slope
 from ochat_eval.stats.several import holm
 from ochat_eval.stats.significance import (
     FEW,
@@ -63,22 +73,29 @@ __all__ = [
     "CONFIDENCE",
     "FEW",
     "FLIP_SDS",
+    "LOOKS",
+    "Best",
     "Bounds",
     "Chances",
     "Correlation",
     "Estimate",
     "Flips",
+    "Level",
     "Mode",
+    "Pair",
     "Sampling",
     "Test",
     "agreement",
     "all_at_k",
+    "all_pairs",
     "average_interval",
     "average_stderr",
+    "best",
     "chances",
     "changes_interval",
     "cluster_sums",
     "clustered_stderr",
+    "contrast",
     "decide",
     "delta",
     "detects",
@@ -89,6 +106,8 @@ __all__ = [
     "holm",
     "interval",
     "kendall",
+    "krippendorff_alpha",
+    "look_confidences",
     "maj_at_k",
     "matches_published",
     "mcnemar_detectable",
@@ -107,6 +126,7 @@ __all__ = [
     "rerun_interval",
     "sampling_parts",
     "sign_flips",
+    "slope",
     "spearman",
     "spread",
     "stratified_stderr",

@@ -111,12 +111,14 @@ def rerun_interval(
     clusters: Sequence[Hashable] | None = None,
     strata: Sequence[Hashable] | None = None,
     bounds: Bounds = (0.0, 1.0),
+    confidence: float = CONFIDENCE,
 ) -> Estimate:
     """A new run's score less the recorded one, in points, with the gate's 90 % interval.
 
     Each end is the furthest of: that of `paired`; that of `changes_interval`, for verdicts (0 or 1
     in the new run), so that few items, or few changes, are never taken for certainty; and
     z₀.₉₅ `rerun_error`s, for that the noise did not show in this run does not say it is not there.
+    A look at a run that goes on takes another confidence (`look_confidences`).
 
     Args:
         recorded: the items' means over the recorded runs, fractions.
@@ -125,17 +127,20 @@ def rerun_interval(
         runs: how many recorded runs there are.
         clusters, strata: as in `paired`.
         bounds: of an item's value, within 0…1.
+        confidence: of the interval.
 
     Raises:
         ValueError: as `paired` and `rerun_error`.
     """
-    found = paired(recorded, new, clusters, strata=strata, confidence=CONFIDENCE, bounds=bounds)
-    half = z_value(CONFIDENCE) * rerun_error(psi, len(new), runs) / 100
+    found = paired(recorded, new, clusters, strata=strata, confidence=confidence, bounds=bounds)
+    half = z_value(confidence) * rerun_error(psi, len(new), runs) / 100
     if found.stderr is None:
         return scaled(found, 100)
     lows, highs = [found.lo, found.score - half], [found.hi, found.score + half]
     if set(new) <= {0.0, 1.0}:
-        low, high = changes_interval([y - x for x, y in zip(recorded, new, strict=True)])
+        low, high = changes_interval(
+            [y - x for x, y in zip(recorded, new, strict=True)], confidence
+        )
         lows.append(low)
         highs.append(high)
     return scaled(Estimate(found.score, found.n, found.stderr, min(lows), max(highs)), 100)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -43,11 +44,7 @@ def paired(
 ) -> Estimate:
     """The mean of bᵢ − aᵢ over the same items, with its error and interval; above 0: b is better.
 
-    Miller 2024: the error is that of the differences, by `mean_stderr`, `clustered_stderr` or
-    `stratified_stderr`. Of 0/1 verdicts it is never below Bonett & Price's (2012), which counts
-    one more gain and one more loss over two more items: two runs that agree on every item are not
-    known to be the same. Their interval lies around (gains − losses)/(n + 2), as theirs does; that
-    of ratings and of clusters is Student's t; equal differences get that of `unseen`.
+    The `contrast` of two runs, by −1 and 1.
 
     Args:
         a, b: the two runs' values, item by item in the same order, within `bounds`.
@@ -59,17 +56,58 @@ def paired(
         ValueError: as `estimate`, or a and b differ in length.
     """
     check_same_length(a, b, "a", "b")
-    before, after = check_numbers(a, bounds), check_numbers(b, bounds)
-    differences = [y - x for x, y in zip(before, after, strict=True)]
-    center, n = mean(differences), len(differences)
-    width = bounds[1] - bounds[0]
-    found = spread(differences, clusters, strata)
+    return contrast(
+        (a, b), (-1.0, 1.0), clusters, strata=strata,
+        confidence=confidence, bounds=bounds, scale=scale,
+    )  # fmt: skip
+
+
+def contrast(
+    runs: Sequence[Sequence[float]],
+    weights: Sequence[float],
+    clusters: Sequence[Hashable] | None = None,
+    *,
+    strata: Sequence[Hashable] | None = None,
+    confidence: float = 0.95,
+    bounds: Bounds = (0.0, 1.0),
+    scale: float = 1.0,
+) -> Estimate:
+    """The mean over items of Σ wₖ·(value in run k), with its error and interval.
+
+    Miller 2024: the error is that of the items' own contrasts, by `mean_stderr`,
+    `clustered_stderr` or `stratified_stderr`. Of 0/1 verdicts it is never below Bonett & Price's
+    (2012), which counts one more gain and one more loss over two more items: runs that agree on
+    every item are not known to be the same. Their interval lies around Σ/(n + 2), as theirs does;
+    that of ratings and of clusters is Student's t; equal contrasts get that of `unseen`.
+
+    Args:
+        runs: the values of each run, item by item in the same order, within `bounds`.
+        weights: one a run; they add up to 0.
+        clusters, strata, confidence, scale: as in `estimate`.
+        bounds: the least and the greatest value of an item; the interval is cut to what the
+            contrast can be.
+
+    Raises:
+        ValueError: as `estimate`; the runs differ in length or number from what they must have;
+            the weights do not add up to 0, or are all 0.
+    """
+    check_same_length(runs, weights, "runs", "weights")
+    size = math.fsum(map(abs, check_numbers(weights)))
+    if size == 0 or abs(math.fsum(weights)) > 1e-9 * size:
+        raise ValueError(f"weights {list(weights)}: need some that add up to 0")
+    for other in runs[1:]:
+        check_same_length(runs[0], other, "values", "values of another run")
+    numbers = [check_numbers(run, bounds) for run in runs]
+    values = [sum(map(operator.mul, weights, item)) for item in zip(*numbers, strict=True)]
+    most = (bounds[1] - bounds[0]) * size / 2  # of an item that goes from one end to the other
+    center, n = mean(values), len(values)
+    found = spread(values, clusters, strata)
     if found.stderr is None:
-        return scaled(Estimate(center, n, None, -width, width), scale)
-    if bounds == (0, 1) and set(before) | set(after) <= {0.0, 1.0}:
+        return scaled(Estimate(center, n, None, -most, most), scale)
+    if bounds == (0, 1) and all(set(run) <= {0.0, 1.0} for run in numbers):
         # Without a spread nothing tells how clusters hang together: they count as one item each.
         units = n if found.stderr else found.units
-        stderr = max(found.stderr, _bonett_price(differences, units))
+        stderr = max(found.stderr, _bonett_price(values, units, most))
         middle = center * units / (units + 2)
         half = _reach(found, clusters is not None, confidence) * stderr
         lo, hi = min(center, middle - half), max(center, middle + half)
@@ -79,25 +117,28 @@ def paired(
         lo, hi = center - half, center + half
     else:
         stderr = 0.0
-        lo, hi = unseen(center, found.units, confidence, (-width, width))
-    return scaled(Estimate(center, n, stderr, max(-width, lo), min(width, hi)), scale)
+        lo, hi = unseen(center, found.units, confidence, (-most, most))
+    return scaled(Estimate(center, n, stderr, max(-most, lo), min(most, hi)), scale)
 
 
 def _reach(found: Spread, clustered: bool, confidence: float) -> float:
     return t_value(confidence, found.df) if clustered else z_value(confidence)
 
 
-def _bonett_price(differences: Sequence[float], n: int) -> float:
-    """√((p̃₁ + p̃₂ − (p̃₁ − p̃₂)²)/(n + 2)), p̃ = (count + 1)/(n + 2): Bonett & Price 2012, eq. 6.
+def _bonett_price(values: Sequence[float], n: int, most: float) -> float:
+    """The error with a gain and a loss of `most` more: Bonett & Price 2012, eq. 6.
+
+    Of differences of 0/1 verdicts theirs, √((p̃₁ + p̃₂ − (p̃₁ − p̃₂)²)/(n + 2)) with
+    p̃ = (count + 1)/(n + 2).
 
     Args:
-        differences: of 0/1 verdicts, −1, 0 or 1.
+        values: contrasts, each within ±`most`.
         n: how many of them are independent.
     """
-    share = n / len(differences)
-    gained, lost = (share * differences.count(change) for change in (1.0, -1.0))
-    up, down = (gained + 1) / (n + 2), (lost + 1) / (n + 2)
-    return math.sqrt((up + down - (up - down) ** 2) / (n + 2))
+    share = n / len(values)
+    total = share * math.fsum(values)
+    squares = share * math.fsum(x * x for x in values) + 2 * most**2
+    return math.sqrt((squares - total**2 / (n + 2)) / (n + 2) / (n + 2))
 
 
 def flips(a: Mapping[str, float], b: Mapping[str, float]) -> Flips:

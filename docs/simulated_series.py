@@ -1,0 +1,53 @@
+"""How often what is said of a series of runs is right, by simulation; for `claims.py`."""
+
+from __future__ import annotations
+
+import numpy as np
+from simulations import Share, drawn
+
+from ochat_eval import stats
+
+
+def checkpoints(rng: np.random.Generator, truths: np.ndarray, n: int, psi: float) -> np.ndarray:
+    """Verdicts of runs on the same n items; two runs of the same truth differ in about ψ of them.
+
+    An item is right where its difficulty is below the run's truth; some are undecided.
+    """
+    difficulty = rng.random(n)
+    undecided = rng.random(n) < 2 * psi
+    drawn_anew = rng.random((len(truths), n))
+    return (np.where(undecided, drawn_anew, difficulty) < truths[:, None]).astype(float)
+
+
+def false_pair(count: int, n: int, psi: float) -> Share:
+    """How often any pair of equally good checkpoints is called."""
+
+    def hit(rng: np.random.Generator) -> bool:
+        runs = checkpoints(rng, np.full(count, 0.6), n, psi)
+        return any(pair.p_holm <= 0.05 for pair in stats.all_pairs(runs.tolist()))
+
+    return lambda rng, draws: drawn(rng, draws, hit)
+
+
+def best_is_among(count: int, n: int, psi: float, behind: float) -> Share:
+    """How often the truly best is among those that may be: the others are `behind` it."""
+    truths = np.full(count, 0.6 - behind)
+    truths[count // 2] = 0.6
+
+    def hit(rng: np.random.Generator) -> bool:
+        runs = checkpoints(rng, truths, n, psi)
+        return count // 2 in stats.best(stats.all_pairs(runs.tolist())).among
+
+    return lambda rng, draws: drawn(rng, draws, hit)
+
+
+def slope_covers(count: int, n: int, psi: float, rise: float) -> Share:
+    """How often the interval of the slope holds what the score rises by a step."""
+    steps = np.arange(count, dtype=float)
+
+    def hit(rng: np.random.Generator) -> bool:
+        runs = checkpoints(rng, 0.5 + rise * steps, n, psi)
+        found = stats.slope(runs.tolist(), steps.tolist())
+        return found.lo <= rise <= found.hi
+
+    return lambda rng, draws: drawn(rng, draws, hit)
