@@ -100,7 +100,10 @@ def test_prompts_are_the_offline_engines_token_ids(server, tiny, condition):  # 
         ({"echo": True}, "echo is not supported"),
         ({"chat_template": "x"}, "chat_template is not supported"),
         ({"chat_template_kwargs": {"x": 1}}, "chat_template_kwargs.x is not allowed here"),
-        ({"template_kwargs": {"thinking": 1}}, "has no template whose variables could be set"),
+        (
+            {"template_kwargs": {"enable_thinking": 1}},
+            "has no template whose variables could be set",
+        ),
         ({"use_beam_search": True, "n": 2}, "use_beam_search is not supported"),
         ({"max_tokens": 30_000}, "30000"),
         ({"temperature": -1}, "temperature"),
