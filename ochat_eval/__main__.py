@@ -64,7 +64,6 @@ examples:
   ochat-eval task=demo                    a first look, no network needed
   ochat-eval task=gsm8k model=ORG/NAME    as published; again: it goes on
   ochat-eval compare before after         two of your runs
-
 Each SUBCOMMAND --help teaches; run --help lists tasks, models and options.
 The guide: docs/index.md. Your own: --config-dir DIR, --allow PACKAGE; --version
 """
