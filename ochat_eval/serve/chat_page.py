@@ -10,10 +10,12 @@ from starlette.routing import Route
 
 from ochat_eval.model.model import Model
 
+_OURS, _SHARED = "ochat_eval.serve", "ochat_eval.report.page"
 _FILES = {
-    "/": ("chat.html", "text/html"),
-    "/chat.js": ("chat.js", "text/javascript"),
-    "/chat.css": ("chat.css", "text/css"),
+    "/": (_OURS, "chat.html", "text/html"),
+    "/chat.js": (_OURS, "chat.js", "text/javascript"),
+    "/chat.css": (_OURS, "chat.css", "text/css"),
+    "/tokens.css": (_SHARED, "tokens.css", "text/css"),
 }
 _FACTS = "/chat.json"
 PAGE_PATHS = (*_FILES, _FACTS)
@@ -39,10 +41,11 @@ def page_routes(model: Model, needs_key: bool) -> list[Route]:
         "condition": model.condition if model.conditions else None,
         "needs_key": needs_key,
     }
-    folder = resources.files("ochat_eval.serve")
     routes = [
-        _route(path, Response(folder.joinpath(file).read_bytes(), 200, _HEADERS, kind))
-        for path, (file, kind) in _FILES.items()
+        _route(
+            path, Response(resources.files(whose).joinpath(file).read_bytes(), 200, _HEADERS, kind)
+        )
+        for path, (whose, file, kind) in _FILES.items()
     ]
     return [*routes, _route(_FACTS, JSONResponse(facts, 200, _HEADERS))]
 

@@ -32,8 +32,7 @@ class Remote {
     this.runNames = names;
     this.names = about.names;
     this.size = about.size;
-    const flips = runs.slice(1).map((run, n) => flipFilter(n, run));
-    this.filters = [...about.filters, ...flips, ...causeFilters(runs)];
+    this.filters = [...about.filters, ...flipFilters(runs), ...causeFilters(runs)];
     this.entries = new Map();
     this.searching = 0;
   }
