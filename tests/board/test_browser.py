@@ -132,6 +132,22 @@ def test_an_item_is_marked_by_a_key_and_a_note_is_kept(opened, runs):
     assert names(page) == ["two"]
 
 
+def test_formulas_are_drawn_and_what_is_hostile_in_them_stays_text(opened):
+    page = opened("#run/two?item=gsm8k%2Fmain%2F6")
+    page.locator("#detail button:text-is('draw formulas')").last.click()
+    drawn = page.locator("#detail .drawn")
+    assert drawn.locator(".katex").count() == 4, "a fraction, a square, a link without one, a rule"
+    assert drawn.locator(".katex-display").count() == 1
+    said = drawn.inner_text()
+    assert "It costs $3 and $8." in said and r"\def\a" in said and r"\(\frac\)" in said
+    assert drawn.locator("a").count() == 0 and "שלום 你好" in said
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    assert wide <= page.evaluate("innerWidth"), "a huge rule stays in its place"
+    assert page.evaluate("document.fonts.check('1em KaTeX_Main')")
+    page.locator("#detail button:text-is('draw formulas')").last.click()
+    assert not drawn.is_visible() and r"$\frac{84}{7}=12$" in page.inner_text("#detail")
+
+
 def test_a_running_run_shows_its_answers_as_they_come(opened, runs):
     page = opened("#run/live?filter=answered")
     assert page.inner_text("#count").startswith("5 of 12")

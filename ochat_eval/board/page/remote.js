@@ -93,6 +93,10 @@ class Remote {
     this.entries.clear();
   }
 
+  drawn(node) {
+    offerFormulas(node);
+  }
+
   // Below an item: what a person thinks of its readings.
   more(entry, row) {
     return readings(this, entry, row[SAMPLE]);

@@ -67,8 +67,8 @@ const axis = ([least, most]) => {
 function showScores(runs) {
   const several = runs.length > 1;
   const shown = rates(runs);
-  const headers = [left("task"), left(several ? "run" : "rule"), { name: "", kind: "picture" }];
-  headers.push(right("score"), right("95 % interval"), right("n"), ...shown.map(right));
+  const headers = [left("task"), left(several ? "run" : "rule"), right("score")];
+  headers.push({ name: "", kind: "picture" }, right("95 % interval"), right("n"), ...shown.map(right));
   if (several) headers.splice(2, 0, left("rule"));
   const groups = new Map();
   for (const one of [...benchmarks(runs), ...otherColumns(runs)]) {
@@ -79,7 +79,7 @@ function showScores(runs) {
   const rows = [];
   for (const group of groups.values()) {
     const ends = scale(group[0].first);
-    const before = several ? ["", "", ends[2]] : ["", ends[2]];
+    const before = [...(several ? ["", ""] : [""]), ends[2], ""];
     const after = Array(headers.length - before.length - 1).fill("");
     rows.push({ kind: "scale", cells: [...before, axis(ends), ...after] });
     for (const one of group) rows.push(...scoreRows(runs, one, ends, published, shown));
@@ -106,11 +106,12 @@ function scoreRows(runs, { name, tasks }, ends, published, shown) {
       const reference = rule === RULES[0] ? published[n][name] : undefined;
       const drawn = scoreBar(name, bar(rule, one), reference, ends, several ? n : r);
       const interval = one.ci95 ? one.ci95.map((end) => number(end, 1)).join(" … ") : "–";
-      const figures = [el("b", {}, number(one.score)), interval, one.n === undefined ? "" : whole(one.n)];
+      const figures = [el("b", {}, number(one.score)), drawn, interval];
+      figures.push(one.n === undefined ? "" : whole(one.n));
       const said = shown.map((rate) => (one.n === undefined ? "" : percent(one[rate] ?? null)));
       const who = several ? [run.name, rule] : [rule];
       const first = !rows.length;
-      rows.push({ kind: first ? "task" : "", cells: [first ? name : "", ...who, drawn, ...figures, ...said] });
+      rows.push({ kind: first ? "task" : "", cells: [first ? name : "", ...who, ...figures, ...said] });
     }
   return rows;
 }
