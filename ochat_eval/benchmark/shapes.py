@@ -24,7 +24,6 @@ from ochat_eval.benchmark.task import Task, make_item
 from ochat_eval.data.files import FileSource
 from ochat_eval.data.local import LocalCsv
 from ochat_eval.data.rows import Row
-from ochat_eval.data.shipped import SampleSource
 from ochat_eval.data.source import Source
 from ochat_eval.records import Item, Reading, Rule, Score, UserError
 
@@ -41,12 +40,12 @@ class RowTask(Task):
 
     Attributes:
         full: for each subset the source of its rows.
-        sample: the repository's own items; a row's `subset` names its subset.
+        sample: a few items that ship with it; a row's `subset` names its subset.
         size: how many items the benchmark has.
     """
 
     full: ClassVar[Mapping[str, Source[Any]]]
-    sample: ClassVar[SampleSource]
+    sample: ClassVar[Source[list[Row]]]
     size: ClassVar[int]
 
     def item(self, subset: str, index: int, row: Row) -> Item:
