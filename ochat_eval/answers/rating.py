@@ -24,6 +24,11 @@ _LABEL_LENGTH = 50
 _SENTENCE_GOES_ON = re.compile(r"[*_`\"'”)]{0,6}(?:[ \t]{1,3}|[ \t]{0,3}[,;(–—-][ \t]{0,3})\w")
 """What stands behind a number that is only spoken of: `a [[10]] would have an example`."""
 _GOES_ON = re.compile(r"[\s*_`]{0,4}(?:-|–|—|to\b|or\b|/)[\s*_`]{0,4}\[{0,2}\d")
+_CAME_FROM = re.compile(
+    r"\d(?:\\?\]\\?\][\s*_`]{0,4}(?:-|–|—|to|or|/)[\s*_`]{0,4}|[-–—]|[ \t](?:to|or)[ \t])$"
+)
+"""What stands before and behind a number that is one end of a range."""
+_RANGE_LENGTH = 20
 
 
 @functools.cache
@@ -65,7 +70,8 @@ def robust_rating(text: str, lowest: int = 1, highest: int = 10) -> Reading:
     The last number in double brackets counts (`[[8/10]]`, `[[**8**]]`, `\\[\\[8\\]\\]`,
     `[[8]]/10`): the last right behind `rating` or the like, else the last that ends its sentence,
     else the last. Where there is none, the last one behind `rating`, `score` or `grade`; else the
-    last one out of the highest. `7-8`, `7 or 8` and what is not on the scale is nothing.
+    last one out of the highest. Two in one range (`7-8`, `7 or 8`, `[[7]]-[[8]]`) and what is not
+    on the scale are nothing.
     """
     double, single = _patterns(highest)
     found = _in_double_brackets(text, double)
@@ -73,13 +79,15 @@ def robust_rating(text: str, lowest: int = 1, highest: int = 10) -> Reading:
         if last := deque(pattern.finditer(text), maxlen=1):
             found = last[0]
             break
-    if (
-        found is None
-        or _GOES_ON.match(text, found.end())
-        or not lowest <= float(found[1]) <= highest
-    ):
+    if found is None or _in_range(text, found) or not lowest <= float(found[1]) <= highest:
         return _NOTHING
     return Reading(found[1], matched=True, span=found.span(1))
+
+
+def _in_range(text: str, found: re.Match[str]) -> bool:
+    """Whether a number is one end of a range."""
+    before = text[max(0, found.start() - _RANGE_LENGTH) : found.start()]
+    return bool(_GOES_ON.match(text, found.end()) or _CAME_FROM.search(before))
 
 
 def _in_double_brackets(text: str, double: re.Pattern[str]) -> re.Match[str] | None:
