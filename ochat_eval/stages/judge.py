@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -65,7 +66,7 @@ def judge_answers(
     count = _write_prompts(planned, wanted())
     kept = _drop_stale(judge, wanted(), known)
     if kept < count:
-        _ask(judge, planned, wanted, count - kept)
+        _ask(judge, planned, wanted)
     return _sum_up(judge, planned, count) > 0 or not count
 
 
@@ -178,26 +179,27 @@ class _VerdictJournal(Journal):
         )
 
 
-def _ask(judge: Judge, planned: Plan, wanted: Callable[[], Iterable[_Asked]], missing: int) -> None:
+def _ask(judge: Judge, planned: Plan, wanted: Callable[[], Iterable[_Asked]]) -> None:
     """Asks what has no verdict of this judge; the orders of comparisons one after the other."""
     known = Index(planned.run.file(store.JUDGMENTS), Verdict)
 
-    def unanswered(swapped: bool) -> Iterator[_Asked]:
+    def unanswered() -> Iterator[_Asked]:
         for one in wanted():
             ours = (v for v in known.of(one.request.id) if v.judge == judge.served_name)
-            there = {(*v.key, v.style, v.swapped) for v in ours}
-            if one.swapped is swapped and one.key not in there:
+            if one.key not in {(*v.key, v.style, v.swapped) for v in ours}:
                 yield one
 
-    say(f"judge {judge.served_name}: {counted(missing, 'verdict')} to ask for")
+    orders = Counter(one.swapped for one in unanswered())
+    say(f"judge {judge.served_name}: {counted(orders.total(), 'verdict')} to ask for")
     journal = _VerdictJournal(planned.run.file(store.JUDGMENTS))
     journal.judge, failures = judge, []
     try:
         session = judge.start(judge.work())
         try:
             with planned.manifest.timing("judge"):
-                for swapped in (False, True):
-                    journal.waiting = _Waiting(unanswered(swapped))
+                for swapped, missing in sorted(orders.items()):
+                    those = (one for one in unanswered() if one.swapped is swapped)
+                    journal.waiting = _Waiting(those)
                     failures += drive(session, journal.waiting, journal, missing, "judge")
         finally:
             planned.manifest.learn("judge", session.learnt())
