@@ -99,6 +99,12 @@ pictures: $(READY) ## remake every picture of docs/, without a model; needs Chro
 bench: $(READY) ## what the harness costs, each as a ratio from one run; about an hour on 2 cores, quiet machine [RECORD=FILE]
 	@$(PY) -m ochat_eval bench $(if $(RECORD),--record "$(RECORD)")
 
+.PHONY: gpu-check
+gpu-check: $(READY) ## on a GPU, in ten minutes: engine=vllm against bare vLLM, the suite, its tail, memory: [MODEL=…] [RECORD=FILE]
+	@$(PY) -m ochat_eval bench gpu-check \
+	  $(if $(findstring /,$(MODEL)),model=hf "model.path=$(MODEL)","model=$(MODEL)") \
+	  --record "$(or $(RECORD),results/recorded/bench_gpu-check.json)"
+
 # Reruns differ in order, batches and threads. With other work on the machine, one thread that is
 # bound to no core is much faster than vLLM's own choice.
 BASELINE := $(PY) -m ochat_eval task=[mmlu,gsm8k,bbh_mc,bbh_cot,agieval,truthfulqa,humaneval,math] \

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ochat_eval.bench.client import client
-from ochat_eval.bench.costs import PAIRS, Table
+from ochat_eval.bench.costs import PAIRS, Table, claims_table
+from ochat_eval.bench.gpu_check import gpu_check
 from ochat_eval.bench.harness import harness
 from ochat_eval.bench.lm_eval import LM_EVAL, comparison, with_model
 from ochat_eval.bench.prefix import prefix, suite
@@ -34,11 +35,16 @@ WHAT = {
     "prefix": "requests grouped by prefix against shuffled, one queue against task after task; "
     "loads the model",
     "replicas": "engine=ray with one replica against two; loads the model three times a pair",
+    "gpu-check": "on a GPU, in ten minutes with one load of the model: engine=vllm against bare "
+    "vLLM, tokens/s of all benchmarks, their tail, grouping by prefix, memory, two replicas where "
+    "there are two GPUs; not part of all",
     "readings": "how often the robust rules misread: answers in a FILE or folder that say what a "
     "person reads in them (docs/readings.md); no model, and not part of all",
 }
-WITH_MODEL = ("lm-eval-vllm", "vllm", "prefix", "replicas")
+WITH_MODEL = ("lm-eval-vllm", "vllm", "prefix", "replicas", "gpu-check")
 """What takes options of a run."""
+BY_NAME = ("gpu-check", "readings")
+"""What is measured only when it is named."""
 MEASURED = ("client", *WITH_MODEL)
 """What takes `--requests`."""
 TAKES_MORE = ("harness", *WITH_MODEL, "readings")
@@ -47,7 +53,7 @@ TAKES_MORE = ("harness", *WITH_MODEL, "readings")
 
 def _tables(given: argparse.Namespace) -> Iterator[Callable[[], Table]]:
     """The chosen measurements."""
-    chosen = [one for one in WHAT if one != "readings"] if given.what == "all" else [given.what]
+    chosen = [x for x in WHAT if x not in BY_NAME] if given.what == "all" else [given.what]
     sized = {} if given.requests is None else {"requests": given.requests}
     if "harness" in chosen:
         for names in [given.more] if given.more else [["gsm8k"], ["all"]]:
@@ -65,6 +71,8 @@ def _tables(given: argparse.Namespace) -> Iterator[Callable[[], Table]]:
         yield lambda: suite(given.pairs, more=given.more, **sized)
     if "replicas" in chosen:
         yield lambda: replicas(given.pairs, more=given.more, **sized)
+    if "gpu-check" in chosen:
+        yield from gpu_check(given.pairs, more=given.more, **sized)
     if "readings" in chosen:
         yield lambda: readings(given.more)
 
@@ -139,4 +147,6 @@ def _measure(given: argparse.Namespace) -> int:
         except UserError as e:  # costs the others nothing
             say(f"ochat-eval bench: {e}")
             failed = MISTAKE
+    if claims := [claim for table in done for claim in table.claims]:
+        tell(claims_table(claims))
     return failed
