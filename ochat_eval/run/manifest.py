@@ -174,14 +174,17 @@ class Manifest:
         self._write()
 
     @contextlib.contextmanager
-    def timing(self, stage: str) -> Iterator[None]:
-        """Notes how long a stage took, also when it fails."""
+    def timing(self, stage: str, gpus: float = 0) -> Iterator[None]:
+        """Notes how long a stage took, also when it fails, and how many GPUs it held."""
         begun, start = _now(), time.monotonic()
         try:
             yield
         finally:
             seconds = round(time.monotonic() - start, 3)
-            self.values["times"].append({"stage": stage, "begun": begun, "seconds": seconds})
+            held = {"gpus": gpus} if gpus else {}
+            self.values["times"].append(
+                {"stage": stage, "begun": begun, "seconds": seconds, **held}
+            )
             self._write()
 
     def set(self, key: str, value: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from ochat_eval.engines.judge import Judge
@@ -12,6 +13,7 @@ from ochat_eval.run.index import Index
 from ochat_eval.run.journal import Journal, recovered
 from ochat_eval.stages.generate import drive, record_failures
 from ochat_eval.stages.plan import Plan
+from ochat_eval.stages.progress import Meter
 from ochat_eval.terminal.say import say
 from ochat_eval.terminal.words import counted
 
@@ -135,6 +137,7 @@ def _ask(judge: Judge, planned: Plan, responses: Index[Response], missing: int) 
             if request.key not in {v.key for v in known.of(request.id)}:
                 yield request
 
+    left = Counter(request.id.partition("/")[0] for request in unanswered())
     say(f"judge {judge.served_name}: {counted(missing, 'verdict')} to ask for")
     journal = _VerdictJournal(planned.run.file(store.JUDGMENTS))
     journal.judge, journal.waiting = judge, _Waiting(unanswered())
@@ -142,7 +145,7 @@ def _ask(judge: Judge, planned: Plan, responses: Index[Response], missing: int) 
         session = judge.start(judge.work())
         try:
             with planned.manifest.timing("judge"):
-                failures = drive(session, journal.waiting, journal, missing, "judge")
+                failures = drive(session, journal.waiting, journal, Meter("judge", left))
         finally:
             planned.manifest.learn("judge", session.learnt())
             session.close()
