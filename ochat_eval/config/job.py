@@ -29,6 +29,7 @@ class Job:
         judge: who rates answers; None: nobody.
         seed: of the sample that a limit draws, and of sampled answers.
         ids: ask only these items; None: all.
+        reuse: take answers from this earlier run, or `auto`: from all; None: from none.
         shuffle: seed of another order of asking; None: the plan's.
         truncate_overlong: whether a prompt longer than the context keeps its last tokens.
         show: how many prompts of each task a dry run prints whole.
@@ -50,6 +51,7 @@ class Job:
     judge: Judge | None
     seed: int
     ids: Collection[str] | None
+    reuse: str | None
     shuffle: int | None
     truncate_overlong: bool
     show: int

@@ -55,6 +55,7 @@ def job(arguments: Sequence[str]) -> Job:
         judge=_judge(config),
         seed=known.seed if known and "seed" not in named else config.seed,
         ids=ids,
+        reuse=config.reuse,
         shuffle=config.shuffle,
         truncate_overlong=(
             known.overlong if known and "overlong" not in named else config.overlong.value

@@ -51,6 +51,7 @@ class Config:
     sampling: Any = "published"
     seed: int = 0
     ids: str | None = None
+    reuse: str | None = None
     shuffle: int | None = None
     show: int = 0
     tokens_per_second: float | None = None

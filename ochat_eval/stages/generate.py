@@ -17,6 +17,7 @@ from ochat_eval.records import Item, Message, Request, Response, UserError
 from ochat_eval.run import store
 from ochat_eval.run.index import Index
 from ochat_eval.run.journal import Journal, recovered
+from ochat_eval.run.reuse import Signature
 from ochat_eval.stages.estimate import answer_tokens, earlier_runs
 from ochat_eval.stages.plan import Plan
 from ochat_eval.stages.progress import Meter
@@ -34,11 +35,19 @@ class Queue:
         planned: Plan,
         seed: int,
         done: Done,
+        *,
         shuffle: int | None = None,
         system: str | None = None,
+        signature: Signature,
     ):
         """`done` gives an item's recorded responses; `shuffle` seeds another order; `system` stands
-        in front of every conversation."""
+        in front of every conversation; `signature` makes the digests of requests.
+
+        Attributes:
+            digests: of the requests in flight, by their key.
+        """
+        self.digests: dict[tuple[str, int, int], str] = {}
+        self._signature = signature
         self._system = system
         self._seed = seed
         self._tasks = planned.tasks
@@ -75,10 +84,14 @@ class Queue:
 
     def next(self) -> Request | None:
         """The next request; None when there is none now (an answer may bring another)."""
-        return self._follow_ups.popleft() if self._follow_ups else next(self._fresh, None)
+        one = self._follow_ups.popleft() if self._follow_ups else next(self._fresh, None)
+        if one is not None:
+            self.digests[one.key] = self._signature.of(one)
+        return one
 
     def answered(self, response: Response) -> None:
         """Queues the item's next turn, asked with the model's own answer."""
+        self.digests.pop(response.key, None)
         if (waiting := self._open.pop((response.id, response.sample), None)) is None:
             return
         item, messages = waiting
@@ -88,9 +101,22 @@ class Queue:
         self._follow_ups.append(self._request(item, response.sample, turn, messages))
 
 
+class SignedJournal(Journal):
+    """The journal of responses, each with the digest of its request."""
+
+    def __init__(self, path: Path, queue: Queue):
+        super().__init__(path)
+        self._queue = queue
+
+    def append(self, responses: Iterable[Response]) -> None:
+        """As `Journal.append`."""
+        digests = self._queue.digests
+        super().append(dataclasses.replace(r, request=digests[r.key]) for r in responses)
+
+
 def generate(job: Job, planned: Plan) -> None:
     """Asks what has no response yet; each response is on disk the moment it exists."""
-    known = _recorded(planned)
+    known = recorded(planned)
     missing = planned.requests - len(known)
     if not missing:
         say(f"all {planned.requests:,} responses are there; nothing to generate")
@@ -105,18 +131,20 @@ def generate(job: Job, planned: Plan) -> None:
         say=say,
         note=functools.partial(store.append_line, planned.run.file(store.REPLICAS)),
     )
-    left = {
-        name: planned.answers[name] - sum(len(known.of(item.id)) for item in planned.items(name))
-        for name in planned.tasks
-    }
-    expected = functools.partial(_expected, job)
+    left, expected = unanswered(planned, known), functools.partial(_expected, job)
     with planned.manifest.timing("start"):
         session = job.engine.start(work)
-    journal = Journal(planned.run.file(store.RESPONSES))
+    queue = Queue(
+        planned,
+        job.seed,
+        known.of if known else _nothing,
+        shuffle=job.shuffle,
+        system=job.model.system,
+        signature=Signature(planned.manifest.values["identity"]),
+    )
+    journal = SignedJournal(planned.run.file(store.RESPONSES), queue)
     try:
         with planned.manifest.timing("generate", session.gpus):
-            done = known.of if known else _nothing
-            queue = Queue(planned, job.seed, done, job.shuffle, job.model.system)
             failures = drive(session, queue, journal, Meter("generate", left, expected))
     finally:
         planned.manifest.learn("engine", session.learnt())
@@ -127,7 +155,7 @@ def generate(job: Job, planned: Plan) -> None:
         raise UserError(f"nothing was answered, so there is nothing to score: {failures[0].reason}")
 
 
-def _recorded(planned: Plan) -> Index[Response]:
+def recorded(planned: Plan) -> Index[Response]:
     """The responses at hand, each to something that this run asks."""
     path = planned.run.file(store.RESPONSES)
     known = recovered(path, Response)
@@ -144,6 +172,16 @@ def _recorded(planned: Plan) -> Index[Response]:
         stranger = known.unknown(item.id for item in planned.items())[0]
         raise UserError(f"{path} answers {stranger!r}, which this run does not ask")
     return known
+
+
+def unanswered(planned: Plan, known: Index[Response]) -> dict[str, int]:
+    """By benchmark, how many responses are still missing."""
+    if not known:
+        return dict(planned.answers)
+    return {
+        name: of - sum(len(known.of(item.id)) for item in planned.items(name))
+        for name, of in planned.answers.items()
+    }
 
 
 def _expected(job: Job) -> dict[str, float]:

@@ -1,25 +1,63 @@
 """What a user is told: lines, tables, a bar with rate and time left.
 
-Nothing else prints. Texts of models, servers, files and people come in what is said here, and one
-with an escape sequence could rewrite the screen or worse: what cannot be printed is replaced.
+Nothing else prints; who calls from Python is told nothing unless they ask for it (`voice`), and
+lines go to Python's log `ochat_eval`. Texts of models, servers, files and people come in what is
+said here, and one with an escape sequence could rewrite the screen or worse: what cannot be printed
+is replaced.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib
+import logging
 import sys
 import time
 import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
 from ochat_eval.terminal.words import plain
 
 _KEPT = "\n\t"
+_LOG = logging.getLogger("ochat_eval")
+
+
+@dataclass(frozen=True)
+class Voice:
+    """How what is said is said.
+
+    Attributes:
+        speaks: lines and tables are printed; otherwise they are logged, at the level INFO.
+        bars: progress bars are shown.
+        notebook: bars are those that a notebook draws, where this is one (`tqdm.auto`).
+    """
+
+    speaks: bool = True
+    bars: bool = True
+    notebook: bool = False
+
+
+_voices = [Voice()]
+
+
+@contextlib.contextmanager
+def voice(chosen: Voice) -> Iterator[None]:
+    """Speaks so for a while, in all threads."""
+    _voices.append(chosen)
+    try:
+        yield
+    finally:
+        _voices.pop()
 
 
 def say(line: str) -> None:
     """A line for the user, on the error stream: what is printed for use goes to the output."""
+    if not _voices[-1].speaks:
+        _LOG.info("%s", plain(line, _KEPT))
+        return
     bars = getattr(sys.modules.get("tqdm"), "tqdm", None)  # where one is shown, it goes above it
     with bars.external_write_mode(sys.stderr) if bars else contextlib.nullcontext():
         print(plain(line, _KEPT), file=sys.stderr, flush=True)
@@ -27,6 +65,9 @@ def say(line: str) -> None:
 
 def tell(text: str, end: str = "\n", flush: bool = False) -> None:
     """What was asked for, on the output: a table, a path."""
+    if not _voices[-1].speaks:
+        _LOG.info("%s", plain(text, _KEPT))
+        return
     print(plain(text, _KEPT), end=end, flush=flush)
 
 
@@ -50,23 +91,28 @@ def bar(
     Returns:
         A tqdm bar or `Lines`: a context manager with `update`.
     """
-    if not sys.stderr.isatty():
+    voice_now = _voices[-1]
+    if voice_now.bars and not voice_now.notebook and not sys.stderr.isatty():
         return Lines(plain(what), plain(unit), total)
-    from tqdm import tqdm
-
-    return tqdm(
+    module = importlib.import_module("tqdm.auto" if voice_now.notebook else "tqdm")
+    made = module.tqdm(
         total=total,
         desc=plain(what),
         unit=f" {plain(unit)}",
         delay=delay,
         dynamic_ncols=True,
         smoothing=0.05,
-        mininterval=0.5,
+        mininterval=_MOVES,
         file=sys.stderr,
         bar_format=None if timed else _UNTIMED,
+        disable=not voice_now.bars,
     )
+    made.mininterval = _MOVES  # one that is not shown has none
+    return made
 
 
+_MOVES = 0.5
+"""Seconds between two moves of a bar."""
 _UNTIMED = "{desc}: {percentage:3.0f}%|{bar:20}| {n_fmt}/{total_fmt}{postfix}"
 
 

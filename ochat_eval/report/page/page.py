@@ -147,7 +147,7 @@ def _write_items(
         for number, run in enumerate(runs[1:], 1):
             if also := run.asked.of(item.id):
                 shared[number] += 1
-                if (also[0].turns, also[0].target) != (item.turns, item.target):
+                if _asks(also[0]) != _asks(item):
                     answers[number]["item"] = also[0]
         for every, found in zip(lengths, answers, strict=True):
             for response in found["responses"]:
@@ -246,10 +246,16 @@ def _flipped(first: dict[int, float | None], second: dict[int, float | None]) ->
     return any(a != b for a, b in both if a is not None and b is not None)
 
 
+def _asks(item: Item) -> tuple[object, ...]:
+    """What two runs that asked the same have in common."""
+    return item.turns, item.target, item.system
+
+
 def _entry(item: Item, answers: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """All that is shown of an item."""
     return {
         "id": item.id,
+        "system": item.system,
         "examples": item.examples,
         "turns": item.turns,
         "target": item.target,
