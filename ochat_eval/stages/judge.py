@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +14,7 @@ from ochat_eval.run.index import Index
 from ochat_eval.run.journal import Journal, recovered
 from ochat_eval.stages.generate import drive, record_failures
 from ochat_eval.stages.plan import Plan
+from ochat_eval.stages.progress import Meter
 from ochat_eval.terminal.say import say
 from ochat_eval.terminal.words import counted
 
@@ -189,18 +190,21 @@ def _ask(judge: Judge, planned: Plan, wanted: Callable[[], Iterable[_Asked]]) ->
             if one.key not in {(*v.key, v.style, v.swapped) for v in ours}:
                 yield one
 
-    orders = Counter(one.swapped for one in unanswered())
-    say(f"judge {judge.served_name}: {counted(orders.total(), 'verdict')} to ask for")
+    left: defaultdict[bool, Counter[str]] = defaultdict(Counter)
+    for one in unanswered():
+        left[one.swapped][one.request.id.partition("/")[0]] += 1
+    missing = sum(counts.total() for counts in left.values())
+    say(f"judge {judge.served_name}: {counted(missing, 'verdict')} to ask for")
     journal = _VerdictJournal(planned.run.file(store.JUDGMENTS))
     journal.judge, failures = judge, []
     try:
         session = judge.start(judge.work())
         try:
             with planned.manifest.timing("judge"):
-                for swapped, missing in sorted(orders.items()):
+                for swapped, counts in sorted(left.items()):
                     those = (one for one in unanswered() if one.swapped is swapped)
                     journal.waiting = _Waiting(those)
-                    failures += drive(session, journal.waiting, journal, missing, "judge")
+                    failures += drive(session, journal.waiting, journal, Meter("judge", counts))
         finally:
             planned.manifest.learn("judge", session.learnt())
             session.close()
