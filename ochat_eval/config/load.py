@@ -19,13 +19,18 @@ from ochat_eval.config.schema import Config, Overlong, Stage
 from ochat_eval.data.source import Source
 from ochat_eval.engines.engine import Engine
 from ochat_eval.engines.judge import Judge
+from ochat_eval.engines.live import Live
 from ochat_eval.model.model import Model
 from ochat_eval.run import store
+from ochat_eval.run.identity import LIVE
 from ochat_eval.run.manifest import Facts, read_facts
 
 
-def job(arguments: Sequence[str]) -> Job:
+def job(arguments: Sequence[str], live: Live | None = None) -> Job:
     """What a command line asks for.
+
+    Args:
+        live: an engine that a Python program holds, in the place of the one that is named.
 
     `stage=score` and `stage=report` of a run that is there take from its folder what the run is
     (`again`), and everything else from the command line.
@@ -34,6 +39,10 @@ def job(arguments: Sequence[str]) -> Job:
         UserError: an unknown option, value or file, with the nearest right name.
     """
     config = load(arguments)
+    shown = list(map(hidden.argument, arguments))
+    if live is not None:
+        config.engine = {LIVE: live.kind}
+        shown.append(f"(from Python: engine={live.kind})")
     named = {argument.partition("=")[0] for argument in arguments}
     results = Path(config.results).expanduser()
     known = _known(config, results)
@@ -51,7 +60,7 @@ def job(arguments: Sequence[str]) -> Job:
         tasks=tasks,
         changed={name: changed_options(task, model.published) for name, task in tasks.items()},
         model=model,
-        engine=build(config.engine, Engine, "engine"),
+        engine=build(config.engine, Engine, "engine") if live is None else live,
         judge=_judge(config),
         seed=known.seed if known and "seed" not in named else config.seed,
         ids=ids,
@@ -66,7 +75,7 @@ def job(arguments: Sequence[str]) -> Job:
         sandbox=config.sandbox.value,
         workers=config.workers or os.cpu_count() or 1,
         known=known,
-        arguments=tuple(map(hidden.argument, arguments)),
+        arguments=tuple(shown),
         resolved=to_yaml(config),
     )
 
