@@ -123,13 +123,12 @@ class _FunctionSession(Session):
             given = self._generate(chats, [request.sampling for request in asked])
         else:
             given = self._generate(chats)
-        if isinstance(given, str) or not isinstance(given, Sequence) or len(given) != len(asked):
-            there = (
-                f"{len(given)} of" if isinstance(given, Sequence) else type(given).__name__ + ","
-            )
+        several = isinstance(given, Sequence) and not isinstance(given, str)
+        if not several or len(given) != len(asked):
+            what = counted(len(given), "answer") if several else f"a {type(given).__name__}"
             raise UserError(
-                f"generate returned {there} {len(asked)} answers: it gets a list of chats and "
-                "returns a list with a text for each, in their order"
+                f"generate returned {what} to {counted(len(asked), 'chat')}: it gets a list of "
+                "chats and returns a list with a text for each, in their order"
             )
         return [self._response(*pair) for pair in zip(asked, given, strict=True)]
 
