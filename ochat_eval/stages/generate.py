@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -19,8 +18,10 @@ from ochat_eval.run import store
 from ochat_eval.run.index import Index
 from ochat_eval.run.journal import Journal, recovered
 from ochat_eval.run.reuse import Signature
+from ochat_eval.stages.estimate import answer_tokens, earlier_runs
 from ochat_eval.stages.plan import Plan
-from ochat_eval.terminal.say import bar, say
+from ochat_eval.stages.progress import Meter
+from ochat_eval.terminal.say import say
 from ochat_eval.terminal.words import counted
 
 Done = Callable[[str], Sequence[Response]]
@@ -130,6 +131,7 @@ def generate(job: Job, planned: Plan) -> None:
         say=say,
         note=functools.partial(store.append_line, planned.run.file(store.REPLICAS)),
     )
+    left, expected = unanswered(planned, known), functools.partial(_expected, job)
     with planned.manifest.timing("start"):
         session = job.engine.start(work)
     queue = Queue(
@@ -142,8 +144,8 @@ def generate(job: Job, planned: Plan) -> None:
     )
     journal = SignedJournal(planned.run.file(store.RESPONSES), queue)
     try:
-        with planned.manifest.timing("generate"):
-            failures = drive(session, queue, journal, missing)
+        with planned.manifest.timing("generate", session.gpus):
+            failures = drive(session, queue, journal, Meter("generate", left, expected))
     finally:
         planned.manifest.learn("engine", session.learnt())
         journal.close()
@@ -172,6 +174,26 @@ def recorded(planned: Plan) -> Index[Response]:
     return known
 
 
+def unanswered(planned: Plan, known: Index[Response]) -> dict[str, int]:
+    """By benchmark, how many responses are still missing."""
+    if not known:
+        return dict(planned.answers)
+    return {
+        name: of - sum(len(known.of(item.id)) for item in planned.items(name))
+        for name, of in planned.answers.items()
+    }
+
+
+def _expected(job: Job) -> dict[str, float]:
+    """By benchmark, how long its answers were in an earlier run, in tokens."""
+    earlier = earlier_runs(job.results)
+    found = {
+        name: answer_tokens(name, 1, task.max_tokens, job.model.name, earlier).tokens
+        for name, task in job.tasks.items()
+    }
+    return {name: tokens for name, tokens in found.items() if tokens is not None}
+
+
 def _nothing(item_id: str) -> Sequence[Response]:
     return ()
 
@@ -186,21 +208,15 @@ class Requests(Protocol):
         """Takes note of an answer."""
 
 
-def drive(
-    session: Session, queue: Requests, journal: Journal, missing: int, what: str = "generate"
-) -> list[Failure]:
+def drive(session: Session, queue: Requests, journal: Journal, meter: Meter) -> list[Failure]:
     """Keeps the session's window full until every request is answered or has failed.
-
-    Args:
-        missing: how many requests there are; `what` is done with them, for the progress bar.
 
     Returns:
         The requests that got no response.
     """
     failures: list[Failure] = []
-    in_flight = tokens = 0
-    shown = time.monotonic()
-    with bar(what, "answers", missing, delay=0) as progress:
+    in_flight = 0
+    with meter:
         while True:
             while in_flight < session.window and (request := queue.next()):
                 session.submit(request)
@@ -213,15 +229,8 @@ def drive(
             journal.append(responses)
             for response in responses:
                 queue.answered(response)
-                tokens += response.completion_tokens or 0
             in_flight -= len(finished)
-            written = tokens + session.unfinished_tokens()
-            if written and (elapsed := progress.format_dict["elapsed"]):
-                progress.set_postfix_str(f"{written / elapsed:,.0f} tokens/s", refresh=False)
-            progress.update(len(finished))
-            if time.monotonic() - shown > progress.mininterval:  # also while nothing finishes
-                progress.refresh()
-                shown = time.monotonic()
+            meter.add(finished, session)
 
 
 def record_failures(path: Path, failures: list[Failure], where: str) -> None:
