@@ -19,6 +19,7 @@ from ochat_eval.stages.plan import Plan, format_at_hand, is_new, plan, planned_w
 from ochat_eval.stages.report import is_finished, report, show
 from ochat_eval.stages.score import recorded_responses, score
 from ochat_eval.stages.show import shown_prompts
+from ochat_eval.stages.until import as_stopped, stands
 from ochat_eval.terminal.say import say, tell
 
 
@@ -58,7 +59,11 @@ def execute(job: Job) -> Path:
             tell(planned_work(job, planned, chat))
             if job.show > 0:
                 tell("\n" + shown_prompts(planned, job.model, chat, job.show))
-        elif job.stage is Stage.all and is_finished(planned, job.judge):
+        elif (
+            job.stage is Stage.all
+            and is_finished(planned, job.judge)
+            and stands(job.until, planned)
+        ):
             say("finished before, nothing to do; stage=score or stage=report do their part anew")
             show(planned.run)
         else:
@@ -80,7 +85,7 @@ def _go_on(job: Job, planned: Plan) -> None:
         generate(job, planned)
     if stage is Stage.generate:
         return
-    responses = recorded_responses(planned)
+    responses, planned = recorded_responses(planned), as_stopped(planned)
     judged = True
     if stage is not Stage.report:
         if judge is not None:

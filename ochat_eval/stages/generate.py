@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -18,7 +19,9 @@ from ochat_eval.records import Item, Message, Request, Response, UserError
 from ochat_eval.run import store
 from ochat_eval.run.index import Index
 from ochat_eval.run.journal import Journal, recovered
+from ochat_eval.run.sequential import Sequential, read_sequential
 from ochat_eval.stages.plan import Plan
+from ochat_eval.stages.until import Watch
 from ochat_eval.terminal.say import bar, say
 from ochat_eval.terminal.words import counted
 
@@ -35,20 +38,26 @@ class Queue:
         done: Done,
         shuffle: int | None = None,
         system: str | None = None,
+        watch: Watch | None = None,
     ):
         """`done` gives an item's recorded responses; `shuffle` seeds another order; `system` stands
-        in front of every conversation."""
+        in front of every conversation; `watch` withdraws what is decided."""
         self._system = system
+        self._watch = watch
         self._seed = seed
         self._tasks = planned.tasks
         self._follow_ups: deque[Request] = deque()
-        self._fresh = self._from_plan(
-            planned.items() if shuffle is None else planned.shuffled(shuffle), done
-        )
+        if watch is not None:
+            items = watch.items()
+        else:
+            items = planned.items() if shuffle is None else planned.shuffled(shuffle)
+        self._fresh = self._from_plan(items, done)
         self._open: dict[tuple[str, int], tuple[Item, tuple[Message, ...]]] = {}
 
     def _from_plan(self, items: Iterable[Item], done: Done) -> Iterator[Request]:
         for item in items:
+            if self._withdrawn(item.task):
+                continue
             texts = {(r.sample, r.turn): r.text for r in done(item.id)}
             for sample in range(self._tasks[item.task].n):
                 messages = before_first(item, self._system)
@@ -76,11 +85,18 @@ class Queue:
         """The next request; None when there is none now (an answer may bring another)."""
         return self._follow_ups.popleft() if self._follow_ups else next(self._fresh, None)
 
+    def _withdrawn(self, task: str) -> bool:
+        return self._watch is not None and self._watch.withdrawn(task)
+
     def answered(self, response: Response) -> None:
         """Queues the item's next turn, asked with the model's own answer."""
+        if self._watch is not None:
+            self._watch.note(response)
         if (waiting := self._open.pop((response.id, response.sample), None)) is None:
             return
         item, messages = waiting
+        if self._withdrawn(item.task):
+            return
         turn = response.turn + 1
         messages = (*messages, Message("assistant", response.text))
         messages = (*messages, Message("user", item.turns[turn]))
@@ -88,11 +104,46 @@ class Queue:
 
 
 def generate(job: Job, planned: Plan) -> None:
-    """Asks what has no response yet; each response is on disk the moment it exists."""
-    known = _recorded(planned)
-    missing = planned.requests - len(known)
+    """Asks what has no response yet; each response is on disk the moment it exists.
+
+    With `until`, of a benchmark that is decided nothing more is asked.
+    """
+    known, by_task = _recorded(planned)
+    if job.until is None:
+        _generate(job, planned, known, planned.requests - len(known), None)
+        _write_looks(planned, None)
+        return
+    watch = Watch(job.until, job, planned)
+    ended = False
+    try:
+        watch.resume(known.of)
+        _write_looks(planned, watch.found(None))
+        left = [name for name in planned.tasks if not watch.withdrawn(name)]
+        missing = sum(planned.answers[name] - by_task[name] for name in left)
+        _generate(job, planned, known, missing, watch)
+        ended = True
+    finally:
+        watch.close(wait=ended)
+    with contextlib.closing(Index(planned.run.file(store.RESPONSES), Response)) as responses:
+        _write_looks(planned, watch.found(responses))
+
+
+def _write_looks(planned: Plan, found: Sequential | None) -> None:
+    """What the looks say, in the manifest; None: all was asked, and none stopped anything."""
+    before = read_sequential(planned.manifest.values, str(planned.run.file(store.MANIFEST)))
+    if found is None and before is not None and before.stopped:
+        tasks = {n: dataclasses.replace(one, stopped=False) for n, one in before.tasks.items()}
+        found = dataclasses.replace(before, tasks=tasks)
+    if found is not None:
+        planned.manifest.set("sequential", dataclasses.asdict(found))
+
+
+def _generate(
+    job: Job, planned: Plan, known: Index[Response], missing: int, watch: Watch | None
+) -> None:
+    """Asks the `missing` requests that are not known; fewer where `watch` withdraws some."""
     if not missing:
-        say(f"all {planned.requests:,} responses are there; nothing to generate")
+        say(f"all {len(known):,} responses are there; nothing to generate")
         return
     if known:
         say(f"going on: {len(known):,} of {counted(planned.requests, 'response')} are there")
@@ -110,7 +161,7 @@ def generate(job: Job, planned: Plan) -> None:
     try:
         with planned.manifest.timing("generate"):
             done = known.of if known else _nothing
-            queue = Queue(planned, job.seed, done, job.shuffle, job.model.system)
+            queue = Queue(planned, job.seed, done, job.shuffle, job.model.system, watch)
             failures = drive(session, queue, journal, missing)
     finally:
         planned.manifest.learn("engine", session.learnt())
@@ -121,11 +172,11 @@ def generate(job: Job, planned: Plan) -> None:
         raise UserError(f"nothing was answered, so there is nothing to score: {failures[0].reason}")
 
 
-def _recorded(planned: Plan) -> Index[Response]:
-    """The responses at hand, each to something that this run asks."""
+def _recorded(planned: Plan) -> tuple[Index[Response], Counter[str]]:
+    """The responses at hand, each to something that this run asks, and how many by benchmark."""
     path = planned.run.file(store.RESPONSES)
     known = recovered(path, Response)
-    expected = 0
+    by_task: Counter[str] = Counter()
     for item in planned.items() if known else ():
         for one in known.of(item.id):
             if one.sample >= planned.tasks[item.task].n or one.turn >= len(item.turns):
@@ -133,11 +184,11 @@ def _recorded(planned: Plan) -> Index[Response]:
                     f"{path} has sample {one.sample}, turn {one.turn} of {item.id!r}, which this "
                     "run does not ask"
                 )
-            expected += 1
-    if expected < len(known):
+            by_task[item.task] += 1
+    if by_task.total() < len(known):
         stranger = known.unknown(item.id for item in planned.items())[0]
         raise UserError(f"{path} answers {stranger!r}, which this run does not ask")
-    return known
+    return known, by_task
 
 
 def _nothing(item_id: str) -> Sequence[Response]:
