@@ -1,30 +1,27 @@
 """A benchmark from a file of one's own questions: no Python, a file or a folder is enough.
 
-Fields of a row: `question`; `answer` (or `target`), one or a list of which each is right;
-`choices` where there are some, a list or the columns `A`, `B`, …; `subset`. Whatever else there is
-can stand in the prompt's template.
+Which fields a row may have is in `benchmark.own_row`.
 """
 
 from __future__ import annotations
 
 import functools
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import takewhile
-from string import ascii_uppercase
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+from ochat_eval.benchmark.advice import some
+from ochat_eval.benchmark.own_row import OwnRow, own_row
 from ochat_eval.benchmark.shapes import FirstLetter, LastNumber, MarkedText
 from ochat_eval.benchmark.task import Answered, ScoringOptions, Task, make_item
-from ochat_eval.benchmark.template import compiled
+from ochat_eval.benchmark.template import compiled, named_fields
 from ochat_eval.data.own import OwnRows
 from ochat_eval.data.rows import Row
 from ochat_eval.data.shipped import SampleSource
 from ochat_eval.data.source import Source
-from ochat_eval.records import RULES, Item, Reading, Rule, Score, UserError
+from ochat_eval.records import Item, Reading, Rule, Score, UserError
 from ochat_eval.terminal.words import counted, nearest
 
 from .math import Math
@@ -125,47 +122,43 @@ class FromFile(Task):
             )
         worked = "".join(map(self._worked, examples[: self.num_fewshot]))
         for index, row in list(enumerate(rows))[first:]:
-            prompt = worked + self._asked(row)
-            yield make_item(self, row["subset"], index, prompt, row["answer"], row.get("letters"))
+            turns = [*row.turns[:-1], self._asked(row)]
+            turns[0] = worked + turns[0]
+            item = make_item(self, row.subset, index, turns, row.answers, row.letters)
+            yield replace(item, system=row.system, cluster=row.cluster, stratum=row.stratum)
 
-    def advice(self, items: Iterable[Item]) -> list[str]:
-        """What the rows look like, before they cost anything.
-
-        Which kinds of answers were told; golds that a rule cannot read back where they are stated
-        as the prompt asks; questions that come twice; a right letter that is always the same.
-        """
-        kinds, asked, letters = Counter[str](), Counter[str](), Counter[str]()
-        unread: dict[Rule, list[int]] = {rule: [] for rule in RULES}
-        for item in items:
-            kind = self._kind(item.target, bool(item.choices))
-            kinds[kind] += 1
-            asked[item.turns[0]] += 1
-            letters.update(item.target[:1] if item.choices else ())
-            text = KINDS[kind].stated.format(item.target[0])
-            for rule in RULES if kind != "math" else ():
-                reading = self.read(item, text, rule)
-                if reading.answer is None or not self.right(item, reading.answer, rule):
-                    unread[rule].append(item.index + 1)
-        total = sum(kinds.values())
+    def advice(self) -> list[str]:
+        """Which kinds of answers the rows tell, fields of the prompt that are empty somewhere,
+        choices that are."""
+        rows = self._rows(self.sources()[0])
+        kinds = Counter(self._kind(row.answers, row.letters is not None) for row in rows)
         lines = []
         if self.answer is None:
             told = ", ".join(f"{kind}: {n:,}" for kind, n in kinds.most_common())
             lines.append(f"answers as the rows tell: {told} ({self._option('answer')} names one)")
-        for rule, rows in unread.items():
-            if rows:
-                some = ", ".join(map(str, rows[:5])) + (", …" if len(rows) > 5 else "")
-                lines.append(
-                    f"the {rule} rule reads {total - len(rows):,} of {total:,} right answers back "
-                    f"when they are stated as asked; not those of rows {some}"
-                )
-        if twice := sum(n - 1 for n in asked.values()):
-            lines.append(f"{counted(twice, 'question comes', 'questions come')} more than once")
-        if len(letters) == 1 and total > 1:
-            lines.append(f"the right letter is always {next(iter(letters))}")
-        return [f"{self.name}: {line}" for line in lines]
+        for name in named_fields(self.prompt or ""):
+            if empty := _numbers(row.fields.get(name) in (None, "", []) for row in rows):
+                lines.append(f"{name} is empty in {some(empty, 'row')}")
+        if odd := _numbers(not _all_differ(row.choices or ()) for row in rows):
+            lines.append(f"a choice is empty or comes twice in {some(odd, 'row')}")
+        return lines
 
-    def _rows(self, source: Source[Any]) -> list[Row]:
+    def stated(self, item: Item) -> str | None:
+        kind = self._kind(item.target, bool(item.choices))
+        if kind == "math":  # its graders need processes of their own
+            return None
+        return KINDS[kind].stated.format(item.target[0])
+
+    def _rows(self, source: Source[Any]) -> list[OwnRow]:
         return [self._checked(row, number) for number, row in enumerate(source.load(), 1)]
+
+    def _checked(self, row: Row, number: int) -> OwnRow:
+        where = f"tasks.{self.name}: row {number}"
+        checked = own_row(row, where)
+        if self.answer is not None and (self.answer == "choice") != (checked.choices is not None):
+            there = "no choices" if checked.choices is None else "choices"
+            raise UserError(f"{where}: it has {there}, and answer={self.answer}")
+        return checked
 
     def _kind(self, answers: Sequence[str], has_choices: bool) -> str:
         """The kind that is chosen, or that the answers tell: formulas are not told from texts."""
@@ -175,96 +168,24 @@ class FromFile(Task):
             return "choice"
         return "number" if all(map(_NUMBER.fullmatch, answers)) else "text"
 
-    def _asked(self, row: Row) -> str:
-        return self._template(self._kind(row["answer"], "letters" in row))(row)
+    def _asked(self, row: OwnRow) -> str:
+        """A row's question as the prompt has it."""
+        kind = self._kind(row.answers, row.letters is not None)
+        return self._template(kind)(row.fields)
 
-    def _worked(self, row: Row) -> str:
+    def _worked(self, row: OwnRow) -> str:
         """A row as an example."""
-        kind = KINDS[self._kind(row["answer"], "letters" in row)]
-        return f"{self._asked(row)}\n\n{kind.stated.format(row['answer'][0])}\n\n"
+        if len(row.turns) > 1 or row.system is not None:
+            raise UserError(
+                f"{self._option('num_fewshot')}: a row with turns or a system message is no "
+                f"example; name a file of examples with {self._option('examples')}=FILE"
+            )
+        kind = KINDS[self._kind(row.answers, row.letters is not None)]
+        return f"{self._asked(row)}\n\n{kind.stated.format(row.answers[0])}\n\n"
 
     @functools.cache  # noqa: B019 (a few templates for as long as the task lives)
     def _template(self, kind: str) -> Callable[[Mapping[str, Any]], str]:
         return compiled(self.prompt or KINDS[kind].prompt, self._option("prompt"))
-
-    def _at(self, number: int, what: str) -> str:
-        return f"tasks.{self.name}: row {number}: {what}"
-
-    def _checked(self, row: Row, number: int) -> Row:
-        """The row with the fields that an item is made of, each in one form.
-
-        `answer` a list of texts, of labels where there are choices; `letters` their labels;
-        `choices` a line for each; `subset` a name.
-        """
-        if unknown := {"system", "turns"} & row.keys():
-            raise UserError(self._at(number, f"the field {unknown.pop()!r} is not read yet"))
-        answer = row.get("answer", row.get("target"))
-        question = row.get("question")
-        if not isinstance(question, str) or not question.strip():
-            raise UserError(self._at(number, "it has no question"))
-        answers = [] if answer is None else answer if isinstance(answer, list) else [answer]
-        choices = self._choices(row, number)
-        if choices is not None:
-            answers = [self._label(one, choices, number) for one in answers]
-        if not answers or not all(str(one).strip() for one in answers):
-            raise UserError(self._at(number, "it has no answer (a field `answer` or `target`)"))
-        subset = str(row.get("subset") or "main")
-        if not subset.replace("-", "").replace("_", "").replace(".", "").isalnum():
-            raise UserError(
-                self._at(number, f"the subset {subset!r} is no name of letters and digits")
-            )
-        whole = {
-            **row,
-            "question": question,
-            "answer": [str(one) for one in answers],
-            "subset": subset,
-        }
-        if self.answer is not None and (self.answer == "choice") != (choices is not None):
-            there = "no choices" if choices is None else "choices"
-            raise UserError(self._at(number, f"it has {there}, and answer={self.answer}"))
-        if choices is not None:
-            lines = zip(ascii_uppercase, choices, strict=False)
-            whole["choices"] = "\n".join(f"{letter}. {text}" for letter, text in lines)
-            whole["letters"] = ascii_uppercase[: len(choices)]
-        return whole
-
-    def _choices(self, row: Row, number: int) -> list[str] | None:
-        """Its field, or its columns named by letters; None where it has none."""
-        given = row.get("choices")
-        if given is None or given == "":
-            columns = list(
-                takewhile(lambda letter: row.get(letter) not in (None, ""), ascii_uppercase)
-            )
-            given = [row[letter] for letter in columns] or None
-        elif isinstance(given, str):
-            try:
-                given = json.loads(given)
-            except ValueError:
-                given = None
-        if given is None and not row.get("choices"):
-            return None
-        if not isinstance(given, list) or not 2 <= len(given) <= len(ascii_uppercase):
-            raise UserError(self._at(number, "its choices are no list of 2 to 26"))
-        return [str(one) for one in given]
-
-    def _label(self, answer: Any, choices: list[str], number: int) -> str:
-        """The letter of a right choice: given as a letter, as its text, or as a place from 0."""
-        letters, text = ascii_uppercase[: len(choices)], str(answer).strip()
-        meant = {letters[n] for n, choice in enumerate(choices) if choice == text}
-        if isinstance(answer, int) and 0 <= answer < len(choices):
-            meant.add(letters[answer])
-        if len(text) == 1 and text.upper() in letters:
-            meant.add(text.upper())
-        if len(meant) == 1:
-            return meant.pop()
-        if meant:
-            both = " and ".join(sorted(meant))
-            raise UserError(
-                self._at(number, f"the answer {text!r} may mean {both}; write the letter")
-            )
-        raise UserError(
-            self._at(number, f"the answer {text!r} is no letter up to {letters[-1]} and no choice")
-        )
 
     def _shape(self, item: Item) -> Task:
         """What reads the answers to an item."""
@@ -283,3 +204,13 @@ class FromFile(Task):
 
     def cause(self, item: Item, text: str, published: Score, robust: Score) -> str:
         return self._shape(item).cause(item, text, published, robust)
+
+
+def _all_differ(choices: Sequence[str]) -> bool:
+    texts = {choice.strip() for choice in choices}
+    return len(texts) == len(choices) and "" not in texts
+
+
+def _numbers(which: Iterable[bool]) -> list[str]:
+    """The rows for which it is so, counted from 1."""
+    return [str(number) for number, so in enumerate(which, 1) if so]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ochat_eval.benchmark.shapes import LABELS, MarkedChoice, OwnCopy
-from ochat_eval.benchmark.task import make_item
+from ochat_eval.benchmark.task import OnHub, make_item
 from ochat_eval.data.rows import Row
 from ochat_eval.data.shipped import SampleSource
 from ochat_eval.records import Item
@@ -17,6 +17,9 @@ class Gpqa(OwnCopy, MarkedChoice):
 
     sample: ClassVar[SampleSource] = SampleSource("gpqa")
     size: ClassVar[int] = 198
+    on_hub: ClassVar[OnHub | None] = OnHub(
+        "Idavidrein/gpqa", "gpqa_diamond", "train", task_id="gpqa_diamond"
+    )
     columns: ClassVar[tuple[str, ...]] = (
         "Question", "Correct Answer", "Incorrect Answer 1", "Incorrect Answer 2",
         "Incorrect Answer 3",

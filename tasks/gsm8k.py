@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from ochat_eval.benchmark.fewshot import first_examples, shared_block
 from ochat_eval.benchmark.shapes import BEFORE_MATH_MODE, LastNumber, WorkedExamples
-from ochat_eval.benchmark.task import make_item
+from ochat_eval.benchmark.task import OnHub, make_item
 from ochat_eval.data.files import files_of
 from ochat_eval.data.hub import HubSource
 from ochat_eval.data.rows import Row
@@ -36,6 +36,7 @@ class Gsm8k(WorkedExamples, LastNumber):
     """Attributes: num_fewshot: worked examples before the question, from 0 to 8."""
 
     question_end: ClassVar[str] = "\n"
+    on_hub: ClassVar[OnHub | None] = OnHub(TEST.id, TEST.config, TEST.split, task_id="gsm8k")
     published_with: ClassVar[Mapping[str, Mapping[str, Any]]] = BEFORE_MATH_MODE
 
     condition: str | None = "Math Correct"

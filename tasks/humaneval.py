@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ochat_eval.answers.code import code_block, code_block_2023, robust_code
-from ochat_eval.benchmark.task import Answered, ScoringOptions, Task, make_item, score_of
+from ochat_eval.benchmark.task import Answered, OnHub, ScoringOptions, Task, make_item, score_of
 from ochat_eval.data.files import EvalPlusSource
 from ochat_eval.data.rows import Row
 from ochat_eval.data.shipped import PackageSource, SampleSource
@@ -71,6 +71,7 @@ class HumanEval(Task):
     metric: ClassVar[str] = "pass@1"
     scored_by_workers: ClassVar[bool] = True
     also: ClassVar[tuple[str, ...]] = ("plus",)
+    on_hub: ClassVar[OnHub | None] = OnHub("openai/openai_humaneval", "openai_humaneval", "test")
     published_with: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         # Its README of November 2023 runs HumanEval with `--condition "Code"`.
         "OpenChat-3.5": {"code_rule": "2023-11", "condition": "Code"},

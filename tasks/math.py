@@ -21,7 +21,7 @@ from ochat_eval.answers.math import (
     verify_plainly,
 )
 from ochat_eval.benchmark.shapes import BEFORE_MATH_MODE, RowTask
-from ochat_eval.benchmark.task import Answered, ScoringOptions, make_item, score_of
+from ochat_eval.benchmark.task import Answered, OnHub, ScoringOptions, make_item, score_of
 from ochat_eval.data.hub import HubSource
 from ochat_eval.data.rows import Row
 from ochat_eval.data.shipped import SampleSource
@@ -71,6 +71,7 @@ class Math(RowTask):
     }
     sample: ClassVar[SampleSource] = SampleSource("math")
     size: ClassVar[int] = 5000
+    on_hub: ClassVar[OnHub | None] = OnHub("EleutherAI/hendrycks_math", split="test")
     scored_by_workers: ClassVar[bool] = True
     published_with: ClassVar[Mapping[str, Mapping[str, Any]]] = BEFORE_MATH_MODE
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from ochat_eval.benchmark.fewshot import first_examples, shared_block
 from ochat_eval.benchmark.shapes import LABELS, MarkedChoice, WorkedExamples, by_subset
-from ochat_eval.benchmark.task import make_item
+from ochat_eval.benchmark.task import OnHub, make_item
 from ochat_eval.data.files import files_of
 from ochat_eval.data.hub import HubSource
 from ochat_eval.data.rows import Row
@@ -53,6 +53,7 @@ class Mmlu(WorkedExamples, MarkedChoice):
 
     default: ClassVar[str | None] = "(C)"
     question_end: ClassVar[str] = "A: Let's think step by step."
+    on_hub: ClassVar[OnHub | None] = OnHub(TEST.id, TEST.config, TEST.split)
 
     condition: str | None = "GPT4 Correct"
     first_row_lost: bool = True

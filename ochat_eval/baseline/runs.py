@@ -126,8 +126,8 @@ def digest(text: str) -> str:
 
 def prompt_digest(item: Item) -> str:
     """Digest of what an item asks and accepts; see `comparison.Outcome`."""
-    examples = [item.examples] if item.examples else []
-    return digest(json.dumps([item.id, item.turns, item.target, item.choices, *examples]))
+    more = [field for field in (item.examples, item.system) if field]
+    return digest(json.dumps([item.id, item.turns, item.target, item.choices, *more]))
 
 
 @contextlib.contextmanager
@@ -152,7 +152,7 @@ def _without_text(answer: str | None) -> str | None:
 def outcome(task: Task, item: Item, given: Sequence[Response], scores: Sequence[Score]) -> Outcome:
     """One item's outcome from its responses and its scores, both by sample and turn."""
     rules = {}
-    keys = {(r.sample, r.turn) for r in given}
+    keys = {(r.sample, r.turn) for r in task.scored(item, given)}
     for rule in RULES:
         ours = [s for s in scores if s.rule == rule]
         judged = [s.value for s in ours if s.value is not None]

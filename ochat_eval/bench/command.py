@@ -11,7 +11,8 @@ from pathlib import Path
 
 from ochat_eval.bench import decide
 from ochat_eval.bench.client import client
-from ochat_eval.bench.costs import PAIRS, Table
+from ochat_eval.bench.costs import PAIRS, Table, claims_table
+from ochat_eval.bench.gpu_check import gpu_check
 from ochat_eval.bench.harness import harness
 from ochat_eval.bench.lm_eval import LM_EVAL, comparison, with_model
 from ochat_eval.bench.prefix import prefix, suite
@@ -37,11 +38,16 @@ WHAT = {
     "replicas": "engine=ray with one replica against two; loads the model three times a pair",
     "decide": "what until=decided saves and how often it errs: made-up pairs, and reruns as in the "
     "recorded runs named (docs/less.md); no model",
+    "gpu-check": "on a GPU, in ten minutes with one load of the model: engine=vllm against bare "
+    "vLLM, tokens/s of all benchmarks, their tail, grouping by prefix, memory, two replicas where "
+    "there are two GPUs; not part of all",
     "readings": "how often the robust rules misread: answers in a FILE or folder that say what a "
     "person reads in them (docs/readings.md); no model, and not part of all",
 }
-WITH_MODEL = ("lm-eval-vllm", "vllm", "prefix", "replicas")
+WITH_MODEL = ("lm-eval-vllm", "vllm", "prefix", "replicas", "gpu-check")
 """What takes options of a run."""
+BY_NAME = ("gpu-check", "readings")
+"""What is measured only when it is named."""
 MEASURED = ("client", *WITH_MODEL)
 """What takes `--requests`."""
 TAKES_MORE = ("harness", *WITH_MODEL, "decide", "readings")
@@ -50,7 +56,7 @@ TAKES_MORE = ("harness", *WITH_MODEL, "decide", "readings")
 
 def _tables(given: argparse.Namespace) -> Iterator[Callable[[], Table]]:
     """The chosen measurements."""
-    chosen = [one for one in WHAT if one != "readings"] if given.what == "all" else [given.what]
+    chosen = [x for x in WHAT if x not in BY_NAME] if given.what == "all" else [given.what]
     sized = {} if given.requests is None else {"requests": given.requests}
     if "harness" in chosen:
         for names in [given.more] if given.more else [["gsm8k"], ["all"]]:
@@ -72,6 +78,8 @@ def _tables(given: argparse.Namespace) -> Iterator[Callable[[], Table]]:
         yield decide.made_up
         for name in given.more or [decide.SHIPPED]:
             yield functools.partial(decide.recorded, name)
+    if "gpu-check" in chosen:
+        yield from gpu_check(given.pairs, more=given.more, **sized)
     if "readings" in chosen:
         yield lambda: readings(given.more)
 
@@ -147,4 +155,6 @@ def _measure(given: argparse.Namespace) -> int:
         except UserError as e:  # costs the others nothing
             say(f"ochat-eval bench: {e}")
             failed = MISTAKE
+    if claims := [claim for table in done for claim in table.claims]:
+        tell(claims_table(claims))
     return failed

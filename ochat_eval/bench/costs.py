@@ -30,6 +30,46 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
+class Claim:
+    """A ratio, and what it should be.
+
+    Attributes:
+        what: of what to what.
+        goal: the most that it should be; None where there is only a figure.
+        measured: the median over the pairs.
+        noise: half the distance between the least and the greatest; None for one pair.
+    """
+
+    what: str
+    goal: float | None
+    measured: float
+    noise: float | None
+
+
+def claim(
+    what: str, ours: Sequence[float], theirs: Sequence[float], *, goal: float | None = None
+) -> Claim:
+    """What the pairs of runs say of ours / theirs."""
+    ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
+    noise = (max(ratios) - min(ratios)) / 2 if len(ratios) > 1 else None
+    return Claim(what, goal, ratio(ours, theirs), noise)
+
+
+def claims_table(claims: Sequence[Claim]) -> str:
+    """Goal, measured and noise of each, for a terminal."""
+    rows = [
+        [
+            one.what,
+            "" if one.goal is None else f"at most {one.goal:g}",
+            f"{one.measured:.3f}",
+            "?" if one.noise is None else f"±{one.noise:.3f}",
+        ]
+        for one in claims
+    ]
+    return f"ratios\n{grid(rows, ['of what to what', 'goal', 'measured', 'noise'], 'simple')}\n"
+
+
+@dataclass(frozen=True)
 class Table:
     """The result of a measurement.
 
@@ -38,12 +78,14 @@ class Table:
         headers: the columns' names.
         rows: the cells, as they are printed.
         seconds: by side, the seconds of each of its runs, in the order of the pairs.
+        claims: the ratios in it.
     """
 
     title: str
     headers: Sequence[str]
     rows: Sequence[Sequence[str]]
     seconds: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    claims: Sequence[Claim] = ()
 
     def text(self) -> str:
         """The table for a terminal."""
@@ -97,7 +139,16 @@ def measure(
             errors.seek(0)
             shown = shorten(" ".join(command), 160, placeholder=" …")
             raise UserError(f"{shown} failed: {last_line(errors.read())}")
-    return Cost(seconds, peak * os.sysconf("SC_PAGE_SIZE") / 2**20)
+    return Cost(seconds, _mib(peak))
+
+
+def resident_mib(pid: int) -> float:
+    """Resident memory of a process and all its descendants together, in MiB."""
+    return _mib(_resident_pages(pid))
+
+
+def _mib(pages: int) -> float:
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def _resident_pages(pid: int, parent: str = "") -> int:

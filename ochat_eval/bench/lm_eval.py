@@ -15,7 +15,16 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from ochat_eval.bench.costs import Table, in_new_process, in_turn, last_line, measure, ratio, spread
+from ochat_eval.bench.costs import (
+    Table,
+    claim,
+    in_new_process,
+    in_turn,
+    last_line,
+    measure,
+    ratio,
+    spread,
+)
 from ochat_eval.bench.harness import workload
 from ochat_eval.bench.work import data_title, options
 from ochat_eval.benchmark.selection import Selection
@@ -150,7 +159,9 @@ def comparison(pairs: int) -> Table:
     ]
     rows.append(["ratio", f"{ratio(seconds[ours], seconds[theirs]):.3f}", "", ""])
     title = f"{work.title}, 8-shot; {pairs} runs of each in turn, median"
-    return Table(title, ["process", "seconds", "from, to", "peak MiB"], rows, seconds)
+    claims = [claim("GSM8K without a model / lm-eval", *seconds.values(), goal=1.0)]
+    headers = ["process", "seconds", "from, to", "peak MiB"]
+    return Table(title, headers, rows, seconds, claims)
 
 
 def with_model(
@@ -212,7 +223,8 @@ def with_model(
         "turn, median"
     )
     headers = ["process", "seconds", "from, to", "loading", "generating", "outside"]
-    return Table(title, headers, _parts(seconds, list(inside.values())), seconds)
+    claims = [claim("GSM8K with vLLM / lm-eval", *seconds.values(), goal=1.0)]
+    return Table(title, headers, _parts(seconds, list(inside.values())), seconds, claims)
 
 
 def _same(ours: Counter[tuple[str, str]], theirs: Counter[tuple[str, str]], requests: int) -> int:

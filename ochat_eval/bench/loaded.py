@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ochat_eval.config.job import Job
@@ -20,9 +21,11 @@ class Loaded(Engine):
 
     Attributes:
         session: vLLM's.
+        flow: by `time.monotonic()`, how many requests were in flight; runs add to it.
     """
 
     session: Session
+    flow: list[tuple[float, int]] = field(default_factory=list)
 
     @property
     def label(self) -> str:
@@ -37,7 +40,7 @@ class Loaded(Engine):
         """The session; nothing of earlier runs is left in its prefix cache."""
         del work
         self.llm.reset_prefix_cache()
-        return _Kept(self.session)
+        return _Kept(self.session, self.flow)
 
     @property
     def llm(self) -> Any:
@@ -48,15 +51,23 @@ class Loaded(Engine):
 class _Kept(Session):
     """A session that outlives its run."""
 
-    def __init__(self, session: Session):
+    def __init__(self, session: Session, flow: list[tuple[float, int]]):
         self._session = session
+        self._flow, self._in_flight = flow, 0
         self.window = session.window
 
     def submit(self, request: Request) -> None:
         self._session.submit(request)
+        self._note(1)
 
     def collect(self) -> list[Response | Failure]:
-        return self._session.collect()
+        found = self._session.collect()
+        self._note(-len(found))
+        return found
+
+    def _note(self, change: int) -> None:
+        self._in_flight += change
+        self._flow.append((time.monotonic(), self._in_flight))
 
     def unfinished_tokens(self) -> int:
         return self._session.unfinished_tokens()

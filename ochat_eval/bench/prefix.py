@@ -15,8 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
-from ochat_eval.bench.costs import Table, in_new_process, in_turn, ratio, spread
-from ochat_eval.bench.loaded import loaded
+from ochat_eval.bench.costs import Table, claim, in_new_process, in_turn, ratio, spread
+from ochat_eval.bench.loaded import Loaded, loaded
 from ochat_eval.bench.work import Timed, data_title, options, planned, timed
 from ochat_eval.config.load import job
 
@@ -41,6 +41,7 @@ def prefix(pairs: int, requests: int = REQUESTS, more: Sequence[str] = ()) -> Ta
     arguments = options(SHARED, requests, "max_tokens=16", "engine.max_num_seqs=16", *more)
     rows: list[list[str]] = []
     seconds: Seconds = {}
+    claims = []
     block = 0
     for small in (False, True):
         cache = (
@@ -52,18 +53,29 @@ def prefix(pairs: int, requests: int = REQUESTS, more: Sequence[str] = ()) -> Ta
             seconds[f"cache of {tokens:,}: {side}"] = each
         shuffled, grouped = took["shuffled"], took["grouped"]
         rows.append([f"{tokens:,}", "shuffled / grouped", f"{ratio(shuffled, grouped):.2f}", ""])
+        claims.append(
+            claim(f"grouped / shuffled, cache of {tokens:,}", grouped, shuffled, goal=1.0)
+        )
     title = (
         f"{' and '.join(SHARED)} ({data_title()}): {requests} requests of each, 16 tokens; {pairs} "
         "runs of each in turn, median"
     )
-    return Table(title, ["tokens in the cache", "order", "seconds", "from, to"], rows, seconds)
+    headers = ["tokens in the cache", "order", "seconds", "from, to"]
+    return Table(title, headers, rows, seconds, claims)
 
 
 def _orders(pairs: int, arguments: list[str]) -> tuple[int, int, Seconds]:
     """The tokens of a cache block, those of the cache, and the seconds of both orders."""
-    asked = job(arguments)
-    with tempfile.TemporaryDirectory() as name, loaded(asked) as engine:
-        folder, ours = Path(name), replace(asked, engine=engine)
+    with loaded(job(arguments)) as engine:
+        cache = engine.llm.llm_engine.vllm_config.cache_config
+        tokens = cache.num_gpu_blocks * cache.block_size
+        return cache.block_size, tokens, orders(pairs, arguments, engine)
+
+
+def orders(pairs: int, arguments: list[str], engine: Loaded) -> Seconds:
+    """The seconds of both orders on an engine that is loaded; `arguments`: the run's options."""
+    with tempfile.TemporaryDirectory() as name:
+        folder, ours = Path(name), replace(job(arguments), engine=engine)
 
         def run(pair: int, shuffled: bool) -> Timed:
             return timed(ours, planned(ours, folder, f"pair{pair}{shuffled}", shuffled))
@@ -75,9 +87,7 @@ def _orders(pairs: int, arguments: list[str]) -> tuple[int, int, Seconds]:
             {"grouped": lambda pair: run(pair, False), "shuffled": lambda pair: run(pair, True)},
             pairs,
         )
-        cache = engine.llm.llm_engine.vllm_config.cache_config
-        seconds = {side: [one.seconds for one in every] for side, every in found.items()}
-        return cache.block_size, cache.num_gpu_blocks * cache.block_size, seconds
+    return {side: [one.seconds for one in every] for side, every in found.items()}
 
 
 def suite(pairs: int, requests: int = SUITE_REQUESTS, more: Sequence[str] = ()) -> Table:
@@ -112,11 +122,12 @@ def _suite(pairs: int, requests: int, more: list[str]) -> Table:
         found = in_turn({"one queue": one_queue, "task after task": each}, pairs)
     seconds = {side: [run.seconds for run in every] for side, every in found.items()}
     rows = [[side, *spread(every)] for side, every in seconds.items()]
-    rows.append(["one queue / task after task", f"{ratio(*seconds.values()):.3f}", ""])
+    claims = [claim("one queue / task after task", *seconds.values(), goal=1.0)]
+    rows.append([claims[0].what, f"{claims[0].measured:.3f}", ""])
     rows.append(["start of the engine, in neither", f"{start:.2f}", ""])
     tokens = median(run.tokens for run in found["one queue"])
     title = (
         f"{', '.join(SUITE)} ({data_title()}): {requests} requests of each, {tokens:,.0f} tokens; "
         f"{pairs} runs of each in turn, median"
     )
-    return Table(title, ["order", "seconds", "from, to"], rows, seconds)
+    return Table(title, ["order", "seconds", "from, to"], rows, seconds, claims)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-from ochat_eval.bench.costs import Table, in_turn, measure, ratio, spread
+from ochat_eval.bench.costs import Table, claim, in_turn, measure, ratio, spread
 from ochat_eval.bench.work import Timed, data_title, options, stage_seconds
 from ochat_eval.config.load import job
 from ochat_eval.engines.vllm_build import cpu_build
@@ -69,4 +69,6 @@ def replicas(pairs: int, requests: int = REQUESTS, more: Sequence[str] = ()) -> 
         f"{name}, gsm8k ({data_title()}): {counts.pop()} requests, at most {MAX_TOKENS} tokens, "
         f"{place}; {pairs} runs of each in turn, median"
     )
-    return Table(title, ["side", "seconds", "from, to", "tokens/s", "start"], rows, seconds)
+    claims = [claim("two replicas / one", *reversed(list(seconds.values())), goal=1.0)]
+    headers = ["side", "seconds", "from, to", "tokens/s", "start"]
+    return Table(title, headers, rows, seconds, claims)

@@ -17,11 +17,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from ochat_eval.bench.costs import Table, in_new_process, in_turn, ratio, spread
+from ochat_eval.bench.costs import Table, claim, in_new_process, in_turn, ratio, spread
 from ochat_eval.bench.loaded import Loaded, loaded
 from ochat_eval.bench.work import Timed, data_title, options, planned, timed
+from ochat_eval.config.job import Job
 from ochat_eval.config.load import job
 
+GOAL = 1.02
 REQUESTS = 192
 MAX_TOKENS = 64
 
@@ -46,9 +48,19 @@ def vllm(
 
 
 def _measure(pairs: int, requests: int, max_tokens: int, more: list[str]) -> Table:
-    arguments = options(["gsm8k"], requests, f"max_tokens={max_tokens}", *more)
-    asked = job(arguments)
-    with tempfile.TemporaryDirectory() as name, loaded(asked) as engine:
+    asked = asked_for(requests, max_tokens, more)
+    with loaded(asked) as engine:
+        return beside_bare(asked, engine, pairs, max_tokens)
+
+
+def asked_for(requests: int, max_tokens: int, more: Sequence[str]) -> Job:
+    """The run that is measured; the arguments as in `vllm`."""
+    return job(options(["gsm8k"], requests, f"max_tokens={max_tokens}", *more))
+
+
+def beside_bare(asked: Job, engine: Loaded, pairs: int, max_tokens: int) -> Table:
+    """Times both sides on an engine that is loaded."""
+    with tempfile.TemporaryDirectory() as name:
         folder, run = Path(name), replace(asked, engine=engine)
 
         def ours(pair: int) -> Timed:
@@ -72,7 +84,9 @@ def _measure(pairs: int, requests: int, max_tokens: int, more: list[str]) -> Tab
         f"{asked.model.name}, gsm8k ({data_title()}): {len(calls):,} requests, at most "
         f"{max_tokens} tokens; {pairs} runs of each in turn, median"
     )
-    return Table(title, ["side", "seconds", "from, to", "tokens", "tokens/s"], rows, seconds)
+    claims = [claim("engine=vllm / vllm.LLM.generate", *seconds.values(), goal=GOAL)]
+    headers = ["side", "seconds", "from, to", "tokens", "tokens/s"]
+    return Table(title, headers, rows, seconds, claims)
 
 
 @contextlib.contextmanager

@@ -35,12 +35,16 @@ class ScoringOptions:
     Attributes:
         sandbox: how model-written code is isolated: `bwrap` or `none`.
         workers: processes for code execution and for symbolic grading.
-        verdicts: gives a judge's verdicts on the responses to an item.
+        verdicts: gives the judges' verdicts on the responses to an item.
+        judges: all that have given verdicts in the run.
+        against: gives the responses to an item that a judge compares with.
     """
 
     sandbox: str
     workers: int
     verdicts: Callable[[str], Sequence[Verdict]] = lambda item_id: ()
+    judges: tuple[str, ...] = ()
+    against: Callable[[Item], Sequence[Response]] = lambda item: ()
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,23 @@ class Answered:
 
     item: Item
     responses: tuple[Response, ...]
+
+
+@dataclass(frozen=True)
+class OnHub:
+    """Where the Hugging Face hub has a benchmark, for model cards and what else goes there.
+
+    Attributes:
+        dataset: the data set's id, `owner/name`.
+        config, split: of the data set; None for several configurations.
+        task_id: the benchmark's name in the data set's `eval.yaml`; None where it has no such
+            file, and so no leaderboard.
+    """
+
+    dataset: str
+    config: str | None = None
+    split: str | None = None
+    task_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +91,7 @@ class Task:
         rule_options: options that choose how the published rule reads; reports name them.
         before: of options that came later, the value that says what was done until then: a run
             that has nothing of them was made so, and goes on.
+        on_hub: where the hub has the same questions; None where it does not.
         published_with: by published row, the options that its figures were made with where they
             are not the defaults; a model that is compared with the row gets them.
         name: first part of every item id.
@@ -97,6 +119,7 @@ class Task:
         "top_k": None, "min_p": 0.0, "repetition_penalty": 1.0, "presence_penalty": 0.0,
     }  # fmt: skip
     rule_options: ClassVar[tuple[str, ...]] = ()
+    on_hub: ClassVar[OnHub | None] = None
     published_with: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     name: str
@@ -175,6 +198,13 @@ class Task:
         """Whether `score` runs what models wrote: where it says whose code answers continue."""
         return type(self).code_problems is not Task.code_problems
 
+    def scored(self, item: Item, responses: Sequence[Response]) -> Sequence[Response]:
+        """Of the responses to an item, those that get scores: those to the last turn, of which the
+        target is the answer."""
+        if len(item.turns) == 1:
+            return responses
+        return [r for r in responses if r.turn == len(item.turns) - 1]
+
     def check_scoring(self, options: ScoringOptions) -> None:
         """Raises UserError where `score` could not work; asked before anything is generated."""
 
@@ -186,7 +216,7 @@ class Task:
         """
         del options
         for one in answered:
-            for response in one.responses:
+            for response in self.scored(one.item, one.responses):
                 for rule in RULES:
                     reading = self.read(one.item, response.text, rule)
                     value = reading.answer is not None and self.right(
@@ -219,9 +249,15 @@ class Task:
         """
         return {}
 
-    def advice(self, items: Iterable[Item]) -> list[str]:
-        """What a person should know of the planned items before they cost anything, a line each."""
-        del items
+    def stated(self, item: Item) -> str | None:
+        """A response that states the right answer as the prompt asks for it, for `advice`; None
+        where there is no such text."""
+        del item
+        return None
+
+    def advice(self) -> list[str]:
+        """What a person should know of the rows before they cost anything, a line each, beside
+        what `benchmark.advice` sees in the items."""
         return []
 
     def judge_request(self, one: Answered, response: Response, style: str) -> Request | None:
@@ -235,6 +271,25 @@ class Task:
 
         Raises:
             UserError: the benchmark does not know the style.
+        """
+        raise NotImplementedError
+
+    def judge_style(self, style: str) -> str:
+        """How a judge is asked that would be asked in this style; verdicts are named by it."""
+        return style
+
+    def compared_with(self) -> str | None:
+        """The run whose answers a judge compares these with; None where it rates them."""
+        return None
+
+    def pair_request(
+        self, one: Answered, response: Response, other: Sequence[Response], swapped: bool
+    ) -> Request | None:
+        """As `judge_request`, about the response and another run's to the same.
+
+        Args:
+            other: the other run's responses to the item.
+            swapped: whether the other run's stands first.
         """
         raise NotImplementedError
 
@@ -281,11 +336,11 @@ class Task:
 
     def cluster(self, item: Item) -> str:
         """Items with the same cluster share a passage or a question (docs/benchmarks.md)."""
-        return item.id
+        return item.cluster or item.id
 
     def stratum(self, item: Item) -> str:
         """Items of one stratum are a fixed part of the benchmark, as a subject is."""
-        return item.subset
+        return item.stratum or item.subset
 
 
 def check_temperature(option: str, value: float) -> None:
@@ -298,7 +353,14 @@ def score_of(response: Response, rule: Rule, reading: Reading, value: float) -> 
     """The score record for a reading; its span goes into `detail`."""
     detail = {"span": list(reading.span)} if reading.span else None
     return Score(
-        response.id, response.sample, rule, reading.answer, reading.matched, float(value), detail
+        response.id,
+        response.sample,
+        rule,
+        reading.answer,
+        reading.matched,
+        float(value),
+        detail,
+        response.turn,
     )
 
 

@@ -14,11 +14,6 @@ from ochat_eval.terminal.say import tell
 from ochat_eval.terminal.words import counted
 
 _FLAGS = {
-    **dict.fromkeys(
-        ("-m", "--multirun"),
-        "--multirun: one command is one run; for several write a loop: "
-        "for m in A B; do ochat-eval task=gsm8k model=$m; done",
-    ),
     "--cfg": "--cfg: write --cfg job, which prints the composed configuration",
     "--info": "--info: write stage=plan, which prints what a run will take before it takes it",
     **dict.fromkeys(

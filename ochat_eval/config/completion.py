@@ -89,6 +89,8 @@ def candidates(line: str, commands: Mapping[str, Callable[[], Sequence[str]]]) -
         found += commands
     if command in (None, "run", "serve"):
         found += _options(current, before)
+    elif command == "series" and not current.startswith("-"):
+        found += _options(current, before[1:])
     elif command == "completion":
         found += SCRIPTS
     elif current.startswith("-"):
@@ -115,9 +117,9 @@ def _options(current: str, before: Sequence[str]) -> Iterator[str]:
         yield from (f"{f.name}=" for f in dataclasses.fields(Config) if f.name not in _NESTED)
         yield from (f"{one}=" for one in _nested(key.partition(".")[0], chosen))
         return
-    if key in GROUPS:
-        head = value[: value.rfind(",") + 1] if key == "task" else ""
-        yield from (f"{key}={head}{name}" for name in options(key))
+    if key in (*GROUPS, "models"):
+        head = value[: value.rfind(",") + 1] if key in ("task", "models") else ""
+        yield from (f"{key}={head}{name}" for name in options(key.removesuffix("s")))
     elif key in _VALUES:
         yield from (f"{key}={one.value}" for one in _VALUES[key])
     elif key == "run":

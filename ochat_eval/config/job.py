@@ -46,6 +46,7 @@ class Job:
         seed: of the sample that a limit draws, and of sampled answers.
         ids: ask only these items; None: all.
         until: ask no further once this is decided; None: ask all.
+        reuse: take answers from this earlier run, or `auto`: from all; None: from none.
         shuffle: seed of another order of asking; None: the plan's.
         truncate_overlong: whether a prompt longer than the context keeps its last tokens.
         show: how many prompts of each task a dry run prints whole.
@@ -68,6 +69,7 @@ class Job:
     seed: int
     ids: Collection[str] | None
     until: Gated | None
+    reuse: str | None
     shuffle: int | None
     truncate_overlong: bool
     show: int

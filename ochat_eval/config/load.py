@@ -57,6 +57,7 @@ def job(arguments: Sequence[str]) -> Job:
         seed=known.seed if known and "seed" not in named else config.seed,
         ids=ids,
         until=_gated(config, named),
+        reuse=config.reuse,
         shuffle=config.shuffle,
         truncate_overlong=(
             known.overlong if known and "overlong" not in named else config.overlong.value

@@ -54,6 +54,7 @@ class Config:
 
     stage: Stage = Stage.all
     run: str | None = None
+    models: Any = None
     results: str = "results/runs"
     limit: int | None = None
     max_tokens: int | None = None
@@ -64,6 +65,7 @@ class Config:
     against: str | None = None
     margin: float | None = None
     gate: Mode = Mode.same
+    reuse: str | None = None
     shuffle: int | None = None
     show: int = 0
     tokens_per_second: float | None = None

@@ -232,7 +232,7 @@ class Vllm(Engine):
     def check_prompts(self, work: Work) -> tuple[str, ChatFormat]:
         """The model's place and chat format, prompts that are too long for it refused."""
         path = str(prepare(work.model))
-        chat = load_format(work.model, path, work.say)
+        chat = load_format(work.model, path, work.say).sharing(work.say)
         if not work.truncate_overlong:
             _refuse_overlong(work, chat, self._context(work.model))
         return path, chat

@@ -6,7 +6,8 @@ used, with one or both of
 - `read(path: Path, asked: Asked) -> Iterator[Response | Note]`: the responses that a file holds to
   the items that are asked. What it cannot use it says in a `Note`; nothing is dropped in silence.
 - `write(run: Recorded, path: Path, rule: Rule | None) -> Iterator[Note]`: writes a run's results,
-  atomically; `rule` is the user's choice, None where there was none.
+  atomically, to a file, or to several in a folder; `rule` is the user's choice, None where there
+  was none. A figure that is not the benchmark's own goes out with its mark, or not at all.
 
 Both raise UserError for a file that is not of the format, with the number of the line.
 """
@@ -16,14 +17,18 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ochat_eval.benchmark.task import Task
+from ochat_eval.baseline.runs import read_summary
+from ochat_eval.benchmark.task import OnHub, Task
 from ochat_eval.config.again import tasks_of
 from ochat_eval.config.build import published_task
 from ochat_eval.records import Item, Response, Score, UserError
+from ochat_eval.report.measures import Measure, marks_of
+from ochat_eval.report.tables.cells import MARK
 from ochat_eval.run import store
 from ochat_eval.run.index import Index
 from ochat_eval.run.manifest import read_facts
@@ -51,8 +56,8 @@ FORMATS = {
     ),
     "lm_eval": Format(
         "ochat_eval.exchange.lm_eval",
-        ("import",),
-        "samples_*.jsonl of lm-eval --log_samples, for tasks that generate text",
+        ("import", "export"),
+        "samples_*.jsonl of lm-eval --log_samples, generated text; -o: the folder",
     ),
     "fastchat_answer": Format(
         "ochat_eval.exchange.fastchat_answer",
@@ -63,6 +68,26 @@ FORMATS = {
         "ochat_eval.exchange.fastchat_judgment",
         ("import", "export"),
         "model_judgment of FastChat: verdicts; import as -o RUN/judgments.jsonl",
+    ),
+    "model_index": Format(
+        "ochat_eval.exchange.model_index",
+        ("export",),
+        "the figures for the head of a model card (README.md) of the hub",
+    ),
+    "eval_results": Format(
+        "ochat_eval.exchange.eval_results",
+        ("export",),
+        "for the hub's leaderboards; -o is the folder: .eval_results",
+    ),
+    "every_eval_ever": Format(
+        "ochat_eval.exchange.every_eval_ever",
+        ("export",),
+        "Every Eval Ever 0.3.0: figures and samples; -o is the folder",
+    ),
+    "inspect": Format(
+        "ochat_eval.exchange.inspect",
+        ("export",),
+        "a log a benchmark for inspect view; -o is the folder: logs",
     ),
     "parquet": Format(
         "ochat_eval.exchange.parquet",
@@ -121,9 +146,29 @@ class Recorded:
         return store.read_json(self.path / store.MANIFEST)
 
     @property
+    def summary(self) -> dict[str, Any]:
+        """What its summary.json holds. Raises UserError where it has none yet."""
+        return read_summary(self.path)
+
+    @property
+    def created(self) -> datetime:
+        """When it was planned."""
+        return datetime.fromisoformat(self.manifest["created"])
+
+    @property
     def tasks(self) -> dict[str, Task]:
         """Its benchmarks by name, under its own options."""
         return tasks_of(read_facts(self.path / store.MANIFEST))
+
+    def on_hub(self, task: Task) -> OnHub | None:
+        """Where the hub has the questions that were asked: None for sample items."""
+        return None if task.data == "sample" else task.on_hub
+
+    def revision(self, task: str, dataset: str) -> str | None:
+        """The commit of a data set of the hub that a benchmark's rows were read from; None where
+        they come from elsewhere."""
+        found = [s for s in self.manifest["sources"].get(task, ()) if s.get("id") == dataset]
+        return found[0].get("revision") if found else None
 
     def items(self) -> Iterator[Item]:
         """Its items, read from disk one by one."""
@@ -154,6 +199,23 @@ class Recorded:
         with contextlib.closing(Index(path, Score)) as scores:
             for item, responses in self.answered():
                 yield item, responses, scores.of(item.id)
+
+
+def told(one: Measure, task: Mapping[str, Any]) -> str:
+    """What stands beside a figure where no table does: its rule, and why it is marked.
+
+    Args:
+        task: the benchmark's part of the summary.
+    """
+    marks = marks_of(task)
+    return f"{one.rule} answer rule" + (f" {MARK} {'; '.join(marks)}" if marks else "")
+
+
+def made_folder(path: Path) -> Path:
+    """The folder that several files go to, made if need be. Raises UserError where it cannot."""
+    with store.writing(path):
+        path.mkdir(parents=True, exist_ok=True)
+    return path
 
 
 def text_of(fields: Mapping[str, Any], name: str, where: str) -> str:

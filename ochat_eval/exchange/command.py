@@ -32,6 +32,8 @@ Writes a run's results in another tool's format.
 
 example, a run's code, for evalplus.evaluate:
   ochat-eval export evalplus NAME -o samples.jsonl
+example, a run's figures, for a model card:
+  ochat-eval export model_index NAME -o README.md
 """
 
 
@@ -45,7 +47,12 @@ def _parser(direction: str, about: str) -> Parser:
     made = Parser(direction, about, f"formats:\n{listing(known)}")
     made.add_argument("format", metavar="FORMAT", choices=known, help="one of those below")
     made.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="FILE", help="the file to write"
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="PATH",
+        help="the file to write, or folder",
     )
     made.add_runs()
     return made
@@ -115,6 +122,8 @@ def _asked(args: argparse.Namespace) -> Asked:
 
 def _check_output(path: Path) -> None:
     """Refuses to put a file in the place of a run's own: verdicts may have cost money."""
+    if (path / store.MANIFEST).exists():
+        raise UserError(f"-o {path}: this is a run's folder; name another")
     if path.exists() and (path.parent / store.MANIFEST).exists():
         raise UserError(f"-o {path}: the run has this file; move it away first")
 

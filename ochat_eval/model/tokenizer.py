@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from ochat_eval.model.files import model_file, unreachable
 from ochat_eval.model.model import Model
+from ochat_eval.model.starts import cuts_at_lines, lines_apart
 from ochat_eval.records import UserError
 from ochat_eval.terminal.words import first_line
 
@@ -25,7 +26,16 @@ def quiet_transformers() -> Any:
 
 
 class Tokenizer(Protocol):
-    """What OpenChat's format needs of a tokenizer."""
+    """What OpenChat's format needs of a tokenizer.
+
+    Attributes:
+        cuts_at_lines: whether a text may be cut as `starts` says.
+    """
+
+    @property
+    def cuts_at_lines(self) -> bool:
+        """As above."""
+        ...
 
     def encode_plain(self, text: str) -> list[int]:
         """The text's token ids: nothing added, and special tokens' texts are plain text."""
@@ -59,6 +69,13 @@ class SentencePieceTokenizer:
         """As in `Tokenizer`."""
         return self._model.encode(text)  # type: ignore[no-any-return]
 
+    @property
+    def cuts_at_lines(self) -> bool:
+        """As in `Tokenizer`; the model is byte-pair encoding, as OpenChat's is."""
+        pieces = {self._model.id_to_piece(i) for i in range(self._model.vocab_size())}
+        lead = [self._model.id_to_piece(i) for i in self.encode_plain("\na")]
+        return lead[1:] == ["<0x0A>", "a"] and lines_apart(lead[-2], pieces)
+
     def decode_plain(self, ids: Sequence[int]) -> str:
         """As in `Tokenizer`."""
         return self._model.decode(list(ids))  # type: ignore[no-any-return]
@@ -80,8 +97,12 @@ class HfTokenizer:
 
     def encode_plain(self, text: str) -> list[int]:
         """As in `Tokenizer`."""
-        ids: list[int] = self._plain.encode(text, add_special_tokens=False).ids
-        return ids
+        return backend_ids(self._plain, text)
+
+    @property
+    def cuts_at_lines(self) -> bool:
+        """As in `Tokenizer`."""
+        return cuts_at_lines(self._plain)
 
     def decode_plain(self, ids: Sequence[int]) -> str:
         """As in `Tokenizer`."""
@@ -90,6 +111,12 @@ class HfTokenizer:
     def special_id(self, text: str) -> int | None:
         """As in `Tokenizer`."""
         return self._special.get(text)
+
+
+def backend_ids(backend: Any, text: str, *, add_special_tokens: bool = False) -> list[int]:
+    """A text's token ids; unlike `encode`, this lets other threads run, and finds no offsets."""
+    [found] = backend.encode_batch_fast([text], add_special_tokens=add_special_tokens)
+    return list(found.ids)
 
 
 def without_added_tokens(backend: Any) -> Any:

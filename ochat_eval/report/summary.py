@@ -78,7 +78,7 @@ def summarise_task(
         if kept is not None and scores:
             kept.append((one, scores))
         unasked += task.n * len(one.item.turns) - len(one.responses)
-        unjudged += _unjudged(one, scores)
+        unjudged += _unjudged(task.scored(one.item, one.responses), scores)
         if one.item.subset not in subsets:
             subsets[one.item.subset] = {rule: _Part(task, codes, stopped) for rule in RULES}
         for rule, part in subsets[one.item.subset].items():
@@ -152,12 +152,12 @@ class _Written:
         return said
 
 
-def _unjudged(one: Answered, scores: Sequence[Score]) -> int:
-    """How many of an item's responses have no score."""
-    if len(scores) >= len(RULES) * len(one.responses):
+def _unjudged(responses: Sequence[Response], scores: Sequence[Score]) -> int:
+    """How many of the responses that get scores have none."""
+    if len(scores) >= len(RULES) * len(responses):
         return 0
     judged = {(score.sample, score.turn) for score in scores}
-    return sum((r.sample, r.turn) not in judged for r in one.responses)
+    return sum((r.sample, r.turn) not in judged for r in responses)
 
 
 def _drawn(task: Task, share: float, stopped: Stopped | None) -> float:

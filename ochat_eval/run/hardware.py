@@ -13,7 +13,18 @@ def gpus() -> list[str] | None:
 
     `CUDA_VISIBLE_DEVICES` is heeded.
     """
-    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    return _nvidia_smi("name")
+
+
+def gpu_memory_mib() -> list[int] | None:
+    """The memory in use on each of these GPUs, in MiB; None as in `gpus`."""
+    found = _nvidia_smi("memory.used")
+    return None if found is None else [int(line) for line in found if line.isdecimal()]
+
+
+def _nvidia_smi(query: str) -> list[str] | None:
+    """A line of nvidia-smi's for each GPU that this process may use."""
+    command = ["nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader,nounits"]
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         if visible.strip() in ("", "-1"):

@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import hashlib
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -19,6 +19,7 @@ from ochat_eval.records import Item, Message, Request, Response, UserError
 from ochat_eval.run import store
 from ochat_eval.run.index import Index
 from ochat_eval.run.journal import Journal, recovered
+from ochat_eval.run.reuse import Signature
 from ochat_eval.run.sequential import Sequential, read_sequential
 from ochat_eval.stages.plan import Plan
 from ochat_eval.stages.until import Watch
@@ -36,12 +37,21 @@ class Queue:
         planned: Plan,
         seed: int,
         done: Done,
+        *,
         shuffle: int | None = None,
         system: str | None = None,
+        signature: Signature,
         watch: Watch | None = None,
     ):
         """`done` gives an item's recorded responses; `shuffle` seeds another order; `system` stands
-        in front of every conversation; `watch` withdraws what is decided."""
+        in front of every conversation; `signature` makes the digests of requests; `watch`
+        withdraws what is decided.
+
+        Attributes:
+            digests: of the requests in flight, by their key.
+        """
+        self.digests: dict[tuple[str, int, int], str] = {}
+        self._signature = signature
         self._system = system
         self._watch = watch
         self._seed = seed
@@ -83,13 +93,17 @@ class Queue:
 
     def next(self) -> Request | None:
         """The next request; None when there is none now (an answer may bring another)."""
-        return self._follow_ups.popleft() if self._follow_ups else next(self._fresh, None)
+        one = self._follow_ups.popleft() if self._follow_ups else next(self._fresh, None)
+        if one is not None:
+            self.digests[one.key] = self._signature.of(one)
+        return one
 
     def _withdrawn(self, task: str) -> bool:
         return self._watch is not None and self._watch.withdrawn(task)
 
     def answered(self, response: Response) -> None:
         """Queues the item's next turn, asked with the model's own answer."""
+        self.digests.pop(response.key, None)
         if self._watch is not None:
             self._watch.note(response)
         if (waiting := self._open.pop((response.id, response.sample), None)) is None:
@@ -103,12 +117,25 @@ class Queue:
         self._follow_ups.append(self._request(item, response.sample, turn, messages))
 
 
+class SignedJournal(Journal):
+    """The journal of responses, each with the digest of its request."""
+
+    def __init__(self, path: Path, queue: Queue):
+        super().__init__(path)
+        self._queue = queue
+
+    def append(self, responses: Iterable[Response]) -> None:
+        """As `Journal.append`."""
+        digests = self._queue.digests
+        super().append(dataclasses.replace(r, request=digests[r.key]) for r in responses)
+
+
 def generate(job: Job, planned: Plan) -> None:
     """Asks what has no response yet; each response is on disk the moment it exists.
 
     With `until`, of a benchmark that is decided nothing more is asked.
     """
-    known, by_task = _recorded(planned)
+    known = recorded(planned)
     if job.until is None:
         _generate(job, planned, known, planned.requests - len(known), None)
         _write_looks(planned, None)
@@ -119,7 +146,8 @@ def generate(job: Job, planned: Plan) -> None:
         watch.resume(known.of)
         _write_looks(planned, watch.found(None))
         left = [name for name in planned.tasks if not watch.withdrawn(name)]
-        missing = sum(planned.answers[name] - by_task[name] for name in left)
+        there = sum(len(known.of(item.id)) for name in left for item in planned.items(name))
+        missing = sum(planned.answers[name] for name in left) - there
         _generate(job, planned, known, missing, watch)
         ended = True
     finally:
@@ -157,11 +185,18 @@ def _generate(
     )
     with planned.manifest.timing("start"):
         session = job.engine.start(work)
-    journal = Journal(planned.run.file(store.RESPONSES))
+    queue = Queue(
+        planned,
+        job.seed,
+        known.of if known else _nothing,
+        shuffle=job.shuffle,
+        system=job.model.system,
+        signature=Signature(planned.manifest.values["identity"]),
+        watch=watch,
+    )
+    journal = SignedJournal(planned.run.file(store.RESPONSES), queue)
     try:
         with planned.manifest.timing("generate"):
-            done = known.of if known else _nothing
-            queue = Queue(planned, job.seed, done, job.shuffle, job.model.system, watch)
             failures = drive(session, queue, journal, missing)
     finally:
         planned.manifest.learn("engine", session.learnt())
@@ -172,11 +207,11 @@ def _generate(
         raise UserError(f"nothing was answered, so there is nothing to score: {failures[0].reason}")
 
 
-def _recorded(planned: Plan) -> tuple[Index[Response], Counter[str]]:
-    """The responses at hand, each to something that this run asks, and how many by benchmark."""
+def recorded(planned: Plan) -> Index[Response]:
+    """The responses at hand, each to something that this run asks."""
     path = planned.run.file(store.RESPONSES)
     known = recovered(path, Response)
-    by_task: Counter[str] = Counter()
+    expected = 0
     for item in planned.items() if known else ():
         for one in known.of(item.id):
             if one.sample >= planned.tasks[item.task].n or one.turn >= len(item.turns):
@@ -184,11 +219,11 @@ def _recorded(planned: Plan) -> tuple[Index[Response], Counter[str]]:
                     f"{path} has sample {one.sample}, turn {one.turn} of {item.id!r}, which this "
                     "run does not ask"
                 )
-            by_task[item.task] += 1
-    if by_task.total() < len(known):
+            expected += 1
+    if expected < len(known):
         stranger = known.unknown(item.id for item in planned.items())[0]
         raise UserError(f"{path} answers {stranger!r}, which this run does not ask")
-    return known, by_task
+    return known
 
 
 def _nothing(item_id: str) -> Sequence[Response]:

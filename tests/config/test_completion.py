@@ -18,6 +18,7 @@ CASES = [
     ("task=gs", ["task=gsm8k"]),
     ("task=gsm8k,hum", ["task=gsm8k,humaneval"]),
     ("run model=sm", ["model=smollm2_135m"]),
+    ("models=smollm2_135m,openchat_3.5_1", ["models=smollm2_135m,openchat_3.5_1210"]),
     ("engine=r", ["engine=ray", "engine=replay"]),
     ("judge=l", ["judge=local"]),
     ("stage=sc", ["stage=score"]),

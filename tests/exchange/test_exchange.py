@@ -56,7 +56,7 @@ def test_help_names_every_format(capsys):
             main([direction, "--help"])
         shown = capsys.readouterr().out
         for name, one in FORMATS.items():
-            assert (f"  {name} " in shown) == (direction in one.directions)
+            assert (f"\n  {name} " in shown) == (direction in one.directions)
             assert (one.text[:20] in shown) == (direction in one.directions)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from ochat_eval.model.chat.thinking import Thinking
@@ -36,6 +36,14 @@ class ChatFormat(Protocol):
         Raises:
             UserError: the condition is not one of the model's, or the format cannot write this.
             ValueError: no such conversation.
+        """
+        ...
+
+    def sharing(self, tell: Callable[[str], None]) -> ChatFormat:
+        """The same format for one thread that asks many prompts, one after another.
+
+        What prompts begin with in common is tokenised once, where the tokenizer allows it
+        (`ochat_eval.model.starts`); `tell` takes a line for the user.
         """
         ...
 

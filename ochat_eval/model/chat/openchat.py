@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from ochat_eval.model.chat.format import check_conversation, digest
 from ochat_eval.model.chat.thinking import GUESSED, Thinking, thinking_of
 from ochat_eval.model.files import model_file
 from ochat_eval.model.model import Model
+from ochat_eval.model.starts import SharedStarts
 from ochat_eval.model.tokenizer import HfTokenizer, SentencePieceTokenizer, Tokenizer
 from ochat_eval.records import Message, UserError
 from ochat_eval.terminal.words import first_line
@@ -45,6 +47,7 @@ class OpenChatFormat:
         if bos is None or end is None:
             raise ValueError(f"no special token {OPENCHAT_END if bos else OPENCHAT_BOS}")
         self._tokenizer = tokenizer
+        self._content_ids = tokenizer.encode_plain
         self._bos, self._end = bos, end
         self._default = default
         self.thinking = thinking
@@ -72,9 +75,16 @@ class OpenChatFormat:
             if message.role == "system" and not message.content:
                 continue
             ids += prefixes.get(message.role, [])
-            ids += self._tokenizer.encode_plain(message.content)
+            ids += self._content_ids(message.content)
             ids.append(self._end)
         return ids + prefixes["assistant"]
+
+    def sharing(self, tell: Callable[[str], None]) -> OpenChatFormat:
+        """As in `ChatFormat`."""
+        same = copy.copy(self)
+        if self._tokenizer.cuts_at_lines:
+            same._content_ids = SharedStarts(self._tokenizer.encode_plain, tell)
+        return same
 
     def decode(self, ids: Sequence[int]) -> str:
         """As in `ChatFormat`."""

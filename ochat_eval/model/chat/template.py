@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import re
+import threading
 import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,7 +13,8 @@ from typing import Any
 from ochat_eval.model.chat.ends import Ends
 from ochat_eval.model.chat.format import check_conversation, digest
 from ochat_eval.model.chat.thinking import Thinking, decoder
-from ochat_eval.model.tokenizer import without_added_tokens
+from ochat_eval.model.starts import SharedStarts, TextIds, cuts_at_lines
+from ochat_eval.model.tokenizer import backend_ids, without_added_tokens
 from ochat_eval.records import Message, UserError
 
 
@@ -45,6 +48,8 @@ class TemplateFormat:
         """
         self._tokenizer = tokenizer
         self._backend = getattr(tokenizer, "backend_tokenizer", None)
+        self._one_at_a_time = threading.Lock()  # for a slow tokenizer, which is Python
+        self._text_ids: TextIds = self._ids
         self._write = write
         self._strip = strip
         self._special: dict[str, int] = {
@@ -64,9 +69,16 @@ class TemplateFormat:
 
     def _ids(self, text: str, *, add_special_tokens: bool = False) -> list[int]:
         if self._backend is None:
-            ids: list[int] = self._tokenizer.encode(text, add_special_tokens=add_special_tokens)
-            return ids
-        return list(self._backend.encode(text, add_special_tokens=add_special_tokens).ids)
+            with self._one_at_a_time:
+                return list(self._tokenizer.encode(text, add_special_tokens=add_special_tokens))
+        return backend_ids(self._backend, text, add_special_tokens=add_special_tokens)
+
+    def sharing(self, tell: Callable[[str], None]) -> TemplateFormat:
+        """As in `ChatFormat`."""
+        same = copy.copy(self)
+        if self._backend is not None and cuts_at_lines(self._backend):
+            same._text_ids = SharedStarts(self._ids, tell)
+        return same
 
     def encode(self, messages: Sequence[Message], condition: str | None) -> list[int]:
         """As in `ChatFormat`."""
@@ -80,7 +92,7 @@ class TemplateFormat:
         if any(self._special_text.search(m.content) for m in messages):
             ids = self._encode_protected(messages, text)
         else:
-            ids = self._ids(text)
+            ids = self._text_ids(text)
         if self._adds_bos and ids[:1] != self._bos:
             ids = self._bos + ids
         if not ids or (self._bos and ids[:2] == self._bos * 2):

@@ -7,22 +7,16 @@ but its own script (its digest is in the policy); model text reaches the documen
 
 from __future__ import annotations
 
-import base64
-import gzip
-import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib import resources
 from pathlib import Path
 from typing import Any, TextIO
 
-import msgspec
-
 from ochat_eval.baseline.runs import read_summary
 from ochat_eval.records import RULES, Item, Response, Score, UserError, Verdict
+from ochat_eval.report.page.frame import assets, page_file, write_data
 from ochat_eval.report.page.replicas import over_time
 from ochat_eval.review.rates import measured
 from ochat_eval.run import store
@@ -32,7 +26,6 @@ SHOWN = 100_000
 """Answers with their texts on a page; many more a browser does not hold."""
 _BLOCK_ITEMS = 200
 _BLOCK_CHARACTERS = 2_000_000
-_LEVEL = 4  # of gzip: 6 packs 11 % better in twice the time
 _STYLES = ("page.css", "items.css", "phone.css")
 _SCRIPTS = (
     "basics.js",
@@ -126,37 +119,12 @@ def write_page(path: Path, runs: Sequence[Run]) -> None:
     Raises:
         UserError: the page cannot be written, or a run's file is damaged.
     """
-    style, script = ("".join(map(_asset, names)) for names in (_STYLES, _SCRIPTS))
+    style, script = assets(*_STYLES), assets(*_SCRIPTS)
     lengths: list[dict[str, _Lengths]] = [{} for _ in runs]
-    with store.atomic(path) as file:
-        head, tail = _asset("page.html").split("<!--data-->")
-        file.write(
-            head.replace("STYLE_HASH", _hash(style))
-            .replace("SCRIPT_HASH", _hash(script))
-            .replace("/*style*/", style)
-        )
+    with page_file(path, assets("page.html"), style, script) as file:
         index = _write_items(file, runs, lengths)
-        _write_data(file, "index", index)
-        _write_data(file, "about", _about(runs, lengths))
-        file.write(tail.replace("/*script*/", script))
-
-
-def _asset(name: str) -> str:
-    return resources.files("ochat_eval.report.page").joinpath(name).read_text(encoding="utf-8")
-
-
-def _hash(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-def _write_data(file: TextIO, name: str, value: Any) -> None:
-    """Data as packed JSON in base64: nothing in it can end the element that it stands in."""
-    try:
-        plain = msgspec.json.encode(value)
-    except UnicodeEncodeError:  # a lone surrogate in model text: stays \\u-escaped
-        plain = json.dumps(value).encode()
-    text = base64.b64encode(gzip.compress(plain, _LEVEL, mtime=0)).decode()
-    file.write(f'<script type="text/plain" id="{name}">{text}</script>\n')
+        write_data(file, "index", index)
+        write_data(file, "about", _about(runs, lengths))
 
 
 def _write_items(
@@ -179,7 +147,7 @@ def _write_items(
         for number, run in enumerate(runs[1:], 1):
             if also := run.asked.of(item.id):
                 shared[number] += 1
-                if (also[0].turns, also[0].target) != (item.turns, item.target):
+                if _asks(also[0]) != _asks(item):
                     answers[number]["item"] = also[0]
         for every, found in zip(lengths, answers, strict=True):
             for response in found["responses"]:
@@ -227,7 +195,7 @@ class _Blocks:
     def flush(self) -> None:
         """Writes what has been gathered."""
         if self._block:
-            _write_data(self._file, f"block{self._number}", self._block)
+            write_data(self._file, f"block{self._number}", self._block)
             self._number, self._characters = self._number + 1, 0
             self._block.clear()
 
@@ -278,10 +246,16 @@ def _flipped(first: dict[int, float | None], second: dict[int, float | None]) ->
     return any(a != b for a, b in both if a is not None and b is not None)
 
 
+def _asks(item: Item) -> tuple[object, ...]:
+    """What two runs that asked the same have in common."""
+    return item.turns, item.target, item.system
+
+
 def _entry(item: Item, answers: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """All that is shown of an item."""
     return {
         "id": item.id,
+        "system": item.system,
         "examples": item.examples,
         "turns": item.turns,
         "target": item.target,

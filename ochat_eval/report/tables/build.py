@@ -18,6 +18,7 @@ import yaml
 from ochat_eval import stats
 from ochat_eval.baseline import figures
 from ochat_eval.records import RULES, Rule
+from ochat_eval.report.measures import marks_of
 
 Verdict = Literal["agrees", "differs", "within interval", "outside interval", "unknown"]
 """`agrees`, `differs`: by the noise between reruns (`equivalence.matches_published`). `within` and
@@ -248,7 +249,7 @@ def _cell(
     column: Column,
 ) -> Cell:
     """A figure as the summary has it, with its marks."""
-    marks = [*task["notes"], *(f"not the published setting: {c}" for c in task.get("changed", ()))]
+    marks = [*marks_of(task)]
     if unlike := one.get("incomparable"):
         return Cell(None, marks=(unlike, *marks))
     if entry is None and one["n"]:

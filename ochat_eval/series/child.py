@@ -1,0 +1,88 @@
+"""One run in a process of its own: what its engine held is free when it ends.
+
+vLLM within one process does not give back all it took, so a second model would find less room than
+the first, or none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from ochat_eval.config.groups import own_folder
+from ochat_eval.run import store
+from ochat_eval.terminal.say import tell
+
+_HANDED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run ended.
+
+    Attributes:
+        code: its exit code; 0 where all went well, below 0 where a signal ended it.
+        folder: its folder, where it came as far as a report.
+    """
+
+    code: int
+    folder: Path | None
+
+
+def run_alone(options: Sequence[str], show: Callable[[str], None] = tell) -> Ended:
+    """`ochat-eval run OPTIONS` in a process of its own, waited for.
+
+    What it says goes where ours goes. Ctrl-C and signals that end us are handed on to it and all
+    its processes, once.
+
+    Args:
+        show: takes each line of its output as it comes.
+
+    Raises:
+        KeyboardInterrupt: after one of those signals, once the run has ended.
+    """
+    folder = own_folder()
+    own = [] if folder is None else ["--config-dir", str(folder)]
+    command = [sys.executable, "-m", "ochat_eval", *own, "run", *options]
+    last = ""
+    # In a group of its own, so that a terminal's Ctrl-C reaches it once, through us.
+    with (
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, errors="replace", process_group=0
+        ) as child,
+        _handing_on(child.pid) as got,
+    ):
+        assert child.stdout is not None
+        for line in child.stdout:
+            show(line.rstrip("\n"))
+            last = line.strip() or last
+        code = child.wait()
+    if got:
+        raise KeyboardInterrupt
+    page = Path(last)  # the last that a run prints, once it has been reported
+    return Ended(code, page.parent if page.name == store.REPORT and page.is_file() else None)
+
+
+@contextlib.contextmanager
+def _handing_on(group: int) -> Iterator[list[int]]:
+    """Hands signals on to a group of processes meanwhile; gives the list of those that came."""
+    got: list[int] = []
+
+    def hand_on(number: int, frame: FrameType | None) -> None:
+        got.append(number)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(group, number)
+
+    before = {number: signal.signal(number, hand_on) for number in _HANDED_ON}
+    try:
+        yield got
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,129 @@
+"""A series of checkpoints: each is run, then the table and the page."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ochat_eval.config.arguments import quoted
+from ochat_eval.records import UserError
+from ochat_eval.run import store
+from ochat_eval.series.child import Ended, run_alone
+from ochat_eval.series.curve import curves, read_point
+from ochat_eval.series.find import Checkpoint
+from ochat_eval.series.follow import Progress, Watch, follow
+from ochat_eval.series.page import write_series_page
+from ochat_eval.series.table import markdown, terminal
+from ochat_eval.terminal.command import MISTAKE
+from ochat_eval.terminal.say import say, tell
+
+
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """What is asked for.
+
+    Attributes:
+        name: of the table's and the page's file.
+        places: where the checkpoints are, as in `find.checkpoints`.
+        options: of each run, a model among them.
+        runs: the folder of the runs.
+        watch: how long to look for new ones; None: what is there now.
+    """
+
+    name: str
+    places: Sequence[str]
+    options: Sequence[str]
+    runs: Path
+    watch: Watch | None
+
+    @property
+    def folder(self) -> Path:
+        """Where table and page are: beside the folder of the runs."""
+        return self.runs.parent / "series"
+
+    @property
+    def link(self) -> Path:
+        """The path by which the engine knows each checkpoint in turn."""
+        return self.folder / f".{self.name}.checkpoint"
+
+
+def run_series(series: Series, alone: Callable[[Sequence[str]], Ended] = run_alone) -> int:
+    """Runs each checkpoint and writes table and page after each; prints the table at the end.
+
+    Args:
+        alone: runs `ochat-eval run OPTIONS` so that nothing of it is left when it has ended.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        UserError: nothing can be begun: no such place, another process has this series.
+        KeyboardInterrupt: a run was stopped; what had been finished is in table and page.
+    """
+    folder = series.folder
+    with store.writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with open(store.open_file(folder / f".{series.name}.lock"), "rb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"another process runs the series {series.name}; wait for it, or give this one "
+                "another --name"
+            ) from None
+        shown = ""
+        for progress in follow(series.places, lambda one: _run(series, one, alone), series.watch):
+            shown = _write(series, progress)
+    if not progress.ended and not progress.left:
+        raise UserError(f"there is no checkpoint in {', '.join(series.places)}")
+    if shown:
+        tell(shown)
+    failed = [one.label for one, ended in progress.ended.items() if ended.code]
+    if failed:
+        say(f"failed, each said why: {', '.join(failed)}")
+    missed = bool(progress.left) and series.watch is None
+    return MISTAKE if failed or missed or not shown else 0
+
+
+def _run(series: Series, checkpoint: Checkpoint, alone: Callable[[Sequence[str]], Ended]) -> Ended:
+    """Runs a checkpoint under one path for all.
+
+    vLLM keeps what it compiled under a digest of the model's path among others, so that each
+    checkpoint under its own would be compiled anew.
+    """
+    link = series.link
+    with store.writing(link):
+        link.unlink(missing_ok=True)
+        link.symlink_to(checkpoint.path.resolve())
+    options = [
+        *series.options,
+        f"model.path={quoted(str(link))}",
+        f"model.name={quoted(checkpoint.path.resolve().name)}",
+    ]
+    try:
+        return alone(options)
+    finally:
+        link.unlink(missing_ok=True)
+
+
+def _write(series: Series, progress: Progress) -> str:
+    """Writes table and page; returns the table for the terminal, empty where nothing was run."""
+    left = {one.label: why for one, why in progress.left.items()}
+    points = []
+    for checkpoint, ended in sorted(progress.ended.items(), key=lambda pair: pair[0].step or 0):
+        if ended.folder is None:
+            left[checkpoint.label] = f"its run failed (exit code {ended.code})"
+        else:
+            points.append(read_point(checkpoint, ended.folder))
+    if not points:
+        for label, why in left.items():
+            say(f"{label} is not here: {why}")
+        return ""
+    found = curves(points)
+    page = series.folder / f"{series.name}.html"
+    store.write_text(page.with_suffix(".md"), markdown(series.name, points, found, left))
+    write_series_page(page, series.name, points, found, left)
+    return f"\n{terminal(points, found, left)}\n\n{os.path.relpath(page)}"
