@@ -11,16 +11,21 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ochat_eval import __version__
-from ochat_eval.config.allowed import allow
-from ochat_eval.config.groups import use_folder
-from ochat_eval.config.help import run_help
-from ochat_eval.records import UserError
-from ochat_eval.terminal.command import MISTAKE, ending
-from ochat_eval.terminal.encoding import heed_terminal
-from ochat_eval.terminal.grid import listing
-from ochat_eval.terminal.say import tell, uncaught
-from ochat_eval.terminal.words import nearest
+try:
+    from ochat_eval import __version__
+    from ochat_eval.config.allowed import allow
+    from ochat_eval.config.groups import use_folder
+    from ochat_eval.config.help import run_help
+    from ochat_eval.records import UserError
+    from ochat_eval.terminal.command import MISTAKE, ending
+    from ochat_eval.terminal.encoding import heed_terminal
+    from ochat_eval.terminal.grid import listing
+    from ochat_eval.terminal.say import tell, uncaught
+    from ochat_eval.terminal.words import nearest
+except KeyboardInterrupt:  # else `ending` heeds it, which is not there yet
+    sys.stderr.write("ochat-eval: stopped\n")
+    exec("")  # as there
+    sys.exit(130)
 
 COMMANDS = {
     "run": ("evaluate a model; the word may be left away", "ochat_eval.pipeline"),

@@ -35,6 +35,11 @@ _SINGLE = (
     re.compile(rf"(?<![\d.,/]){_NUMBER}{_OF_TEN}", re.IGNORECASE),
 )
 _GOES_ON = re.compile(r"[\s*_`]{0,4}(?:-|–|—|to\b|or\b|/)[\s*_`]{0,4}\[{0,2}\d")
+_CAME_FROM = re.compile(
+    r"\d(?:\\?\]\\?\][\s*_`]{0,4}(?:-|–|—|to|or|/)[\s*_`]{0,4}|[-–—]|[ \t](?:to|or)[ \t])$"
+)
+"""What stands before and behind a number that is one end of a range."""
+_RANGE_LENGTH = 20
 
 
 def published_rating(text: str) -> Reading:
@@ -58,16 +63,23 @@ def robust_rating(text: str) -> Reading:
     The last number in double brackets counts (`[[8/10]]`, `[[**8**]]`, `\\[\\[8\\]\\]`,
     `[[8]]/10`): the last right behind `rating` or the like, else the last that ends its sentence,
     else the last. Where there is none, the last one behind `rating`, `score` or `grade`; else the
-    last one out of ten. `7-8`, `7 or 8` and what is not from 1 to 10 is nothing.
+    last one out of ten. Two in one range (`7-8`, `7 or 8`, `[[7]]-[[8]]`) and what is not from 1 to
+    10 are nothing.
     """
     found = _in_double_brackets(text)
     for pattern in _SINGLE if found is None else ():
         if last := deque(pattern.finditer(text), maxlen=1):
             found = last[0]
             break
-    if found is None or _GOES_ON.match(text, found.end()) or not 1 <= float(found[1]) <= 10:
+    if found is None or _in_range(text, found) or not 1 <= float(found[1]) <= 10:
         return _NOTHING
     return Reading(found[1], matched=True, span=found.span(1))
+
+
+def _in_range(text: str, found: re.Match[str]) -> bool:
+    """Whether a number is one end of a range."""
+    before = text[max(0, found.start() - _RANGE_LENGTH) : found.start()]
+    return bool(_GOES_ON.match(text, found.end()) or _CAME_FROM.search(before))
 
 
 def _in_double_brackets(text: str) -> re.Match[str] | None:

@@ -8,11 +8,13 @@ import hashlib
 import os
 import random
 import re
+import time
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from ochat_eval.benchmark.selection import Selection
@@ -35,6 +37,8 @@ from ochat_eval.stages.estimate import answer_tokens, earlier_runs, rate, record
 from ochat_eval.stages.plan_table import Lengths, lengths, plan_table
 from ochat_eval.terminal.say import bar, say
 
+_DEAD_SECONDS = 3600.0
+"""A draft of a plan that nothing was written to for so long is nobody's any more."""
 _THREADS = 4
 _NEIGHBOURS = 256
 """Prompts that a thread measures one after another: of those together, many begin alike."""
@@ -120,6 +124,7 @@ def plan(job: Job) -> Plan:
     root = job.results
     with store.writing(root):
         root.mkdir(parents=True, exist_ok=True)
+    _sweep(root)
     draft = root / f".plan-{os.getpid()}.jsonl"
     try:
         with store.atomic(draft) as file:
@@ -155,6 +160,15 @@ def plan(job: Job) -> Plan:
         )
         store.write_text(run_dir.file(store.CONFIG), job.resolved)
     return Plan(run_dir, tasks, counts, totals, answers, spans, job.model.name, manifest)
+
+
+def _sweep(root: Path) -> None:
+    """Removes the drafts of plans that were killed; one that lives, wherever, writes on."""
+    for pattern in (".plan-*.jsonl", "..plan-*.jsonl.*"):
+        for draft in root.glob(pattern):
+            with contextlib.suppress(OSError):
+                if time.time() - draft.stat().st_mtime > _DEAD_SECONDS:
+                    draft.unlink()
 
 
 def _identity(job: Job, prompts: str) -> dict[str, Any]:
