@@ -83,7 +83,7 @@ class Facts:
     overlong: str
     only_ids: bool
     published_row: str | None
-    sequential: Sequential | None
+    sequential: Sequential | None = None
     report_only: dict[str, dict[str, Any]]
     about: dict[str, Any]
 
