@@ -39,6 +39,7 @@ COMMANDS = {
     "read": ("mark whether the rules read answers right", "ochat_eval.review.command"),
     "tables": ("the published tables with the rows of runs", "ochat_eval.report.command"),
     "report": ("one page of runs side by side", "ochat_eval.report.command"),
+    "board": ("a web page over all runs, live", "ochat_eval.board.command"),
     "pull": ("fetch data for machines without a network", "ochat_eval.config.command"),
     "import": ("other tools' answers, to be scored here", "ochat_eval.exchange.command"),
     "export": ("a run's results in other tools' formats", "ochat_eval.exchange.command"),
@@ -63,7 +64,6 @@ examples:
   ochat-eval task=demo                    a first look, no network needed
   ochat-eval task=gsm8k model=ORG/NAME    as published; again: it goes on
   ochat-eval compare before after         two of your runs
-
 Each SUBCOMMAND --help teaches; run --help lists tasks, models and options.
 The guide: docs/index.md. Your own: --config-dir DIR, --allow PACKAGE; --version
 """

@@ -68,7 +68,7 @@ def summarise_task(
     codes = _Codes()
     subsets: dict[str, dict[Rule, _Part]] = {}
     # Only for a task that has figures of its own: they take all its items and scores.
-    kept: list[Judged] | None = [] if type(task).figures is not Task.figures else None
+    kept: list[Judged] | None = [] if task.has_figures else None
     answered = scored = unjudged = unasked = 0
     written = _Written()
     for one, scores in judged:

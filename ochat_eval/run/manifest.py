@@ -155,8 +155,8 @@ class Manifest:
         Args:
             identity: what another run must share to be the same work.
             counts, totals: items asked, and items that there are, per task.
-            more: further values: `overrides` (the command line, for people), `only_ids` and
-                `published_row` as in `Facts`.
+            more: further values: `overrides` (the command line, for people), `requests` (how many
+                responses it is to have), `only_ids` and `published_row` as in `Facts`.
         """
         self.values = {
             "identity": dict(identity),
@@ -179,13 +179,17 @@ class Manifest:
 
     @contextlib.contextmanager
     def timing(self, stage: str) -> Iterator[None]:
-        """Notes how long a stage took, also when it fails."""
+        """Notes how long a stage took, and by which line of a UserError it failed."""
         begun, start = _now(), time.monotonic()
+        entry: dict[str, Any] = {"stage": stage, "begun": begun}
         try:
             yield
+        except UserError as e:
+            entry["failed"] = str(e)
+            raise
         finally:
-            seconds = round(time.monotonic() - start, 3)
-            self.values["times"].append({"stage": stage, "begun": begun, "seconds": seconds})
+            entry["seconds"] = round(time.monotonic() - start, 3)
+            self.values["times"].append(entry)
             self._write()
 
     def set(self, key: str, value: Any) -> None:

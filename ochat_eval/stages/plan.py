@@ -155,6 +155,7 @@ def plan(job: Job) -> Plan:
             counts,
             totals,
             overrides=list(job.arguments),
+            requests=sum(answers.values()),
             only_ids=job.ids is not None,
             published_row=job.model.published,
         )

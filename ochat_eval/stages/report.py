@@ -9,7 +9,8 @@ from ochat_eval.config.job import Job
 from ochat_eval.engines.judge import Judge
 from ochat_eval.records import Response, Score, UserError
 from ochat_eval.report import scores_table
-from ochat_eval.report.page.page import reported, write_page
+from ochat_eval.report.page.entries import reported
+from ochat_eval.report.page.page import write_page
 from ochat_eval.report.summary import Stopped, summarise_task
 from ochat_eval.report.tables import files
 from ochat_eval.report.why import Differences, markdown
