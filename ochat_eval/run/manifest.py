@@ -178,10 +178,11 @@ class Manifest:
         self._write()
 
     @contextlib.contextmanager
-    def timing(self, stage: str) -> Iterator[None]:
-        """Notes how long a stage took, and by which line of a UserError it failed."""
+    def timing(self, stage: str, gpus: float = 0) -> Iterator[None]:
+        """Notes how long a stage took, how many GPUs it held, and by which line of a UserError it
+        failed."""
         begun, start = _now(), time.monotonic()
-        entry: dict[str, Any] = {"stage": stage, "begun": begun}
+        entry: dict[str, Any] = {"stage": stage, "begun": begun, **({"gpus": gpus} if gpus else {})}
         try:
             yield
         except UserError as e:

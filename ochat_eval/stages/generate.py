@@ -6,9 +6,8 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
-import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -21,9 +20,11 @@ from ochat_eval.run.index import Index
 from ochat_eval.run.journal import Journal, recovered
 from ochat_eval.run.reuse import Signature
 from ochat_eval.run.sequential import Sequential, read_sequential
+from ochat_eval.stages.estimate import answer_tokens, earlier_runs
 from ochat_eval.stages.plan import Plan
+from ochat_eval.stages.progress import Meter
 from ochat_eval.stages.until import Watch
-from ochat_eval.terminal.say import bar, say
+from ochat_eval.terminal.say import say
 from ochat_eval.terminal.words import counted
 
 Done = Callable[[str], Sequence[Response]]
@@ -136,8 +137,9 @@ def generate(job: Job, planned: Plan) -> None:
     With `until`, of a benchmark that is decided nothing more is asked.
     """
     known = recorded(planned)
+    left = unanswered(planned, known)
     if job.until is None:
-        _generate(job, planned, known, planned.requests - len(known), None)
+        _generate(job, planned, known, left, None)
         _write_looks(planned, None)
         return
     watch = Watch(job.until, job, planned)
@@ -145,10 +147,8 @@ def generate(job: Job, planned: Plan) -> None:
     try:
         watch.resume(known.of)
         _write_looks(planned, watch.found(None))
-        left = [name for name in planned.tasks if not watch.withdrawn(name)]
-        there = sum(len(known.of(item.id)) for name in left for item in planned.items(name))
-        missing = sum(planned.answers[name] for name in left) - there
-        _generate(job, planned, known, missing, watch)
+        left = {name: n for name, n in left.items() if not watch.withdrawn(name)}
+        _generate(job, planned, known, left, watch)
         ended = True
     finally:
         watch.close(wait=ended)
@@ -167,10 +167,14 @@ def _write_looks(planned: Plan, found: Sequential | None) -> None:
 
 
 def _generate(
-    job: Job, planned: Plan, known: Index[Response], missing: int, watch: Watch | None
+    job: Job,
+    planned: Plan,
+    known: Index[Response],
+    left: Mapping[str, int],
+    watch: Watch | None,
 ) -> None:
-    """Asks the `missing` requests that are not known; fewer where `watch` withdraws some."""
-    if not missing:
+    """Asks what is `left` by benchmark; less where `watch` withdraws some."""
+    if not any(left.values()):
         say(f"all {len(known):,} responses are there; nothing to generate")
         return
     if known:
@@ -183,6 +187,7 @@ def _generate(
         say=say,
         note=functools.partial(store.append_line, planned.run.file(store.REPLICAS)),
     )
+    expected = functools.partial(_expected, job)
     with planned.manifest.timing("start"):
         session = job.engine.start(work)
     queue = Queue(
@@ -196,8 +201,8 @@ def _generate(
     )
     journal = SignedJournal(planned.run.file(store.RESPONSES), queue)
     try:
-        with planned.manifest.timing("generate"):
-            failures = drive(session, queue, journal, missing)
+        with planned.manifest.timing("generate", session.gpus):
+            failures = drive(session, queue, journal, Meter("generate", left, expected))
     finally:
         planned.manifest.learn("engine", session.learnt())
         journal.close()
@@ -226,6 +231,26 @@ def recorded(planned: Plan) -> Index[Response]:
     return known
 
 
+def unanswered(planned: Plan, known: Index[Response]) -> dict[str, int]:
+    """By benchmark, how many responses are still missing."""
+    if not known:
+        return dict(planned.answers)
+    return {
+        name: of - sum(len(known.of(item.id)) for item in planned.items(name))
+        for name, of in planned.answers.items()
+    }
+
+
+def _expected(job: Job) -> dict[str, float]:
+    """By benchmark, how long its answers were in an earlier run, in tokens."""
+    earlier = earlier_runs(job.results)
+    found = {
+        name: answer_tokens(name, 1, task.max_tokens, job.model.name, earlier).tokens
+        for name, task in job.tasks.items()
+    }
+    return {name: tokens for name, tokens in found.items() if tokens is not None}
+
+
 def _nothing(item_id: str) -> Sequence[Response]:
     return ()
 
@@ -240,21 +265,15 @@ class Requests(Protocol):
         """Takes note of an answer."""
 
 
-def drive(
-    session: Session, queue: Requests, journal: Journal, missing: int, what: str = "generate"
-) -> list[Failure]:
+def drive(session: Session, queue: Requests, journal: Journal, meter: Meter) -> list[Failure]:
     """Keeps the session's window full until every request is answered or has failed.
-
-    Args:
-        missing: how many requests there are; `what` is done with them, for the progress bar.
 
     Returns:
         The requests that got no response.
     """
     failures: list[Failure] = []
-    in_flight = tokens = 0
-    shown = time.monotonic()
-    with bar(what, "answers", missing, delay=0) as progress:
+    in_flight = 0
+    with meter:
         while True:
             while in_flight < session.window and (request := queue.next()):
                 session.submit(request)
@@ -267,15 +286,8 @@ def drive(
             journal.append(responses)
             for response in responses:
                 queue.answered(response)
-                tokens += response.completion_tokens or 0
             in_flight -= len(finished)
-            written = tokens + session.unfinished_tokens()
-            if written and (elapsed := progress.format_dict["elapsed"]):
-                progress.set_postfix_str(f"{written / elapsed:,.0f} tokens/s", refresh=False)
-            progress.update(len(finished))
-            if time.monotonic() - shown > progress.mininterval:  # also while nothing finishes
-                progress.refresh()
-                shown = time.monotonic()
+            meter.add(finished, session)
 
 
 def record_failures(path: Path, failures: list[Failure], where: str) -> None:

@@ -21,6 +21,7 @@ from ochat_eval.run.folder import RunDir
 from ochat_eval.run.index import Index
 from ochat_eval.run.otherwise import asked_otherwise
 from ochat_eval.run.sequential import read_sequential
+from ochat_eval.stages.cost import cost_line
 from ochat_eval.stages.plan import Plan
 from ochat_eval.terminal.say import tell
 
@@ -92,11 +93,13 @@ def _stopped(planned: Plan, name: str) -> Stopped | None:
 
 
 def show(run_dir: RunDir) -> None:
-    """Prints a reported run's tables, and where its page is."""
-    summary = store.read_json(run_dir.file(store.SUMMARY))
+    """Prints a reported run's tables, what its answers cost, and where its page is."""
+    summary, manifest = (store.read_json(run_dir.file(f)) for f in (store.SUMMARY, store.MANIFEST))
     tell(scores_table.terminal(summary))
     files.show(summary)
-    tell(f"\n{run_dir.file(store.REPORT)}")
+    copied = "replay" in manifest["identity"]  # what its answers cost once, nobody knows
+    cost = "" if copied else cost_line(summary, manifest["times"])
+    tell(f"\n{cost}\n{run_dir.file(store.REPORT)}" if cost else f"\n{run_dir.file(store.REPORT)}")
 
 
 def is_finished(planned: Plan, judge: Judge | None) -> bool:
