@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ochat_eval.bench.client import client
-from ochat_eval.bench.costs import PAIRS, Table, claims_table
+from ochat_eval.bench.costs import FEW_PAIRS, PAIRS, Table, claims_table
 from ochat_eval.bench.gpu_check import gpu_check
 from ochat_eval.bench.harness import harness
 from ochat_eval.bench.lm_eval import LM_EVAL, comparison, with_model
@@ -55,24 +55,25 @@ def _tables(given: argparse.Namespace) -> Iterator[Callable[[], Table]]:
     """The chosen measurements."""
     chosen = [x for x in WHAT if x not in BY_NAME] if given.what == "all" else [given.what]
     sized = {} if given.requests is None else {"requests": given.requests}
+    pairs, few = given.pairs or PAIRS, given.pairs or FEW_PAIRS
     if "harness" in chosen:
         for names in [given.more] if given.more else [["gsm8k"], ["all"]]:
             yield functools.partial(harness, names)
     if "lm-eval" in chosen:
-        yield lambda: comparison(given.pairs)
+        yield lambda: comparison(pairs)
     if "lm-eval-vllm" in chosen:
-        yield lambda: with_model(given.pairs, more=given.more, **sized)
+        yield lambda: with_model(few, more=given.more, **sized)
     if "client" in chosen:
-        yield lambda: client(given.pairs, **sized)
+        yield lambda: client(pairs, **sized)
     if "vllm" in chosen:
-        yield lambda: vllm(given.pairs, more=given.more, **sized)
+        yield lambda: vllm(pairs, more=given.more, **sized)
     if "prefix" in chosen:
-        yield lambda: prefix(given.pairs, more=given.more, **sized)
-        yield lambda: suite(given.pairs, more=given.more, **sized)
+        yield lambda: prefix(given.pairs or 1, more=given.more, **sized)
+        yield lambda: suite(few, more=given.more, **sized)
     if "replicas" in chosen:
-        yield lambda: replicas(given.pairs, more=given.more, **sized)
+        yield lambda: replicas(few, more=given.more, **sized)
     if "gpu-check" in chosen:
-        yield from gpu_check(given.pairs, more=given.more, **sized)
+        yield from gpu_check(pairs, more=given.more, **sized)
     if "readings" in chosen:
         yield lambda: readings(given.more)
 
@@ -103,7 +104,10 @@ def _parser() -> Parser:
         help="for harness: the tasks, as in task=; for what loads the model: options of the run, "
         "as in model=NAME or engine.NAME=VALUE; for readings: files or folders",
     )  # fmt: skip
-    parser.add_argument("--pairs", type=_count, default=PAIRS, metavar="N", help="runs of a side")
+    parser.add_argument(
+        "--pairs", type=_count, metavar="N",
+        help=f"runs of a side; {PAIRS} by default, {FEW_PAIRS} or one of what takes minutes",
+    )  # fmt: skip
     parser.add_argument(
         "--requests", type=_count, metavar="N", help=f"requests of a run: {', '.join(MEASURED)}"
     )
