@@ -74,7 +74,20 @@ check: lint ## the linters, the type checker and the quick tests, for while you 
 
 test: lint ## all of check, and every other test: make test TEST="-k gsm8k"
 	@command -v chromium >/dev/null || $(MAKE) -s chromium
+	@$(MAKE) -s .venv-others/.ready || echo "could not: the tests that need it are skipped"
 	@$(PYTEST) $(TEST)
+
+OTHERS := .venv-others/bin/python
+
+.venv-others/.ready: locks/others.txt locks/schemas.txt
+	@command -v $(PYTHON) >/dev/null || { echo "needs Python 3.11 (PYTHON=/path/to/python3.11)"; exit 1; }
+	@test -x $(OTHERS) || $(PYTHON) -m venv .venv-others
+	@echo "installing trackers and viewers into .venv-others, for the tests: about two minutes, 0.8 GB"
+	@for lock in "others" "schemas --ignore-requires-python"; do set -- $$lock; \
+	  $(OTHERS) -m pip install -qq --disable-pip-version-check --no-compile --no-deps --require-hashes -r locks/$$1.txt $$2 \
+	  2>.venv-others/pip-errors || { grep -v ^WARNING .venv-others/pip-errors; exit 1; }; done
+	@$(OTHERS) -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
 
 DOCS := .venv-docs/bin
 
@@ -121,12 +134,15 @@ baseline: $(READY) ## record the small model anew, four runs of 200 items, with 
 
 lock: $(READY) ## solve locks/*.in again (cpu: with the index that has torch's CPU build)
 	@$(PY) -m pip install -q uv
-	@for kind in cpu gpu docs audit; do \
+	@for kind in cpu gpu docs audit others; do \
 	  without=""; [ ! -f locks/$$kind-without.txt ] || without="--override locks/$$kind-without.txt"; \
 	  $(PY) -m uv pip compile locks/$$kind.in $$without --generate-hashes --python-version 3.11 \
 	  --python-platform x86_64-manylinux_2_28 --no-annotate --no-header -q \
 	  --index-strategy unsafe-best-match -o locks/$$kind.txt || exit 1; \
 	  sed -i "1i # Made by 'make lock' from $$kind.in; installed with --no-deps and --require-hashes: what stands here is all there is." locks/$$kind.txt; done
+	@$(PY) -m uv pip compile locks/schemas.in --no-deps --generate-hashes --python-version 3.12 \
+	  --python-platform x86_64-manylinux_2_28 --no-annotate --no-header -q -o locks/schemas.txt
+	@sed -i "1i # Made by 'make lock' from schemas.in; installed with --no-deps and --require-hashes." locks/schemas.txt
 	@grep '^torch==' locks/cpu.txt | cut -d' ' -f1 >locks/.torch; sed -i '/^torch==/d' locks/cpu-torch.txt; cat locks/.torch >>locks/cpu-torch.txt
 	@awk '/^[^ ]/ { torch = /^torch==/ } !torch' locks/cpu.txt >locks/.cpu; mv locks/.cpu locks/cpu.txt; rm locks/.torch
 
@@ -141,8 +157,8 @@ sbom: $(READY) .venv-audit/.ready ## what is installed, as CycloneDX, in build/s
 	@echo build/sbom.json
 
 audit: .venv-audit/.ready ## known weaknesses of what is installed; asks the package index's database
-	@for kind in cpu gpu docs audit; do echo "locks/$$kind.txt"; \
+	@for kind in cpu gpu docs audit others; do echo "locks/$$kind.txt"; \
 	  .venv-audit/bin/pip-audit --requirement locks/$$kind.txt --no-deps --disable-pip --progress-spinner off || bad=1; done; [ -z "$$bad" ]
 
 clean: ## remove the environment and what tools left behind (results stay)
-	@rm -rf .venv .venv-docs .venv-audit .venv-lm-eval build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf .venv .venv-docs .venv-audit .venv-others .venv-lm-eval build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -11,15 +11,21 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ochat_eval import __version__
-from ochat_eval.config.groups import use_folder
-from ochat_eval.config.help import run_help
-from ochat_eval.records import UserError
-from ochat_eval.terminal.command import MISTAKE, ending
-from ochat_eval.terminal.encoding import heed_terminal
-from ochat_eval.terminal.grid import listing
-from ochat_eval.terminal.say import tell, uncaught
-from ochat_eval.terminal.words import nearest
+try:
+    from ochat_eval import __version__
+    from ochat_eval.config.allowed import allow
+    from ochat_eval.config.groups import use_folder
+    from ochat_eval.config.help import run_help
+    from ochat_eval.records import UserError
+    from ochat_eval.terminal.command import MISTAKE, ending
+    from ochat_eval.terminal.encoding import heed_terminal
+    from ochat_eval.terminal.grid import listing
+    from ochat_eval.terminal.say import tell, uncaught
+    from ochat_eval.terminal.words import nearest
+except KeyboardInterrupt:  # else `ending` heeds it, which is not there yet
+    sys.stderr.write("ochat-eval: stopped\n")
+    exec("")  # as there
+    sys.exit(130)
 
 COMMANDS = {
     "run": ("evaluate a model; the word may be left away", "ochat_eval.pipeline"),
@@ -33,6 +39,7 @@ COMMANDS = {
     "read": ("mark whether the rules read answers right", "ochat_eval.review.command"),
     "tables": ("the published tables with the rows of runs", "ochat_eval.report.command"),
     "report": ("one page of runs side by side", "ochat_eval.report.command"),
+    "board": ("a web page over all runs, live", "ochat_eval.board.command"),
     "pull": ("fetch data for machines without a network", "ochat_eval.config.command"),
     "import": ("other tools' answers, to be scored here", "ochat_eval.exchange.command"),
     "export": ("a run's results in other tools' formats", "ochat_eval.exchange.command"),
@@ -41,6 +48,12 @@ COMMANDS = {
     "completion": ("tab completion for bash and zsh", "ochat_eval.config.completion"),
 }
 """Each subcommand: what it is for, and the room whose `command` has a function of its name."""
+
+_OF_ALL = {
+    "--config-dir": "DIR: no folder is named",
+    "--allow": "PACKAGE: no package is named",
+}
+"""Flags of all subcommands, and what is said where they stand alone."""
 
 _HELP = """\
 usage: ochat-eval [SUBCOMMAND] [NAME=VALUE | OPTION ...]
@@ -51,9 +64,8 @@ examples:
   ochat-eval task=demo                    a first look, no network needed
   ochat-eval task=gsm8k model=ORG/NAME    as published; again: it goes on
   ochat-eval compare before after         two of your runs
-
 Each SUBCOMMAND --help teaches; run --help lists tasks, models and options.
-The guide: docs/index.md. Files of your own: --config-dir DIR. Also: --version
+The guide: docs/index.md. Your own: --config-dir DIR, --allow PACKAGE; --version
 """
 
 
@@ -62,19 +74,25 @@ def help_text() -> str:
     return _HELP.format(commands=listing({name: text for name, (text, _) in COMMANDS.items()}))
 
 
-def _own_folder(given: list[str]) -> list[str]:
-    """Takes `--config-dir DIR` off the command line and heeds it; returns the rest."""
-    rest, folder = [], None
+def _heeded(given: list[str]) -> list[str]:
+    """Takes `--config-dir DIR` and every `--allow PACKAGE` off the command line, heeds them, and
+    returns the rest."""
+    rest: list[str] = []
+    said: dict[str, list[str]] = {"--config-dir": [], "--allow": []}
     arguments = iter(given)
     for argument in arguments:
         flag, equals, value = argument.partition("=")
-        if flag in ("--config-dir", "-cd"):
-            folder = value if equals else next(arguments, None)
-            if not folder:
-                raise UserError("--config-dir DIR: no folder is named")
-        else:
+        name = "--config-dir" if flag == "-cd" else flag
+        if name not in said:
             rest.append(argument)
-    use_folder(Path(folder).expanduser() if folder else None)
+            continue
+        found = value if equals else next(arguments, "")
+        if not found:
+            raise UserError(f"{name} {_OF_ALL[name]}")
+        said[name].append(found)
+    allow(said["--allow"])
+    folders = [Path(one).expanduser() for one in said["--config-dir"]]
+    use_folder(folders[-1] if folders else None)
     return rest
 
 
@@ -116,7 +134,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         tell(f"ochat-eval {__version__}")
         return 0
     try:
-        return ending("ochat-eval", lambda: _command(_own_folder(given)))
+        return ending("ochat-eval", lambda: _command(_heeded(given)))
     except BrokenPipeError:  # of a pager that was left
         sys.stderr.close()
         return MISTAKE

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ochat_eval.baseline import figures
+from ochat_eval.benchmark.advice import advice
 from ochat_eval.benchmark.task import ScoringOptions
 from ochat_eval.config.command import asked
 from ochat_eval.config.job import Job
@@ -15,12 +16,15 @@ from ochat_eval.config.several import each_model
 from ochat_eval.records import UserError
 from ochat_eval.run import store
 from ochat_eval.series.models import run_models
+from ochat_eval.stages.baselines import Baselines
 from ochat_eval.stages.generate import generate
 from ochat_eval.stages.judge import judge_answers
 from ochat_eval.stages.plan import Plan, format_at_hand, is_new, plan, planned_work
 from ochat_eval.stages.report import is_finished, report, show
+from ochat_eval.stages.reuse import reuse_answers
 from ochat_eval.stages.score import recorded_responses, score
 from ochat_eval.stages.show import shown_prompts
+from ochat_eval.stages.until import as_stopped, stands
 from ochat_eval.terminal.say import say, tell
 
 
@@ -56,14 +60,18 @@ def execute(job: Job) -> Path:
     with contextlib.closing(planned.run):
         if new or job.stage is Stage.plan:
             for task in planned.tasks.values():
-                for line in task.advice(planned.items(task.name)):
+                for line in advice(task, planned.items(task.name)):
                     say(line)
         if job.stage is Stage.plan:
             chat = format_at_hand(job.model)
             tell(planned_work(job, planned, chat))
             if job.show > 0:
                 tell("\n" + shown_prompts(planned, job.model, chat, job.show))
-        elif job.stage is Stage.all and is_finished(planned, job.judge):
+        elif (
+            job.stage is Stage.all
+            and is_finished(planned, job.judge)
+            and stands(job.until, planned)
+        ):
             say("finished before, nothing to do; stage=score or stage=report do their part anew")
             show(planned.run)
         else:
@@ -75,21 +83,24 @@ def execute(job: Job) -> Path:
 
 def _go_on(job: Job, planned: Plan) -> None:
     """Generates, judges, scores and reports, as far as the stage says."""
-    stage, judge, options = job.stage, job.judge, ScoringOptions(job.sandbox, job.workers)
+    stage, judge, baselines = job.stage, job.judge, Baselines(planned)
+    options = ScoringOptions(job.sandbox, job.workers, against=baselines.of)
     if stage in (Stage.all, Stage.score):
+        baselines.check()
         for task in planned.tasks.values():
             task.check_scoring(options)
     if stage is Stage.all and judge is not None:
         judge.reach(judge.where)
     if stage in (Stage.all, Stage.generate):
+        reuse_answers(job, planned)
         generate(job, planned)
     if stage is Stage.generate:
         return
-    responses = recorded_responses(planned)
+    responses, planned = recorded_responses(planned), as_stopped(planned)
     judged = True
     if stage is not Stage.report:
         if judge is not None:
-            judged = judge_answers(judge, planned, responses)
+            judged = judge_answers(judge, planned, responses, baselines.of)
         score(planned, responses, options)
     report(job, planned, responses)
     if not judged:

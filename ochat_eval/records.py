@@ -41,6 +41,9 @@ class Item:
         condition: the chat format's condition (`GPT4 Correct`), None for the model's default.
         examples: worked examples that are asked and answered before the first turn: question and
             answer of each. None where the turns hold them, or there are none.
+        system: the item's own system message, in place of the model's; None where it has none.
+        cluster: what it shares with other items (a passage); None where it stands alone.
+        stratum: the fixed part of the benchmark that it belongs to; None for its subset.
     """
 
     id: str
@@ -52,6 +55,9 @@ class Item:
     choices: tuple[str, ...] | None = None
     condition: str | None = None
     examples: tuple[tuple[str, str], ...] = ()
+    system: str | None = None
+    cluster: str | None = None
+    stratum: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +140,8 @@ class Response:
         reasoning_tokens: of `completion_tokens`, those of the thought with its marks; None where
             there is no thought or the count is unknown.
         unfinished: the thought has no end, so that there is no answer: `text` is empty.
+        request: digest of what it was asked and how (`run.reuse`); None where nobody noted it.
+        reused_from: the earlier run that was asked; None where this one was.
     """
 
     id: str
@@ -146,6 +154,8 @@ class Response:
     reasoning: str | None = None
     reasoning_tokens: Count | None = None
     unfinished: bool = False
+    request: str | None = None
+    reused_from: str | None = None
 
     @property
     def cut(self) -> bool:
@@ -166,11 +176,13 @@ class Verdict(Response):
         judge: the judge's name.
         style: how it was asked: which prompt, which form of a rating.
         prompt: digest of all that it was asked, so that a verdict on another answer is known.
+        swapped: of a comparison of two answers, whether the other one stood first.
     """
 
     judge: str = ""
     style: str = ""
     prompt: str = ""
+    swapped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +231,11 @@ _ENCODER = msgspec.json.Encoder()
 _DECODERS = {cls: msgspec.json.Decoder(cls) for cls in (Item, Response, Verdict, Score)}
 
 
-_SELDOM_SET = {"examples": (), "reasoning": None, "reasoning_tokens": None, "unfinished": False}
+_SELDOM_SET = {
+    "examples": (), "system": None, "cluster": None, "stratum": None,
+    "reasoning": None, "reasoning_tokens": None, "unfinished": False,
+    "request": None, "reused_from": None, "swapped": False,
+}  # fmt: skip
 """Fields, with their defaults, that a line has only where they say something: so the files of
 runs without them are as they always were."""
 

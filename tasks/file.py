@@ -1,30 +1,29 @@
 """A benchmark from a file of one's own questions: no Python, a file or a folder is enough.
 
-Fields of a row: `question`; `answer` (or `target`), one or a list of which each is right;
-`choices` where there are some, a list or the columns `A`, `B`, …; `subset`. Whatever else there is
-can stand in the prompt's template.
+Which fields a row may have is in `benchmark.own_row`.
 """
 
 from __future__ import annotations
 
-import functools
-import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import takewhile
-from string import ascii_uppercase
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
+from ochat_eval.answers import published_rating, robust_rating
+from ochat_eval.benchmark.advice import some
+from ochat_eval.benchmark.judged import Judged, conversation
+from ochat_eval.benchmark.own_row import OwnRow, own_row
+from ochat_eval.benchmark.rubric import is_whole_prompt, pair_prompt, rating_prompt
 from ochat_eval.benchmark.shapes import FirstLetter, LastNumber, MarkedText
 from ochat_eval.benchmark.task import Answered, ScoringOptions, Task, make_item
-from ochat_eval.benchmark.template import compiled
+from ochat_eval.benchmark.template import compiled, named_fields
 from ochat_eval.data.own import OwnRows
 from ochat_eval.data.rows import Row
 from ochat_eval.data.shipped import SampleSource
 from ochat_eval.data.source import Source
-from ochat_eval.records import RULES, Item, Reading, Rule, Score, UserError
+from ochat_eval.records import Item, Message, Reading, Rule, Score, UserError
 from ochat_eval.terminal.words import counted, nearest
 
 from .math import Math
@@ -38,7 +37,7 @@ class Kind:
     """A kind of answer.
 
     Attributes:
-        shape: reads and compares it.
+        shape: reads and compares it; none does where a judge rates it.
         prompt: the template where none is given.
         stated: how a model that obeys the prompt states an answer.
     """
@@ -48,6 +47,7 @@ class Kind:
     stated: str
 
 
+JUDGE = "judge"
 KINDS: Mapping[str, Kind] = {
     "choice": Kind(
         FirstLetter, "{question}\n\n{choices}\n\nAnswer with the letter of the right choice.", "{}"
@@ -59,11 +59,12 @@ KINDS: Mapping[str, Kind] = {
         MarkedText, "{question}\n\nEnd with: The answer is (your answer).", "The answer is {}."
     ),
     "math": Kind(Math, "{question}\n\nPut your final answer within \\boxed{}.", "\\boxed{{{}}}"),
+    JUDGE: Kind(Task, "{question}", "{}"),
 }
 
 
 @dataclass(frozen=True, kw_only=True)
-class FromFile(Task):
+class FromFile(Judged):
     """Questions of one's own.
 
     Attributes:
@@ -74,9 +75,13 @@ class FromFile(Task):
             answer as the kind states it.
         examples: the rows that they are taken from; None for the first rows of `path`, which are
             then not asked.
+        rubric: of `answer=judge`: what a good answer is, or the judge's whole prompt
+            (`benchmark.rubric`); None for one of ours.
+        ratings: of `answer=judge`: the worst rating and the best.
     """
 
-    paths: ClassVar[frozenset[str]] = frozenset({"path", "examples"})
+    paths: ClassVar[frozenset[str]] = Judged.paths | {"path", "examples"}
+    before: ClassVar[Mapping[str, Any]] = {**Judged.before, "rubric": None, "ratings": [1, 10]}
     scored_by_workers: ClassVar[bool] = True
     has_published_setting: ClassVar[bool] = False
 
@@ -85,6 +90,8 @@ class FromFile(Task):
     prompt: str | None = None
     num_fewshot: int = 0
     examples: str | None = None
+    rubric: str | None = None
+    ratings: list[int] = field(default_factory=lambda: [1, 10])
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -95,6 +102,32 @@ class FromFile(Task):
             )
         if self.num_fewshot < 0:
             raise UserError(f"{self._option('num_fewshot')} is {self.num_fewshot}; 0 is none")
+        self._check_judging()
+        self._differs(scored_by_workers=self.answer == "math")
+        if self.answer != JUDGE:
+            usual = Task.metric, Task.bounds, Task.scale
+            self._differs(judged=False, metric=usual[0], bounds=usual[1], scale=usual[2])
+        elif self.against is None:
+            self._differs(bounds=tuple(map(float, self.ratings)))
+
+    def _check_judging(self) -> None:
+        """The options of `answer=judge`."""
+        if self.answer != JUDGE:
+            for name in ("rubric", "against"):
+                if getattr(self, name) is not None:
+                    raise UserError(
+                        f"{self._option(name)} is for answers that a judge rates: "
+                        f"{self._option('answer')}={JUDGE}"
+                    )
+        if len(self.ratings) != 2 or not 0 <= self.ratings[0] < self.ratings[1] <= 100:
+            raise UserError(
+                f"{self._option('ratings')} is {self.ratings}; write the worst rating and the "
+                "best, from 0 to 100: [1,10]"
+            )
+        if self.rubric is not None and is_whole_prompt(self.rubric):
+            wanted = {"answer"} if self.against is None else {"answer_a", "answer_b"}
+            if missing := sorted(wanted - set(named_fields(self.rubric))):
+                raise UserError(f"{self._option('rubric')} does not say where {missing[0]} stands")
 
     def _option(self, name: str) -> str:
         return f"tasks.{self.name}.{name}"
@@ -125,47 +158,43 @@ class FromFile(Task):
             )
         worked = "".join(map(self._worked, examples[: self.num_fewshot]))
         for index, row in list(enumerate(rows))[first:]:
-            prompt = worked + self._asked(row)
-            yield make_item(self, row["subset"], index, prompt, row["answer"], row.get("letters"))
+            turns = [*row.turns[:-1], self._asked(row)]
+            turns[0] = worked + turns[0]
+            item = make_item(self, row.subset, index, turns, row.answers, row.letters)
+            yield replace(item, system=row.system, cluster=row.cluster, stratum=row.stratum)
 
-    def advice(self, items: Iterable[Item]) -> list[str]:
-        """What the rows look like, before they cost anything.
-
-        Which kinds of answers were told; golds that a rule cannot read back where they are stated
-        as the prompt asks; questions that come twice; a right letter that is always the same.
-        """
-        kinds, asked, letters = Counter[str](), Counter[str](), Counter[str]()
-        unread: dict[Rule, list[int]] = {rule: [] for rule in RULES}
-        for item in items:
-            kind = self._kind(item.target, bool(item.choices))
-            kinds[kind] += 1
-            asked[item.turns[0]] += 1
-            letters.update(item.target[:1] if item.choices else ())
-            text = KINDS[kind].stated.format(item.target[0])
-            for rule in RULES if kind != "math" else ():
-                reading = self.read(item, text, rule)
-                if reading.answer is None or not self.right(item, reading.answer, rule):
-                    unread[rule].append(item.index + 1)
-        total = sum(kinds.values())
+    def advice(self) -> list[str]:
+        """Which kinds of answers the rows tell, fields of the prompt that are empty somewhere,
+        choices that are."""
+        rows = self._rows(self.sources()[0])
+        kinds = Counter(self._kind(row.answers, row.letters is not None) for row in rows)
         lines = []
         if self.answer is None:
             told = ", ".join(f"{kind}: {n:,}" for kind, n in kinds.most_common())
             lines.append(f"answers as the rows tell: {told} ({self._option('answer')} names one)")
-        for rule, rows in unread.items():
-            if rows:
-                some = ", ".join(map(str, rows[:5])) + (", …" if len(rows) > 5 else "")
-                lines.append(
-                    f"the {rule} rule reads {total - len(rows):,} of {total:,} right answers back "
-                    f"when they are stated as asked; not those of rows {some}"
-                )
-        if twice := sum(n - 1 for n in asked.values()):
-            lines.append(f"{counted(twice, 'question comes', 'questions come')} more than once")
-        if len(letters) == 1 and total > 1:
-            lines.append(f"the right letter is always {next(iter(letters))}")
-        return [f"{self.name}: {line}" for line in lines]
+        for name in named_fields(self.prompt or ""):
+            if empty := _numbers(row.fields.get(name) in (None, "", []) for row in rows):
+                lines.append(f"{name} is empty in {some(empty, 'row')}")
+        if odd := _numbers(not _all_differ(row.choices or ()) for row in rows):
+            lines.append(f"a choice is empty or comes twice in {some(odd, 'row')}")
+        return lines
 
-    def _rows(self, source: Source[Any]) -> list[Row]:
+    def stated(self, item: Item) -> str | None:
+        kind = self._kind(item.target, bool(item.choices))
+        if kind in ("math", JUDGE):  # its graders need processes of their own; nobody reads it
+            return None
+        return KINDS[kind].stated.format(item.target[0])
+
+    def _rows(self, source: Source[Any]) -> list[OwnRow]:
         return [self._checked(row, number) for number, row in enumerate(source.load(), 1)]
+
+    def _checked(self, row: Row, number: int) -> OwnRow:
+        where = f"tasks.{self.name}: row {number}"
+        checked = own_row(row, where, needs_answer=self.answer != JUDGE)
+        if self.answer is not None and (self.answer == "choice") != (checked.choices is not None):
+            there = "no choices" if checked.choices is None else "choices"
+            raise UserError(f"{where}: it has {there}, and answer={self.answer}")
+        return checked
 
     def _kind(self, answers: Sequence[str], has_choices: bool) -> str:
         """The kind that is chosen, or that the answers tell: formulas are not told from texts."""
@@ -175,96 +204,22 @@ class FromFile(Task):
             return "choice"
         return "number" if all(map(_NUMBER.fullmatch, answers)) else "text"
 
-    def _asked(self, row: Row) -> str:
-        return self._template(self._kind(row["answer"], "letters" in row))(row)
+    def _asked(self, row: OwnRow) -> str:
+        """A row's question as the prompt has it."""
+        kind = self._kind(row.answers, row.letters is not None)
+        return compiled(self.prompt or KINDS[kind].prompt, self._option("prompt"))(row.fields)
 
-    def _worked(self, row: Row) -> str:
+    def _worked(self, row: OwnRow) -> str:
         """A row as an example."""
-        kind = KINDS[self._kind(row["answer"], "letters" in row)]
-        return f"{self._asked(row)}\n\n{kind.stated.format(row['answer'][0])}\n\n"
-
-    @functools.cache  # noqa: B019 (a few templates for as long as the task lives)
-    def _template(self, kind: str) -> Callable[[Mapping[str, Any]], str]:
-        return compiled(self.prompt or KINDS[kind].prompt, self._option("prompt"))
-
-    def _at(self, number: int, what: str) -> str:
-        return f"tasks.{self.name}: row {number}: {what}"
-
-    def _checked(self, row: Row, number: int) -> Row:
-        """The row with the fields that an item is made of, each in one form.
-
-        `answer` a list of texts, of labels where there are choices; `letters` their labels;
-        `choices` a line for each; `subset` a name.
-        """
-        if unknown := {"system", "turns"} & row.keys():
-            raise UserError(self._at(number, f"the field {unknown.pop()!r} is not read yet"))
-        answer = row.get("answer", row.get("target"))
-        question = row.get("question")
-        if not isinstance(question, str) or not question.strip():
-            raise UserError(self._at(number, "it has no question"))
-        answers = [] if answer is None else answer if isinstance(answer, list) else [answer]
-        choices = self._choices(row, number)
-        if choices is not None:
-            answers = [self._label(one, choices, number) for one in answers]
-        if not answers or not all(str(one).strip() for one in answers):
-            raise UserError(self._at(number, "it has no answer (a field `answer` or `target`)"))
-        subset = str(row.get("subset") or "main")
-        if not subset.replace("-", "").replace("_", "").replace(".", "").isalnum():
+        if len(row.turns) > 1 or row.system is not None:
             raise UserError(
-                self._at(number, f"the subset {subset!r} is no name of letters and digits")
+                f"{self._option('num_fewshot')}: a row with turns or a system message is no "
+                f"example; name a file of examples with {self._option('examples')}=FILE"
             )
-        whole = {
-            **row,
-            "question": question,
-            "answer": [str(one) for one in answers],
-            "subset": subset,
-        }
-        if self.answer is not None and (self.answer == "choice") != (choices is not None):
-            there = "no choices" if choices is None else "choices"
-            raise UserError(self._at(number, f"it has {there}, and answer={self.answer}"))
-        if choices is not None:
-            lines = zip(ascii_uppercase, choices, strict=False)
-            whole["choices"] = "\n".join(f"{letter}. {text}" for letter, text in lines)
-            whole["letters"] = ascii_uppercase[: len(choices)]
-        return whole
-
-    def _choices(self, row: Row, number: int) -> list[str] | None:
-        """Its field, or its columns named by letters; None where it has none."""
-        given = row.get("choices")
-        if given is None or given == "":
-            columns = list(
-                takewhile(lambda letter: row.get(letter) not in (None, ""), ascii_uppercase)
-            )
-            given = [row[letter] for letter in columns] or None
-        elif isinstance(given, str):
-            try:
-                given = json.loads(given)
-            except ValueError:
-                given = None
-        if given is None and not row.get("choices"):
-            return None
-        if not isinstance(given, list) or not 2 <= len(given) <= len(ascii_uppercase):
-            raise UserError(self._at(number, "its choices are no list of 2 to 26"))
-        return [str(one) for one in given]
-
-    def _label(self, answer: Any, choices: list[str], number: int) -> str:
-        """The letter of a right choice: given as a letter, as its text, or as a place from 0."""
-        letters, text = ascii_uppercase[: len(choices)], str(answer).strip()
-        meant = {letters[n] for n, choice in enumerate(choices) if choice == text}
-        if isinstance(answer, int) and 0 <= answer < len(choices):
-            meant.add(letters[answer])
-        if len(text) == 1 and text.upper() in letters:
-            meant.add(text.upper())
-        if len(meant) == 1:
-            return meant.pop()
-        if meant:
-            both = " and ".join(sorted(meant))
-            raise UserError(
-                self._at(number, f"the answer {text!r} may mean {both}; write the letter")
-            )
-        raise UserError(
-            self._at(number, f"the answer {text!r} is no letter up to {letters[-1]} and no choice")
-        )
+        if not row.answers:
+            raise UserError(f"{self._option('num_fewshot')}: an example has no answer")
+        kind = KINDS[self._kind(row.answers, row.letters is not None)]
+        return f"{self._asked(row)}\n\n{kind.stated.format(row.answers[0])}\n\n"
 
     def _shape(self, item: Item) -> Task:
         """What reads the answers to an item."""
@@ -279,7 +234,55 @@ class FromFile(Task):
     def score(self, answered: Iterable[Answered], options: ScoringOptions) -> Iterator[Score]:
         if self.answer == "math":
             return Math(name=self.name).score(answered, options)
-        return super().score(answered, options)
+        return (
+            super().score(answered, options) if self.judged else Task.score(self, answered, options)
+        )
+
+    def rating_messages(
+        self, item: Item, answers: Sequence[str], style: str
+    ) -> tuple[Message, ...]:
+        if style != "graded":
+            raise UserError(
+                f"judge.style={style}: {self.name} has a rubric of its own; take judge=local"
+            )
+        fields = {**self._judged_fields(item, answers), "answer": answers[-1]}
+        fields["lowest"], fields["highest"] = self.ratings
+        return (Message("user", rating_prompt(self.rubric, fields, self._option("rubric"))),)
+
+    def pair_messages(
+        self, item: Item, first: Sequence[str], second: Sequence[str]
+    ) -> tuple[Message, ...]:
+        fields = self._judged_fields(item, first)
+        fields |= {"answer_a": first[-1], "answer_b": second[-1]}
+        return (Message("user", pair_prompt(self.rubric, fields, self._option("rubric"))),)
+
+    def _judged_fields(self, item: Item, answers: Sequence[str]) -> dict[str, Any]:
+        """What a rubric can name, but for the answers."""
+        return {
+            "question": conversation(item.turns, answers),
+            "reference": "\n\nor:\n".join(item.target),
+            "system": item.system or "",
+        }
+
+    def rating(self, text: str, rule: Rule, style: str) -> tuple[Reading, float | None]:
+        del style
+        read = published_rating if rule == "published" else robust_rating
+        reading = read(text, *self.ratings)
+        return reading, None if reading.answer is None else float(reading.answer)
+
+    @property
+    def has_figures(self) -> bool:
+        return self.judged
 
     def cause(self, item: Item, text: str, published: Score, robust: Score) -> str:
         return self._shape(item).cause(item, text, published, robust)
+
+
+def _all_differ(choices: Sequence[str]) -> bool:
+    texts = {choice.strip() for choice in choices}
+    return len(texts) == len(choices) and "" not in texts
+
+
+def _numbers(which: Iterable[bool]) -> list[str]:
+    """The rows for which it is so, counted from 1."""
+    return [str(number) for number, so in enumerate(which, 1) if so]

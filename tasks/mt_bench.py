@@ -6,41 +6,21 @@ grading: each turn is rated by itself, math, reasoning and coding with a referen
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, ClassVar
 
-from ochat_eval import stats
 from ochat_eval.answers.feedback import feedback_rating
 from ochat_eval.answers.rating import published_rating, robust_rating
 from ochat_eval.benchmark.feedback import feedback_prompt
-from ochat_eval.benchmark.task import (
-    Answered,
-    OnHub,
-    ScoringOptions,
-    Task,
-    check_temperature,
-    make_item,
-)
+from ochat_eval.benchmark.judged import Judged, conversation
+from ochat_eval.benchmark.task import OnHub, Task, check_temperature, make_item
 from ochat_eval.data.files import files_of
 from ochat_eval.data.rows import Row
 from ochat_eval.data.shipped import SampleSource
 from ochat_eval.data.source import Source
-from ochat_eval.records import (
-    RULES,
-    Item,
-    Message,
-    Reading,
-    Request,
-    Response,
-    Rule,
-    Sampling,
-    Score,
-    UserError,
-    Verdict,
-)
+from ochat_eval.records import Item, Message, Reading, Response, Rule, Score, UserError
 
 _DATA = "fastchat/llm_judge/data"
 QUESTIONS = files_of("fastchat")[f"{_DATA}/mt_bench/question.jsonl"]
@@ -70,16 +50,13 @@ _NO_REFERENCE = "(none is given; imagine the best answer that you can)"
 
 
 @dataclass(frozen=True, kw_only=True)
-class MtBench(Task):
+class MtBench(Judged):
     """Attributes:
     temperatures: by category; the others have `temperature`.
     undisputed: report the score without the disputed questions, too.
     """
 
-    metric: ClassVar[str] = "rating"
     bounds: ClassVar[tuple[float, float]] = (1.0, 10.0)
-    scale: ClassVar[float] = 1.0
-    judged: ClassVar[bool] = True
     on_hub: ClassVar[OnHub | None] = OnHub("HuggingFaceH4/mt_bench_prompts", split="train")
     report_only: ClassVar[frozenset[str]] = frozenset({"undisputed"})
 
@@ -120,19 +97,29 @@ class MtBench(Task):
             values["temperatures"] = {}
         return super().sampled(**values)
 
-    def judge_request(self, one: Answered, response: Response, style: str) -> Request | None:
+    def scored(self, item: Item, responses: Sequence[Response]) -> Sequence[Response]:
+        """Every turn is rated by itself."""
+        del item
+        return responses
+
+    def rating_messages(
+        self, item: Item, answers: Sequence[str], style: str
+    ) -> tuple[Message, ...]:
         """Style `graded`: FastChat's prompts; `feedback`: the feedback evaluator with a rubric."""
-        texts = {r.turn: r.text for r in one.responses if r.sample == response.sample}
-        answers = [texts[turn] for turn in range(response.turn + 1) if turn in texts]
-        if len(answers) <= response.turn:
-            return None
         if style == "graded":
-            messages = self._graded(one.item, answers)
-        elif style == "feedback":
-            messages = (Message("user", self._feedback(one.item, answers)),)
-        else:
-            raise UserError(f"judge.style={style}: {self.name} has the styles graded and feedback")
-        return Request(*response.key, messages, None, Sampling())
+            name = self.judge_prompt_name(item, len(answers) - 1)
+            return self._filled(item, name, {"answer": answers})
+        if style == "feedback":
+            return (Message("user", self._feedback(item, answers)),)
+        raise UserError(f"judge.style={style}: {self.name} has the styles graded and feedback")
+
+    def pair_messages(
+        self, item: Item, first: Sequence[str], second: Sequence[str]
+    ) -> tuple[Message, ...]:
+        """FastChat's prompts for pairs."""
+        name = "pair-math-v1" if item.subset in WITH_REFERENCE else "pair-v2"
+        more = "-multi-turn" * (len(first) - 1)
+        return self._filled(item, name + more, {"answer_a": first, "answer_b": second})
 
     def judge_prompt_name(self, item: Item, turn: int) -> str:
         name = "single-math-v1" if item.subset in WITH_REFERENCE else "single-v1"
@@ -144,124 +131,61 @@ class MtBench(Task):
             return None
         return _references(self.data == "sample")[item.index]
 
-    def _graded(self, item: Item, answers: Sequence[str]) -> tuple[Message, ...]:
-        reference = self._reference(item)
-        name = self.judge_prompt_name(item, len(answers) - 1)
+    def _filled(
+        self, item: Item, name: str, answers: Mapping[str, Sequence[str]]
+    ) -> tuple[Message, ...]:
+        """One of FastChat's prompts; `answers` by the name that it has for them."""
         prompt = _prompts(self.data == "sample")[name]
-        named = {"question": item.turns[0], "answer": answers[0]}
-        for n, (question, answer) in enumerate(zip(item.turns, answers, strict=False), 1):
-            named |= {f"question_{n}": question, f"answer_{n}": answer}
-        for n, text in enumerate(reference or (), 1):
+        named = {"question": item.turns[0]}
+        for n, question in enumerate(item.turns, 1):
+            named[f"question_{n}"] = question
+        for whose, texts in answers.items():
+            named[whose] = texts[0]
+            named |= {f"{whose}_{n}": text for n, text in enumerate(texts, 1)}
+        for n, text in enumerate(self._reference(item) or (), 1):
             named[f"ref_answer_{n}"] = text
         filled = prompt["prompt_template"].format(**named)
         return (Message("system", prompt["system_prompt"]), Message("user", filled))
 
     def _feedback(self, item: Item, answers: Sequence[str]) -> str:
         reference, last = self._reference(item), len(answers) - 1
-        instruction = item.turns[0]
-        for question, answer in zip(item.turns[1:], answers[:-1], strict=False):
-            instruction += f"\n\n[the response was]\n{answer}\n\n[and then was asked]\n{question}"
         return feedback_prompt(
-            instruction,
+            conversation(item.turns, answers),
             answers[last],
             reference[last] if reference else _NO_REFERENCE,
             _CRITERION,
             _LEVELS,
         )
 
-    def score(self, answered: Iterable[Answered], options: ScoringOptions) -> Iterator[Score]:
-        """Both rules' readings of the verdicts; what has no verdict has no score.
-
-        A verdict on another answer than the present one is no verdict.
-        """
-        for one in answered:
-            verdicts = {v.key: v for v in options.verdicts(one.item.id)}
-            for response in one.responses:
-                verdict = verdicts.get(response.key)
-                if verdict is None:
-                    continue
-                request = self.judge_request(one, response, verdict.style)
-                if request is not None and request.digest == verdict.prompt:
-                    yield from _scores(verdict)
+    def range_of(self, style: str) -> tuple[float, float]:
+        return (1, 5) if style == "feedback" else super().range_of(style)
 
     def figures(
         self, items: Sequence[Item], scores: Mapping[str, Sequence[Score]], rule: Rule
     ) -> dict[str, Any]:
-        """The turns, the share of unread verdicts and what it can matter, who judged."""
+        """As `Judged`, and the turns."""
         every = [(item, score) for item in items for score in scores[item.id]]
-        details = [score.detail or {} for _, score in every]
-        judges = sorted({f"{d['judge']} ({d['style']})" for d in details})
-        worst, best = (1, 5) if details[0]["style"] == "feedback" else (1, 10)
-        found: dict[str, Any] = {"note": f"judge: {', '.join(judges)}, {worst} to {best}"}
-        if best != 10:
-            found["incomparable"] = f"rated {worst} to {best}, not 1 to 10"
+        found = super().figures(items, scores, rule)
+        if (every[0][1].detail or {})["style"] == "feedback":
+            found["incomparable"] = "rated 1 to 5, not 1 to 10"
+        elif self.against is not None:
+            found["incomparable"] = "compared, not rated"
         for turn in sorted({score.turn for _, score in every}):
-            found[f"turn_{turn + 1}"] = _figure([p for p in every if p[1].turn == turn])
-        unread = sum(score.value is None for _, score in every)
-        found["unparsed"] = unread / len(every)
-        if unread:
-            for name, value in (("if_worst", worst), ("if_best", best)):
-                found[name] = _figure(every, value)
+            found[f"turn_{turn + 1}"] = self._of([p for p in every if p[1].turn == turn])
         if self.undisputed:
-            found["undisputed"] = _figure([p for p in every if p[0].index not in DISPUTED])
+            found["undisputed"] = self._of([p for p in every if p[0].index not in DISPUTED])
         return found
 
+    def _of(self, pairs: Sequence[tuple[Item, Score]]) -> dict[str, Any]:
+        return self.figure(pairs, (score.value for _, score in pairs))
 
-def _figure(pairs: Iterable[tuple[Item, Score]], unread: float | None = None) -> dict[str, Any]:
-    """The mean rating, questions as clusters, categories as strata; `unread` stands for what could
-    not be read."""
-    values: list[float] = []
-    clusters: list[str] = []
-    strata: list[str] = []
-    by_turn: defaultdict[tuple[Item, int], list[float]] = defaultdict(list)
-    for item, score in pairs:
-        value = unread if score.value is None else score.value
-        if value is not None:
-            by_turn[item, score.turn].append(value)
-    for (item, _), ratings in by_turn.items():
-        values.append(stats.mean(ratings))
-        clusters.append(item.id)
-        strata.append(item.subset)
-    if not values:
-        return {"score": None, "n": 0, "stderr": None, "ci95": [None, None]}
-    found = stats.estimate(
-        values, clusters=clusters, strata=strata, bounds=MtBench.bounds, scale=1.0
-    )
-    return {
-        "score": found.score,
-        "n": found.n,
-        "stderr": found.stderr,
-        "ci95": [found.lo, found.hi],
-    }
-
-
-def _scores(verdict: Verdict) -> Iterator[Score]:
-    for rule in RULES:
-        reading, value = rating(verdict.text, rule, verdict.style)
-        detail: dict[str, Any] = {"judge": verdict.judge, "style": verdict.style}
-        if reading.span:
-            detail["verdict_span"] = list(reading.span)
-        if verdict.finish_reason == "length":
-            detail["reason"] = "the verdict was cut off"
-        yield Score(
-            verdict.id,
-            verdict.sample,
-            rule,
-            reading.answer,
-            reading.matched,
-            value,
-            detail,
-            verdict.turn,
-        )
-
-
-def rating(text: str, rule: Rule, style: str) -> tuple[Reading, float | None]:
-    """What a verdict says: 1 to 10 when graded, 1 to 5 as feedback; None where it says nothing."""
-    if style == "feedback":
-        reading = feedback_rating(text, rule)
-    else:
-        reading = published_rating(text) if rule == "published" else robust_rating(text)
-    return reading, None if reading.answer is None else float(reading.answer)
+    def rating(self, text: str, rule: Rule, style: str) -> tuple[Reading, float | None]:
+        """1 to 10 when graded, 1 to 5 as feedback."""
+        if style == "feedback":
+            reading = feedback_rating(text, rule)
+        else:
+            reading = published_rating(text) if rule == "published" else robust_rating(text)
+        return reading, None if reading.answer is None else float(reading.answer)
 
 
 @lru_cache

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -31,21 +32,76 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return python
 
 
+def test_every_room_is_among_the_packages_of_the_wheel():
+    told = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    rooms = {
+        ".".join(file.parent.relative_to(CHECKOUT).parts)
+        for file in (CHECKOUT / "ochat_eval").rglob("__init__.py")
+    }
+    assert rooms - set(told["packages"]) == set()
+
+
+def environment() -> dict[str, str]:
+    """The packages that it needs come from this environment; ochat_eval itself must not."""
+    return {"PYTHONPATH": sysconfig.get_paths()["purelib"], "PATH": "/usr/bin:/bin"}
+
+
+def typed(folder: Path, *command: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True)
+
+
 @pytest.mark.slow
 def test_the_wheel_runs_the_sample_items(installed, tmp_path):
     write(tmp_path / "a.jsonl", *sample_answers())
-    # The packages that it needs come from this environment; ochat_eval itself must not.
-    env = {"PYTHONPATH": sysconfig.get_paths()["purelib"], "PATH": "/usr/bin:/bin"}
-    where = subprocess.run(
-        [installed, "-c", "import ochat_eval; print(ochat_eval.__file__)"],
-        cwd=tmp_path, env=env, capture_output=True, text=True, check=True,
-    )  # fmt: skip
+    where = typed(tmp_path, installed, "-c", "import ochat_eval; print(ochat_eval.__file__)")
     assert str(installed.parent.parent) in where.stdout
-    done = subprocess.run(
-        [installed, "-m", "ochat_eval", "task=gsm8k", "data=sample", "engine=replay",
-         "engine.path=a.jsonl"],
-        cwd=tmp_path, env=env, capture_output=True, text=True,
+    done = typed(
+        tmp_path, installed, "-m", "ochat_eval", "task=gsm8k", "data=sample", "engine=replay",
+        "engine.path=a.jsonl",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "100.00" in done.stdout
     assert list((tmp_path / "results/runs").glob("smollm2_135m-replay-*/report.html"))
+
+
+@pytest.mark.slow
+def test_the_template_of_a_package_works_beside_it(installed, tmp_path):
+    """As a new user goes: copied, allowed by hand; then installed, and tested by its own test."""
+    copy = tmp_path / "mine"
+    shutil.copytree(CHECKOUT / "docs/template", copy)
+    rows = ({"id": f"capitals_europe/europe/{i}", "text": "B"} for i in range(4))
+    write(copy / "a.jsonl", *rows)
+    run = ("--config-dir", "conf", "task=capitals_europe", "engine=replay", "engine.path=a.jsonl")
+    door = installed.with_name("ochat-eval")  # which does not look for modules in the folder
+    assert "--allow my_benchmarks" in typed(copy, door, *run).stderr
+    done = typed(copy, door, "--allow", "my_benchmarks", *run)
+    assert done.returncode == 0, done.stderr
+    assert "25.00" in done.stdout
+    pip = (installed, "-m", "pip", "install", "-q", "--no-deps", "--no-index")
+    done = typed(tmp_path, *pip, "--no-build-isolation", copy)
+    assert done.returncode == 0, done.stderr
+    done = typed(copy / "tests", installed, "-m", "pytest", "-q", "-p", "no:cacheprovider", ".")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+SNIPPET = """
+import ochat_eval
+from ochat_eval import Comparison, Run
+
+run: Run = ochat_eval.evaluate("gsm8k", limit=3, options={"engine.dtype": "float32"})
+found: Comparison = run.compare("before")
+flips: tuple[str, ...] = found.rows[0].flips.lost
+verdict: str = ochat_eval.gate(run, "base", mode="no-worse").verdict
+reveal_type(run.report)
+ochat_eval.evaluate(3)
+"""
+
+
+@pytest.mark.slow
+def test_its_types_are_there_for_who_uses_it(installed, tmp_path):
+    (tmp_path / "snippet.py").write_text(SNIPPET)
+    mypy = ("-m", "mypy", "--strict", "--python-executable", installed, "snippet.py")
+    done = typed(tmp_path, sys.executable, *mypy)
+    assert 'Revealed type is "ochat_eval.api.shown.Page"' in done.stdout
+    errors = [line for line in done.stdout.splitlines() if ": error:" in line]
+    assert len(errors) == 1 and "snippet.py:10" in errors[0] and "arg-type" in errors[0]

@@ -21,6 +21,7 @@ from ochat_eval.answers.published import (
 from ochat_eval.answers.rating import published_rating, robust_rating
 from ochat_eval.answers.text import robust_text, same_text
 from ochat_eval.answers.thinking import find_thought
+from ochat_eval.answers.winner import winner
 
 __all__ = [
     "choice_after_marker",
@@ -39,4 +40,5 @@ __all__ = [
     "same_number",
     "same_text",
     "text_after_marker",
+    "winner",
 ]

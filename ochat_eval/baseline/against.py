@@ -18,6 +18,19 @@ from ochat_eval.run import store
 from ochat_eval.run.otherwise import asked_otherwise, learnt_of
 
 
+def against(
+    run: RunResults, name: str, policy: Policy, *, runs: Path, part: bool, psi: str | None
+) -> gate.GateResult:
+    """The gate against a recorded run or a published row; arguments as the command line has them.
+
+    Raises:
+        UserError: there is no such run or row, nothing to compare, or an option that it cannot
+            take.
+    """
+    judged = against_figures if name.startswith(PREFIX) else against_recorded
+    return judged(run, name, policy, runs=runs, part=part, psi=psi)
+
+
 def against_recorded(
     run: RunResults,
     name: str,

@@ -14,12 +14,12 @@ from typing import Any
 
 from ochat_eval import stats
 from ochat_eval.baseline import difference_formats, figures, verdict_formats
-from ochat_eval.baseline.against import against_figures, against_recorded
+from ochat_eval.baseline.against import against
 from ochat_eval.baseline.compare import corrected
 from ochat_eval.baseline.find import find
 from ochat_eval.baseline.flips import answers, flips
 from ochat_eval.baseline.gate import EXIT, GateResult
-from ochat_eval.baseline.policy import Policy, check, read_policy
+from ochat_eval.baseline.policy import chosen_policy
 from ochat_eval.baseline.record import record as record_runs
 from ochat_eval.baseline.results import RunResults
 from ochat_eval.baseline.runs import read_run
@@ -198,17 +198,15 @@ def gate(argv: Sequence[str]) -> int:
     args = parser.parse_args(argv)
 
     def work() -> int:
-        policy = _policy(args)
-        folder = find(args.run, args.runs)
-        published = args.against.startswith(figures.PREFIX)
+        said = {name: getattr(args, name) for name in ("mode", "rule", "margin", "flip_sds")}
+        policy, folder = chosen_policy(args.policy, said), find(args.run, args.runs)
         if args.sequential:
-            if published or args.part or args.psi is not None:
+            if args.against.startswith(figures.PREFIX) or args.part or args.psi is not None:
                 raise UserError("--sequential is against a recorded run, without --part and --psi")
             made = against_at_looks(folder, args.against, policy, args.runs)
         else:
-            judged = against_figures if published else against_recorded
-            made = judged(read_run(folder), args.against, policy,
-                          runs=args.runs, part=args.part, psi=args.psi)  # fmt: skip
+            run = read_run(folder)
+            made = against(run, args.against, policy, runs=args.runs, part=args.part, psi=args.psi)
         _write_verdict(made, args)
         tell(verdict_formats.terminal(made))
         return EXIT[made.verdict]
@@ -218,19 +216,6 @@ def gate(argv: Sequence[str]) -> int:
     except Exception:  # Python's own exit code for it is 1, and that is FAIL
         say(traceback.format_exc().rstrip())
         return refused
-
-
-def _policy(args: argparse.Namespace) -> Policy:
-    """What is asked, by the file or by the options."""
-    names = ("mode", "rule", "margin", "flip_sds")
-    said = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-    if args.policy is None:
-        policy = Policy(**said)
-        check(policy, "the command line")
-        return policy
-    if said:
-        raise UserError("--policy says mode, rule and margin: name them in the file only")
-    return read_policy(args.policy)
 
 
 def _write_verdict(made: GateResult, args: argparse.Namespace) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import yaml
@@ -69,6 +70,25 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         modes = dict.fromkeys(names[one.mode] for one in asked)
         said = "" if list(modes) == ["same"] else f"{' and '.join(modes)}, "
         return f"{said}rule {' and '.join(rules)}"
+
+
+def chosen_policy(file: Path | None, said: Mapping[str, Any]) -> Policy:
+    """What is asked: by a file, or by what was said of all benchmarks.
+
+    Args:
+        said: `mode`, `rule`, `margin`, `flip_sds`; None: not said.
+
+    Raises:
+        UserError: both, a file that cannot be read, or a number that cannot be.
+    """
+    given = {name: value for name, value in said.items() if value is not None}
+    if file is None:
+        policy = Policy(**given)
+        check(policy, "the command line")
+        return policy
+    if given:
+        raise UserError("--policy says mode, rule and margin: name them in the file only")
+    return read_policy(file)
 
 
 def read_policy(path: Path) -> Policy:

@@ -10,7 +10,8 @@ from ochat_eval.baseline.find import find
 from ochat_eval.baseline.recorded import combined, write_recorded
 from ochat_eval.baseline.results import RunResults
 from ochat_eval.baseline.runs import read_run
-from ochat_eval.records import UserError
+from ochat_eval.records import Response, UserError
+from ochat_eval.run import store
 from ochat_eval.terminal.say import say
 
 
@@ -31,7 +32,20 @@ def record(names: Sequence[str], name: str, into: Path, runs: Path) -> tuple[Pat
     every = []
     for folder in folders:
         say(f"reading {folder}")
+        if len(folders) > 1:
+            _refuse_copied(folder)
         every.append(read_run(folder))
     made = combined(every)
     write_recorded(into / name, made)
     return into / name, made
+
+
+def _refuse_copied(folder: Path) -> None:
+    """A rerun whose answers are another run's own would show no flips where there are some."""
+    path = folder / store.RESPONSES
+    for one in store.read_records(path, Response) if path.exists() else ():
+        if one.reused_from is not None:
+            raise UserError(
+                f"{folder} took answers over from {one.reused_from} (reuse=…): reruns must have "
+                "been asked themselves; run it again without reuse"
+            )

@@ -94,8 +94,8 @@ def harness(names: Sequence[str]) -> Table:
         folder = Path(name)
         say(f"making answers to {', '.join(names)}")
         work = workload(names, folder)
-        # Each stage plans first; `all` is a fresh run with an empty cache, so that it has everything to
-        # do, and `score` finds MATH's grades there.
+        # Each stage plans first; `all` is a fresh run with an empty cache, so that it has
+        # everything to do, and `score` finds MATH's grades there.
         environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache")}
         for stage, run in (("all", 1), ("generate", 2), ("score", 2), ("report", 2)):
             say(f"{', '.join(names)}: stage={stage}")

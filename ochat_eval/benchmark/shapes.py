@@ -24,7 +24,6 @@ from ochat_eval.benchmark.task import Task, make_item
 from ochat_eval.data.files import FileSource
 from ochat_eval.data.local import LocalCsv
 from ochat_eval.data.rows import Row
-from ochat_eval.data.shipped import SampleSource
 from ochat_eval.data.source import Source
 from ochat_eval.records import Item, Reading, Rule, Score, UserError
 
@@ -41,12 +40,12 @@ class RowTask(Task):
 
     Attributes:
         full: for each subset the source of its rows.
-        sample: the repository's own items; a row's `subset` names its subset.
+        sample: a few items that ship with it; a row's `subset` names its subset.
         size: how many items the benchmark has.
     """
 
     full: ClassVar[Mapping[str, Source[Any]]]
-    sample: ClassVar[SampleSource]
+    sample: ClassVar[Source[list[Row]]]
     size: ClassVar[int]
 
     def item(self, subset: str, index: int, row: Row) -> Item:
@@ -185,6 +184,10 @@ class FirstLetter(Task):
         # 51 BBH items go on behind Z with `[`, `\` … `b`: never right, and no letters of a list.
         return robust_choice(text, [choice for choice in choices if choice in ascii_uppercase])
 
+    def stated(self, item: Item) -> str:
+        """The letter alone."""
+        return item.target[0]
+
     def right(self, item: Item, answer: str, rule: Rule) -> bool:
         """Whether it is one of the right letters."""
         return answer in item.target
@@ -221,6 +224,10 @@ class MarkedChoice(Task):
             return choice_after_marker(text, choices, marker=self.marker, default=self.default)
         return robust_choice(text, choices)
 
+    def stated(self, item: Item) -> str:
+        """Behind the marker."""
+        return f"The answer is {item.target[0]}."
+
     def right(self, item: Item, answer: str, rule: Rule) -> bool:
         """Whether it is the right label: what `read` gives is a whole label under both rules."""
         return answer in item.target
@@ -243,6 +250,10 @@ class LastNumber(Task):
     def read(self, item: Item, text: str, rule: Rule) -> Reading:
         """Published: the last number; robust: the one that is stated."""
         return last_number(text) if rule == "published" else robust_number(text)
+
+    def stated(self, item: Item) -> str:
+        """In a sentence."""
+        return f"The answer is {item.target[0]}."
 
     def right(self, item: Item, answer: str, rule: Rule) -> bool:
         """Published: as text, so that `1,200` can never be right; robust: as numbers."""
@@ -288,6 +299,10 @@ class MarkedText(Task):
             if target.casefold() in words:
                 return robust_text(text, words)
         return robust_number(text) if re.fullmatch(r"-?\d+", target) else robust_text(text)
+
+    def stated(self, item: Item) -> str:
+        """Behind the marker."""
+        return f"The answer is {item.target[0]}."
 
     def right(self, item: Item, answer: str, rule: Rule) -> bool:
         """Published: the same characters; robust: the same number, or text but for case, quotes…"""

@@ -35,12 +35,16 @@ class ScoringOptions:
     Attributes:
         sandbox: how model-written code is isolated: `bwrap` or `none`.
         workers: processes for code execution and for symbolic grading.
-        verdicts: gives a judge's verdicts on the responses to an item.
+        verdicts: gives the judges' verdicts on the responses to an item.
+        judges: all that have given verdicts in the run.
+        against: gives the responses to an item that a judge compares with.
     """
 
     sandbox: str
     workers: int
     verdicts: Callable[[str], Sequence[Verdict]] = lambda item_id: ()
+    judges: tuple[str, ...] = ()
+    against: Callable[[Item], Sequence[Response]] = lambda item: ()
 
 
 @dataclass(frozen=True)
@@ -194,6 +198,13 @@ class Task:
         """Whether `score` runs what models wrote: where it says whose code answers continue."""
         return type(self).code_problems is not Task.code_problems
 
+    def scored(self, item: Item, responses: Sequence[Response]) -> Sequence[Response]:
+        """Of the responses to an item, those that get scores: those to the last turn, of which the
+        target is the answer."""
+        if len(item.turns) == 1:
+            return responses
+        return [r for r in responses if r.turn == len(item.turns) - 1]
+
     def check_scoring(self, options: ScoringOptions) -> None:
         """Raises UserError where `score` could not work; asked before anything is generated."""
 
@@ -205,7 +216,7 @@ class Task:
         """
         del options
         for one in answered:
-            for response in one.responses:
+            for response in self.scored(one.item, one.responses):
                 for rule in RULES:
                     reading = self.read(one.item, response.text, rule)
                     value = reading.answer is not None and self.right(
@@ -238,9 +249,15 @@ class Task:
         """
         return {}
 
-    def advice(self, items: Iterable[Item]) -> list[str]:
-        """What a person should know of the planned items before they cost anything, a line each."""
-        del items
+    def stated(self, item: Item) -> str | None:
+        """A response that states the right answer as the prompt asks for it, for `advice`; None
+        where there is no such text."""
+        del item
+        return None
+
+    def advice(self) -> list[str]:
+        """What a person should know of the rows before they cost anything, a line each, beside
+        what `benchmark.advice` sees in the items."""
         return []
 
     def judge_request(self, one: Answered, response: Response, style: str) -> Request | None:
@@ -257,9 +274,33 @@ class Task:
         """
         raise NotImplementedError
 
+    def judge_style(self, style: str) -> str:
+        """How a judge is asked that would be asked in this style; verdicts are named by it."""
+        return style
+
+    def compared_with(self) -> str | None:
+        """The run whose answers a judge compares these with; None where it rates them."""
+        return None
+
+    def pair_request(
+        self, one: Answered, response: Response, other: Sequence[Response], swapped: bool
+    ) -> Request | None:
+        """As `judge_request`, about the response and another run's to the same.
+
+        Args:
+            other: the other run's responses to the item.
+            swapped: whether the other run's stands first.
+        """
+        raise NotImplementedError
+
     def judge_prompt_name(self, item: Item, turn: int) -> str:
         """What the prompt is called that a judge of the benchmark's own style is asked with."""
         raise NotImplementedError
+
+    @property
+    def has_figures(self) -> bool:
+        """Whether `figures` gives any: it needs all items and scores in memory."""
+        return type(self).figures is not Task.figures
 
     def figures(
         self, items: Sequence[Item], scores: Mapping[str, Sequence[Score]], rule: Rule
@@ -300,11 +341,11 @@ class Task:
 
     def cluster(self, item: Item) -> str:
         """Items with the same cluster share a passage or a question (docs/benchmarks.md)."""
-        return item.id
+        return item.cluster or item.id
 
     def stratum(self, item: Item) -> str:
         """Items of one stratum are a fixed part of the benchmark, as a subject is."""
-        return item.subset
+        return item.stratum or item.subset
 
 
 def check_temperature(option: str, value: float) -> None:
@@ -317,7 +358,14 @@ def score_of(response: Response, rule: Rule, reading: Reading, value: float) -> 
     """The score record for a reading; its span goes into `detail`."""
     detail = {"span": list(reading.span)} if reading.span else None
     return Score(
-        response.id, response.sample, rule, reading.answer, reading.matched, float(value), detail
+        response.id,
+        response.sample,
+        rule,
+        reading.answer,
+        reading.matched,
+        float(value),
+        detail,
+        response.turn,
     )
 
 

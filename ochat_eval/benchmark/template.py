@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,6 +15,22 @@ _PROMPT_CHARACTERS = 4_000_000
 """The longest prompt that a template may make; a loop in it can make one without end."""
 
 
+def named_fields(template: str) -> list[str]:
+    """The fields of a row that a template names, in their order of appearance; of Jinja's those
+    that it takes from the row."""
+    if not _is_jinja(template):
+        return list(dict.fromkeys(_FIELD.findall(template)))
+    import jinja2.meta
+
+    found = jinja2.meta.find_undeclared_variables(jinja2.Environment().parse(template))
+    return sorted(found, key=template.index)
+
+
+def _is_jinja(template: str) -> bool:
+    return "{{" in template or "{%" in template
+
+
+@functools.lru_cache(maxsize=64)
 def compiled(template: str, option: str) -> Callable[[Mapping[str, Any]], str]:
     """What fills a template with the fields of a row.
 
@@ -30,7 +47,7 @@ def compiled(template: str, option: str) -> Callable[[Mapping[str, Any]], str]:
     Raises:
         UserError: it is no template.
     """
-    if "{{" in template or "{%" in template:
+    if _is_jinja(template):
         return _jinja(template, option)
     names = _FIELD.findall(template)
     if not names:

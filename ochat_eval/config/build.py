@@ -10,13 +10,10 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from ochat_eval.benchmark.task import Task
-from ochat_eval.config import groups
+from ochat_eval.config import allowed, groups
 from ochat_eval.config.hidden import is_hidden
 from ochat_eval.records import UserError
 from ochat_eval.terminal.words import nearest
-
-TARGET_PREFIXES = ("ochat_eval.tasks.", "ochat_eval.engines.")
-"""A configuration file can name classes of these packages only."""
 
 T = TypeVar("T")
 
@@ -31,7 +28,7 @@ def build(node: Any, base: type[T], where: str, **given: Any) -> T:
         given: options that the harness sets.
 
     Raises:
-        UserError: no `_target_`, one outside `TARGET_PREFIXES`, or an option that the class
+        UserError: no `_target_`, one that is not allowed (`allowed`), or an option that the class
             does not have or cannot take.
     """
     values = {str(k): v for k, v in dict(node or {}).items()}
@@ -86,14 +83,10 @@ def class_of(target: str, base: type[T], where: str) -> type[T]:
     """The class that a `_target_` names.
 
     Raises:
-        UserError: it is outside `TARGET_PREFIXES`, or no dataclass derived from `base`.
+        UserError: it is not allowed, or no dataclass derived from `base`.
     """
     module, _, name = target.rpartition(".")
-    if not target.startswith(TARGET_PREFIXES):
-        raise UserError(
-            f"{where}._target_ is {target}: a configuration may name only classes under "
-            f"{' or '.join(p.rstrip('.') for p in TARGET_PREFIXES)}"
-        )
+    allowed.check(target, where)
     try:
         cls = getattr(importlib.import_module(module), name, None)
     except ModuleNotFoundError as e:

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from ochat_eval.config import hidden
+from ochat_eval.config.arguments import quoted
 from ochat_eval.config.build import typed
-from ochat_eval.config.groups import GROUPS, options, own_folder
+from ochat_eval.config.groups import GROUPS, bare, options, own_folder
 from ochat_eval.config.schema import Config
 from ochat_eval.model.model import Model
 from ochat_eval.records import UserError
@@ -23,7 +24,7 @@ from ochat_eval.terminal.words import nearest
 
 _OPEN = ("engine.", "model.", "tasks.", "judge.")
 """What may name options that the YAML files do not list."""
-_TEXTS = ("model.system", "model.template")
+_TEXTS = re.compile(r"model\.(system|template)|tasks\.\w+\.(prompt|rubric)")
 _MARKS = ("model.thinking", "model.stop")
 """Options whose values are taken letter by letter: a text, or a list of marks as `<|im_end|>`."""
 
@@ -59,9 +60,6 @@ def compose_file(file: str, schema: type, overrides: Sequence[str]) -> Any:
     Raises:
         UserError: an unknown option, value or file, with the nearest right name.
     """
-    from hydra import compose, initialize_config_module
-    from hydra.core.config_store import ConfigStore
-    from hydra.core.global_hydra import GlobalHydra
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
@@ -71,16 +69,37 @@ def compose_file(file: str, schema: type, overrides: Sequence[str]) -> Any:
     own = own_folder()
     if own is not None:
         written.append(f"hydra.searchpath=[{own.resolve().as_uri()}]")
-    GlobalHydra.instance().clear()
-    ConfigStore.instance().store(f"{file}_schema", schema)
     try:
-        with initialize_config_module("ochat_eval.conf", version_base="1.3"):
-            composed = compose(file, written)
-        config: Any = OmegaConf.to_object(composed)
+        config: Any = OmegaConf.to_object(_composed(file, schema, written))
     except (HydraException, OmegaConfBaseException) as e:
         raise UserError(_explain(e, written, known)) from e
     config.model = typed(Model, config.model or {}, "model")
     return config
+
+
+def _composed(file: str, schema: type, written: Sequence[str]) -> Any:
+    """What Hydra composes. It keeps its state for the whole process: who calls us from Python may
+    have one of its own, and finds it as it was."""
+    from hydra import compose, initialize_config_module
+    from hydra.core.config_store import ConfigStore
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.version import VersionBase
+
+    store, hydra, base = ConfigStore.instance(), GlobalHydra.instance(), VersionBase.instance()
+    theirs = store.repo, hydra.hydra, base.version_base
+    store.repo = {**store.repo, **{group: {} for group in GROUPS}}
+    store.store(f"{file}_schema", schema)
+    for group in GROUPS:
+        for name, target in bare(group).items():
+            package = f"tasks.{name}" if group == "task" else group
+            store.store(name, {"_target_": target}, group, package)
+    hydra.clear()
+    try:
+        with initialize_config_module("ochat_eval.conf", version_base="1.3"):
+            return compose(file, list(written))
+    finally:
+        GlobalHydra.set_instance(hydra)
+        store.repo, hydra.hydra, base.version_base = theirs
 
 
 def _written(override: str, schema: type, known: Sequence[str]) -> list[str]:
@@ -99,7 +118,7 @@ def _written(override: str, schema: type, known: Sequence[str]) -> list[str]:
         raise UserError(f"{name}: there is no such option{nearest(first, known)}")
     if name != key:
         raise UserError(f"{override}: write {name}={value}, without {key[: len(key) - len(name)]}")
-    if name in _TEXTS and value != "null" and value[:1] not in ("'", '"'):
+    if _TEXTS.fullmatch(name) and value != "null" and value[:1] not in ("'", '"'):
         return [f"++{name}={quoted(value)}"]
     if name in _MARKS and ("," in value or value[:1] == "[") and not re.search("['\"]", value):
         marks = ",".join(quoted(one.strip()) for one in value.strip("[]").split(","))
@@ -120,12 +139,6 @@ def _written(override: str, schema: type, known: Sequence[str]) -> list[str]:
 def _list(value: str) -> str:
     """Values with commas between them as a list, whose brackets a shell may want in quotes."""
     return value if re.search(r"[\[\]{}()'\"\\]", value) or "," not in value else f"[{value}]"
-
-
-def quoted(value: str) -> str:
-    """A text as a value of an option that is taken letter by letter."""
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
 
 
 def _is_place(value: str) -> bool:

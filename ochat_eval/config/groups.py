@@ -1,7 +1,8 @@
 """The files of conf/ that a user can choose from, found without loading Hydra.
 
 A folder of the user's own (`--config-dir DIR`) adds files to every group; where both have a file
-of one name, the user's counts.
+of one name, the user's counts. Classes that installed packages name (`allowed`) are choices without
+a file, where no file has their name.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from ochat_eval.config.allowed import installed_classes
 from ochat_eval.records import UserError
 
 GROUPS = ("task", "model", "engine", "judge")
@@ -55,21 +57,29 @@ def files(group: str) -> dict[str, Traversable | Path]:
 
 
 def options(group: str) -> dict[str, str]:
-    """The files of a configuration group: name -> the first comment that is no directive."""
-    found = {}
+    """The choices of a configuration group: name -> the first comment that is no directive."""
+    found = {name: f"of an installed package: {target}" for name, target in bare(group).items()}
     for name, file in files(group).items():
         lines = file.read_text(encoding="utf-8").splitlines()
         comments = [line[1:].strip() for line in lines if line[:1] == "#"]
         found[name] = next((line for line in comments if not line.startswith("@")), "")
-    return found
+    return dict(sorted(found.items()))
+
+
+def bare(group: str) -> dict[str, str]:
+    """The choices of a group that have no file: name -> the class."""
+    known = files(group)
+    return {name: one for name, one in installed_classes(group).items() if name not in known}
 
 
 def node(group: str, name: str) -> dict[str, Any]:
-    """A file of a group as plain values; empty where there is none, or where it lists others.
+    """A choice of a group as plain values; empty where there is none, or where it lists others.
 
     Raises:
         UserError: it cannot be read as YAML.
     """
+    if target := bare(group).get(name):
+        return {"_target_": target}
     file = files(group).get(name)
     try:
         values = yaml.safe_load(file.read_text(encoding="utf-8")) if file is not None else None

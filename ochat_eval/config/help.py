@@ -27,6 +27,7 @@ any option of a task or an engine, as in
   tasks.gsm8k.num_fewshot=4 engine.tensor_parallel_size=2
 --cfg job         print the composed configuration instead
 --config-dir DIR  files of your own, as in DIR/task/mine.yaml{own}
+--allow PACKAGE   lets such files name classes of a package that you trust
 OCHAT_EVAL_DATA   a data root, for machines without a network (ochat-eval pull)
 """
 

@@ -17,6 +17,7 @@ class Judge(OpenAi):
 
     Attributes:
         style: how it is asked; the benchmark knows which styles there are.
+        beside: whether other judges' verdicts on the same answers stay, and count too.
         temperature, max_tokens: sampling of a verdict; greedy as published.
         prompt_price, completion_price: dollars for a million tokens; None: unknown.
     """
@@ -24,6 +25,7 @@ class Judge(OpenAi):
     where: ClassVar[str] = "judge"
 
     style: str = "graded"
+    beside: bool = False
     temperature: float = 0.0
     max_tokens: int = 2048
     prompt_price: float | None = None

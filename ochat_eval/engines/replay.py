@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +80,7 @@ class _ReplaySession(Session):
         found = {r.key: r for r in self._recorded.of(request.id)}
         response = found.get(request.key)
         self._ready.append(
-            self._thinking.of_text(response)
+            self._thinking.of_text(replace(response, reused_from=None))
             if response
             else Failure(*request.key, "no recorded response")
         )

@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -55,8 +56,8 @@ FORMATS = {
     ),
     "lm_eval": Format(
         "ochat_eval.exchange.lm_eval",
-        ("import",),
-        "samples_*.jsonl of lm-eval --log_samples, for tasks that generate text",
+        ("import", "export"),
+        "samples_*.jsonl of lm-eval --log_samples, generated text; -o: the folder",
     ),
     "fastchat_answer": Format(
         "ochat_eval.exchange.fastchat_answer",
@@ -77,6 +78,16 @@ FORMATS = {
         "ochat_eval.exchange.eval_results",
         ("export",),
         "for the hub's leaderboards; -o is the folder: .eval_results",
+    ),
+    "every_eval_ever": Format(
+        "ochat_eval.exchange.every_eval_ever",
+        ("export",),
+        "Every Eval Ever 0.3.0: figures and samples; -o is the folder",
+    ),
+    "inspect": Format(
+        "ochat_eval.exchange.inspect",
+        ("export",),
+        "a log a benchmark for inspect view; -o is the folder: logs",
     ),
     "parquet": Format(
         "ochat_eval.exchange.parquet",
@@ -138,6 +149,11 @@ class Recorded:
     def summary(self) -> dict[str, Any]:
         """What its summary.json holds. Raises UserError where it has none yet."""
         return read_summary(self.path)
+
+    @property
+    def created(self) -> datetime:
+        """When it was planned."""
+        return datetime.fromisoformat(self.manifest["created"])
 
     @property
     def tasks(self) -> dict[str, Task]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from pathlib import Path
 
 from ochat_eval.benchmark.task import Task
@@ -59,7 +58,7 @@ def write(run: Recorded, path: Path, rule: Rule | None) -> Iterator[Note]:
     tasks, manifest = run.tasks, run.manifest
     if not any(task.judged for task in tasks.values()):
         raise UserError(f"{run.path} has no task whose answers a judge rates")
-    created = datetime.fromisoformat(manifest["created"]).timestamp()
+    created = run.created.timestamp()
     with store.atomic(path) as file:
         for item, responses in run.answered():
             if not tasks[item.task].judged:

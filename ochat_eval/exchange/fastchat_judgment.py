@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 
 from ochat_eval.benchmark.task import Answered
@@ -70,7 +69,7 @@ def write(run: Recorded, path: Path, rule: Rule | None) -> Iterator[Note]:
     if not judgments.exists():
         raise UserError(f"{run.path} has no verdicts: run stage=score with a judge first")
     verdicts = Index(judgments, Verdict)
-    created = datetime.fromisoformat(run.manifest["created"]).timestamp()
+    created = run.created.timestamp()
     with store.atomic(path) as file:
         for item, responses, scores in run.judged():
             if not tasks[item.task].judged:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ RATES = ("unmatched", "truncated", "empty", "unfinished")
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One figure of a run; score, error and interval are in the benchmark's unit.
+    """One figure of a run.
 
     Attributes:
         task: the benchmark.
@@ -25,6 +25,7 @@ class Measure:
         name: `score`, or what else the summary has: `plus`, `pass@5`, `maj@8`.
         n: items, or judged turns.
         stderr, ci95: None where the data cannot tell.
+        in_unit: it is in the unit of the benchmark's score; others have one of their own.
     """
 
     task: str
@@ -35,6 +36,7 @@ class Measure:
     n: int
     stderr: float | None
     ci95: tuple[float, float] | None
+    in_unit: bool
 
 
 def marks_of(task: Mapping[str, Any]) -> tuple[str, ...]:
@@ -61,13 +63,16 @@ def measures(summary: Mapping[str, Any], rule: Rule | None = None) -> Iterator[M
     """
     for name, task in summary["tasks"].items():
         for chosen in RULES if rule is None else (rule,):
-            yield from _of(name, None, chosen, task[chosen])
+            also = task.get("also", ())
+            yield from _of(name, None, chosen, task[chosen], also)
             for subset, figures in task[chosen]["subsets"].items():
-                yield from _of(name, subset, chosen, figures)
+                yield from _of(name, subset, chosen, figures, also)
 
 
-def _of(task: str, subset: str | None, rule: Rule, one: Mapping[str, Any]) -> Iterator[Measure]:
-    for name, figure in _figures(one):
+def _of(
+    task: str, subset: str | None, rule: Rule, one: Mapping[str, Any], also: Collection[str]
+) -> Iterator[Measure]:
+    for name, figure, of in _figures(one):
         if figure["score"] is not None:
             low_high = figure.get("ci95")
             yield Measure(
@@ -79,17 +84,22 @@ def _of(task: str, subset: str | None, rule: Rule, one: Mapping[str, Any]) -> It
                 figure.get("n") or one["n"],
                 figure.get("stderr"),
                 None if low_high is None else (low_high[0], low_high[1]),
+                of == SCORE or of in also,
             )
 
 
-def _figures(one: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """A rule's score; what it has beside it; of both, the figures of several samples, by k."""
-    yield SCORE, one
-    yield from _by_k(one, "")
+def _figures(one: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any], str]]:
+    """A rule's score; what it has beside it; of both, the figures of several samples, by k.
+
+    Returns:
+        Each one's name, the figure, and the name of the figure that it is made of.
+    """
+    yield SCORE, one, SCORE
+    yield from ((name, figure, SCORE) for name, figure in _by_k(one, ""))
     for name, figure in one.items():
         if isinstance(figure, Mapping) and SCORE in figure and "ci95" in figure:
-            yield name, figure
-            yield from _by_k(figure, f"{name} ")
+            yield name, figure, name
+            yield from ((more, by_k, name) for more, by_k in _by_k(figure, f"{name} "))
 
 
 def _by_k(one: Mapping[str, Any], of: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

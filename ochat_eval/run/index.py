@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Generic
 
-from ochat_eval.records import Item, R, Response, Score, UserError, from_json
+from ochat_eval.records import Item, R, Response, Score, UserError, Verdict, from_json
 from ochat_eval.run.store import placed_records
 
 _CACHE_KIB = 8192
@@ -44,7 +44,7 @@ class Index(Generic[R]):
                 self._add(record, span)
             self._db.execute("COMMIT")
         except sqlite3.Error as e:
-            raise _no_index(e) from e
+            raise no_index(e) from e
         self._file = path.open("rb")
 
     def _add(self, record: R, span: tuple[int, int]) -> None:
@@ -70,7 +70,7 @@ class Index(Generic[R]):
                 "SELECT start, stop FROM lines WHERE id = ?", (_name(item_id),)
             ).fetchall()
         except sqlite3.Error as e:
-            raise _no_index(e) from e
+            raise no_index(e) from e
         fd = self._file.fileno()
         records = [from_json(self._cls, os.pread(fd, stop - start, start)) for start, stop in found]
         if len(records) > 1:
@@ -91,7 +91,7 @@ class Index(Generic[R]):
             ).fetchall()
             self._db.execute("DROP TABLE known")
         except sqlite3.Error as e:
-            raise _no_index(e) from e
+            raise no_index(e) from e
         return [name.decode(errors="surrogatepass") for (name,) in found]
 
     def close(self) -> None:
@@ -106,6 +106,10 @@ def _name(item_id: str) -> bytes:
 
 
 def _key(record: Item | Response | Score) -> str:
+    if isinstance(record, Verdict):
+        order = " swapped" * record.swapped
+        by = f" of {record.judge} ({record.style})"
+        return f"sample {record.sample} turn {record.turn}{by}{order}"
     if isinstance(record, Response):
         return f"sample {record.sample} turn {record.turn}"
     if isinstance(record, Score):
@@ -117,7 +121,8 @@ def _order(record: Item | Response | Score) -> tuple[int, int]:
     return (0, 0) if isinstance(record, Item) else (record.sample, record.turn)
 
 
-def _no_index(error: sqlite3.Error) -> UserError:
+def no_index(error: sqlite3.Error) -> UserError:
+    """What to say where sqlite has no place for its file."""
     return UserError(
         f"the temporary index cannot be written: {error}; free some space in /var/tmp, or name "
         "another folder with SQLITE_TMPDIR=DIR"

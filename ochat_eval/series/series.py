@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ochat_eval.config.compose import quoted
+from ochat_eval.config.arguments import quoted
 from ochat_eval.records import UserError
 from ochat_eval.run import store
 from ochat_eval.series.child import Ended, run_alone

@@ -119,6 +119,7 @@ class _Hardware:
 class _Manifest:
     times: list[_Time]
     hardware: _Hardware
+    reused: dict[str, int] = field(default_factory=dict)
 
 
 def _read(folder: Path) -> Iterator[Earlier]:
@@ -131,8 +132,9 @@ def _read(folder: Path) -> Iterator[Earlier]:
         tokens = {name: part.tokens for name, part in summary.tasks.items()}
         seconds = sum(t.seconds for t in manifest.times if t.stage == "generate")
         written = sum(one.completion for one in tokens.values())
-        # A replay only copies answers: it says nothing of the time that they took.
-        ours = "replay" not in facts.identity and seconds > 0 and written > 0
+        # Answers that were only copied say nothing of the time that they took.
+        copied = "replay" in facts.identity or manifest.reused
+        ours = not copied and seconds > 0 and written > 0
         yield Earlier(
             name=plain(folder.name),
             model=plain(summary.model),

@@ -113,7 +113,10 @@ def score(planned: Plan, responses: Index[Response], options: ScoringOptions) ->
     ):
         judgments = planned.run.file(store.JUDGMENTS)
         if judgments.exists():
-            options = dataclasses.replace(options, verdicts=Index(judgments, Verdict).of)
+            judges = {verdict.judge for verdict in store.read_records(judgments, Verdict)}
+            options = dataclasses.replace(
+                options, verdicts=Index(judgments, Verdict).of, judges=tuple(sorted(judges))
+            )
         for one in scores_of(planned, responses, options):
             file.buffer.write(to_json(one) + b"\n")
             progress.update()

@@ -6,10 +6,19 @@ probability outside 0…1) raises ValueError; an error that the data cannot tell
 cluster) is None, which JSON can hold, and never 0.
 """
 
-from ochat_eval.stats.agreement import Correlation, agreement, kendall, pearson, spearman
+from ochat_eval.stats.agreement import (
+    Correlation,
+    Level,
+    agreement,
+    kendall,
+    krippendorff_alpha,
+    pearson,
+    spearman,
+)
 from ochat_eval.stats.at_k import all_at_k, maj_at_k, pass_at_k
 from ochat_eval.stats.chances import Chances, chances, detects, normal_chance
 from ochat_eval.stats.checks import Bounds, mean
+from ochat_eval.stats.counted import counted_intervals
 from ochat_eval.stats.equivalence import (
     CONFIDENCE,
     FLIP_SDS,
@@ -72,6 +81,7 @@ __all__ = [
     "Correlation",
     "Estimate",
     "Flips",
+    "Level",
     "Mode",
     "Pair",
     "Sampling",
@@ -87,6 +97,7 @@ __all__ = [
     "cluster_sums",
     "clustered_stderr",
     "contrast",
+    "counted_intervals",
     "decide",
     "delta",
     "detects",
@@ -97,6 +108,7 @@ __all__ = [
     "holm",
     "interval",
     "kendall",
+    "krippendorff_alpha",
     "look_confidences",
     "maj_at_k",
     "matches_published",

@@ -1,4 +1,5 @@
-"""How far a judge agrees with people: correlations with intervals, exact agreement.
+"""How far judges agree with people, and with each other: correlations with intervals, exact
+agreement, Krippendorff's alpha.
 
 Any units. The intervals of the correlations are tanh(atanh(r) ± z·√variance) with the variance
 that each docstring names: approximate, and rough for few pairs.
@@ -7,13 +8,17 @@ that each docstring names: approximate, and rough for few pairs.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from ochat_eval.stats.checks import check_numbers, check_same_length
 from ochat_eval.stats.interval import Estimate, estimate
 from ochat_eval.stats.quantiles import z_value
+
+Level = Literal["nominal", "interval"]
+"""How far apart two values are: 0 or 1, or their squared difference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +89,47 @@ def agreement(x: Sequence[float], y: Sequence[float], confidence: float = 0.95) 
     check_same_length(x, y, "x", "y")
     pairs = zip(check_numbers(x), check_numbers(y), strict=True)
     return estimate([float(a == b) for a, b in pairs], confidence=confidence)
+
+
+def krippendorff_alpha(units: Iterable[Sequence[float | None]], level: Level) -> float | None:
+    """Krippendorff's α: 1 is full agreement, 0 what chance would give, below 0 is against it.
+
+    α = 1 − (observed / expected disagreement) over all pairs of values of the same unit, each unit
+    of m values weighted by 1/(m−1) (Krippendorff 2011, Computing Krippendorff's Alpha-Reliability).
+
+    Args:
+        units: for each unit the values that judges gave it, None where one gave none. Units with
+            fewer than two values say nothing.
+        level: how far apart two values are.
+
+    Returns:
+        None where it is not defined: fewer than two values, or all the same.
+
+    Raises:
+        ValueError: a value is not finite.
+    """
+    apart = _apart_nominal if level == "nominal" else _apart_interval
+    pooled: list[float] = []
+    observed = 0.0
+    for unit in units:
+        values = [value for value in unit if value is not None]
+        if len(values) > 1:
+            pooled += check_numbers(values)
+            observed += apart(values) / (len(values) - 1)
+    if len(set(pooled)) < 2:
+        return None
+    return 1 - observed * (len(pooled) - 1) / apart(pooled)
+
+
+def _apart_nominal(values: Sequence[float]) -> float:
+    """How many of the ordered pairs of values differ."""
+    return len(values) ** 2 - sum(n * n for n in Counter(values).values())
+
+
+def _apart_interval(values: Sequence[float]) -> float:
+    """The squared differences of all ordered pairs of values, summed."""
+    middle = math.fsum(values) / len(values)  # small numbers stay exact
+    return 2 * len(values) * math.fsum((value - middle) ** 2 for value in values)
 
 
 def _correlation(

@@ -28,13 +28,17 @@ def grid(
     """
     import tabulate
 
-    tabulate.MIN_PADDING = 0 if style == "simple" else 2  # a terminal has no room to give away
+    padding = tabulate.MIN_PADDING
     if style == "simple":
+        tabulate.MIN_PADDING = 0  # a terminal has no room to give away
         rows = [[fitting(str(cell)) for cell in row] for row in rows]
         headers = [fitting(header) for header in headers]
-    return tabulate.tabulate(
-        rows, headers, style, disable_numparse=True, colalign=align if rows else None
-    )
+    try:
+        return tabulate.tabulate(
+            rows, headers, style, disable_numparse=True, colalign=align if rows else None
+        )
+    finally:
+        tabulate.MIN_PADDING = padding
 
 
 def number(value: float | None, form: str = ".2f") -> str:

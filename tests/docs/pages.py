@@ -1,7 +1,8 @@
-"""The command blocks of README and the guide, read as a reader would type them."""
+"""The command and Python blocks of README and the guide, read as a reader would type them."""
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block of commands.
+    """A fenced block of commands, or Python blocks with no command between them, as one script.
 
     Attributes:
         comment: the HTML comment in the line before it: `not run: REASON`, `loads the small model`.
@@ -44,6 +45,9 @@ class Block:
         return self.comment == "loads the small model"
 
     def steps(self) -> Iterator[Step]:
+        if self.kind == "python":
+            yield Step(f"python - <<'END OF THE BLOCK'\n{self.text}\nEND OF THE BLOCK", None)
+            return
         if self.kind == "bash":
             yield Step(self.text, None)
             return
@@ -70,10 +74,16 @@ def blocks(page: Path) -> list[Block]:
     while at < len(lines):
         if fence := re.fullmatch(r"```(\w*)", lines[at]):
             end = lines.index("```", at + 1)
-            if fence[1] in ("bash", "console", "sh", "shell"):
-                comment = re.fullmatch(r"<!-- (.*) -->", lines[at - 1])
-                text = "\n".join(lines[at + 1 : end])
-                found.append(Block(page, at + 1, fence[1], comment[1] if comment else "", text))
+            if fence[1] in ("bash", "console", "sh", "shell", "python"):
+                said = re.fullmatch(r"<!-- (.*) -->", lines[at - 1])
+                text, comment = "\n".join(lines[at + 1 : end]), said[1] if said else ""
+                before = found[-1] if found else None
+                if fence[1] == "python" and before and (before.kind, before.comment) == (
+                    "python", comment
+                ):  # fmt: skip
+                    found[-1] = dataclasses.replace(before, text=f"{before.text}\n{text}")
+                else:
+                    found.append(Block(page, at + 1, fence[1], comment, text))
             at = end
         at += 1
     return found

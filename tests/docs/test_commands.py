@@ -37,7 +37,7 @@ def typed(page: list[Block], folder: Path) -> None:
 def test_its_blocks_can_be_told_apart(page):
     for block in blocks(page):
         where = f"{page.name}:{block.line}"
-        assert block.kind in ("bash", "console"), f"{where}: write bash or console"
+        assert block.kind in ("bash", "console", "python"), f"{where}: write bash or console"
         known = re.fullmatch(r"not run: .+|loads the small model|", block.comment)
         assert known, f"{where}: {block.comment}"
     if page.name != "changelog.md":

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from ochat_eval.benchmark.task import Task, make_item
 from ochat_eval.records import Item, Message, Request, Response
+from ochat_eval.run.reuse import Signature
 from ochat_eval.stages.generate import Queue
 
 
@@ -39,6 +40,7 @@ def queue(done: dict | None = None, system: str | None = None, **options: object
         7,
         lambda id_: [r for r in recorded if r.id == id_],
         system=system,
+        signature=Signature({"overlong": "error"}),
     )
 
 

@@ -117,3 +117,29 @@ def test_agreement_refuses_what_does_not_pair():
         stats.agreement([1, 2], [1])
     with pytest.raises(ValueError, match="no values"):
         stats.agreement([], [])
+
+
+# Krippendorff 2011, Computing Krippendorff's Alpha-Reliability, section C: four observers.
+OBSERVERS = [
+    [1, 2, 3, 3, 2, 1, 4, 1, 2, None, None, None],
+    [1, 2, 3, 3, 2, 2, 4, 1, 2, 5, None, 3],
+    [None, 3, 3, 3, 2, 3, 4, 2, 2, 5, 1, None],
+    [1, 2, 3, 3, 2, 4, 4, 1, 2, 5, 1, None],
+]
+
+
+def test_alpha_of_krippendorffs_own_example():
+    units = list(zip(*OBSERVERS, strict=True))
+    assert stats.krippendorff_alpha(units, "nominal") == pytest.approx(0.743, abs=5e-4)
+    assert stats.krippendorff_alpha(units, "interval") == pytest.approx(0.849, abs=5e-4)
+
+
+def test_alpha_where_little_or_nothing_can_be_told():
+    assert stats.krippendorff_alpha([], "nominal") is None
+    assert stats.krippendorff_alpha([(1, None), (2,)], "interval") is None
+    assert stats.krippendorff_alpha([(3, 3), (3, 3)], "interval") is None
+    assert stats.krippendorff_alpha([(1, 1), (2, 2)], "nominal") == 1
+    # Two judges who always contradict each other: worse than chance.
+    assert stats.krippendorff_alpha([(0, 1), (1, 0)], "nominal") == pytest.approx(-0.5)
+    with pytest.raises(ValueError, match="finite"):
+        stats.krippendorff_alpha([(1, math.nan)], "interval")

@@ -11,7 +11,8 @@ import pytest
 from ochat_eval.benchmark.task import Answered, ScoringOptions
 from ochat_eval.benchmark.template import compiled
 from ochat_eval.data.own import OwnRows
-from ochat_eval.records import Response, UserError
+from ochat_eval.model.chat.conversation import first_prompt
+from ochat_eval.records import Item, Response, UserError, from_json, to_json
 from ochat_eval.tasks.file import FromFile
 
 ROWS: list[dict[str, Any]] = [
@@ -54,6 +55,7 @@ def values(one: FromFile, *texts: str) -> list[dict[str, float | None]]:
 def test_each_row_tells_its_kind_and_answers_are_read_so(tmp_path):
     one = task(write(tmp_path / "rows.jsonl", ROWS))
     items = list(one.items())
+    assert list(task(one.path or "", subsets=["time"]).items()) == items
     assert [item.id for item in items] == [
         *(f"file/main/{n}" for n in range(4)), "file/time/4", "file/main/5",
     ]  # fmt: skip
@@ -151,7 +153,13 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"question": "?", "answer": "x", "choices": "x or y"}, "its choices are no list of 2 to 26"),
     ({"question": "?", "answer": "x", "choices": ["x"]}, "its choices are no list of 2 to 26"),
     ({"question": "?", "answer": "1", "subset": "a/b"}, "the subset 'a/b' is no name"),
-    ({"question": "?", "answer": "1", "system": "Be brief."}, "'system' is not read yet"),
+    ({"turns": [], "answer": "1"}, "its turns are no list of texts"),
+    ({"turns": "one", "answer": "1"}, "its turns are no list of texts"),
+    ({"turns": ["a", " "], "answer": "1"}, "a turn of it is no text, or empty"),
+    ({"turns": ["a", 2], "answer": "1"}, "a turn of it is no text, or empty"),
+    ({"turns": ["a"], "question": "b", "answer": "1"}, "it has question and turns"),
+    ({"question": "?", "answer": "1", "system": ["x"]}, "its system is no text"),
+    ({"question": "?", "answer": "1", "cluster": {"a": 1}}, "its cluster is no text"),
 ]
 
 
@@ -194,6 +202,54 @@ def test_what_is_missing_or_too_large(tmp_path, monkeypatch):
         list(task(packed).items())
 
 
+def test_rows_with_a_system_message_turns_clusters_and_strata(tmp_path):
+    rows = [
+        {
+            "turns": ["Think of 2.", "Double it?"],
+            "answer": 4,
+            "system": "Be brief.",
+            "cluster": "p",
+        },
+        {"question": "Half of 2?", "answer": 1, "system": "", "cluster": 7, "stratum": "easy"},
+    ]
+    one = task(write(tmp_path / "rows.jsonl", rows))
+    talk, lone = one.items()
+    assert talk.turns == ("Think of 2.", "Double it?\n\nEnd with: The answer is (a number)")
+    assert [m.role for m in first_prompt(talk, "Of the model.")] == ["system", "user"]
+    assert first_prompt(talk, "Of the model.")[0].content == "Be brief."
+    assert first_prompt(lone, "Of the model.")[0].content == "Of the model."
+    assert (one.cluster(talk), one.stratum(talk)) == ("p", "main")
+    assert (one.cluster(lone), one.stratum(lone)) == ("7", "easy")
+    assert from_json(Item, to_json(talk)) == talk
+    assert b"stratum" not in to_json(talk) and b"system" not in to_json(lone)
+    table = tmp_path / "rows.csv"
+    table.write_text('turns,answer,system\n"[""a"", ""b""]",4,Short.\n')
+    [read] = task(str(table), prompt="{question}").items()
+    assert read.turns == ("a", "b") and read.system == "Short."
+    with pytest.raises(UserError, match="a row with turns or a system message is no example"):
+        list(task(write(tmp_path / "rows.jsonl", rows), num_fewshot=1).items())
+
+
+def test_of_a_conversation_the_last_answer_is_read(cli, tmp_path):
+    turns = {"turns": ["Think of 2.", "Double it?"], "answer": 4, "cluster": "p"}
+    path = write(tmp_path / "mine.jsonl", [turns, {"question": "Half of 2?", "answer": 1}])
+    replies = [
+        {"id": "file/main/0", "turn": 0, "text": "The answer is 4"},
+        {"id": "file/main/0", "turn": 1, "text": "The answer is 5"},
+        {"id": "file/main/1", "text": "The answer is 1"},
+    ]
+    replay = write(tmp_path / "answers.jsonl", replies)
+    options = [f"tasks.file.path={path}", "engine=replay", f"engine.path={replay}", "run=q"]
+    done = cli("task=file", *options)
+    assert done.returncode == 0, done.stderr
+    assert "file  robust     50.00" in done.stdout and "judged" not in done.stdout
+    scores = (tmp_path / "results/runs/q/scores.jsonl").read_text().splitlines()
+    assert [json.loads(one)["turn"] for one in scores] == [1, 1, 0, 0]
+    write(tmp_path / "answers.jsonl", replies[::2])
+    missing = cli("task=file", *options[:-1], "run=less")
+    assert "100.00" in missing.stdout and "1 later turns or samples missing" in missing.stdout
+
+
 # --- Templates -------------------------------------------------------------------------------
 
 
@@ -232,14 +288,22 @@ def test_a_template_that_fails_or_attacks_is_one_line(template, complaint):
 
 
 def test_planned_it_says_what_it_saw(cli, tmp_path):
-    rows = [{"question": "Same?", "choices": ["x", "y"], "answer": "A"}] * 2
-    rows.append({"question": "How long?", "answer": "12 km"})
+    rows = [{"question": f"{n}?", "choices": ["x", "y"], "answer": "A"} for n in (1, 2, 3, 4, 4)]
+    rows[1]["choices"] = ["x", "x "]
+    rows[2] |= {"topic": "time"}
+    rows.append({"question": "4?", "answer": "12 km", "topic": ""})
     path = write(tmp_path / "mine.jsonl", rows)
-    done = cli("task=file", f"tasks.file.path={path}", "stage=plan")
-    assert done.returncode == 0
-    assert "file: answers as the rows tell: choice: 2, text: 1" in done.stderr
-    assert "file: 1 question comes more than once" in done.stderr
-    assert "file: the right letter is always A" in done.stderr
+    prompt = "tasks.file.prompt={% if topic is defined %}{{ topic }}{% endif %}{{ question }}"
+    done = cli("task=file", f"tasks.file.path={path}", prompt, "stage=plan")
+    assert done.returncode == 0, done.stderr
+    said = [line for line in done.stderr.splitlines() if line.startswith("file: ")]
+    assert said == [
+        "file: answers as the rows tell: choice: 5, text: 1 (tasks.file.answer names one)",
+        "file: topic is empty in 5 rows (1, 2, 4, 5, 6)",
+        "file: a choice is empty or comes twice in row 2",
+        "file: 2 questions come more than once, 1 of them with another right answer",
+        "file: the right letter is always A",
+    ]
 
 
 def test_gold_answers_that_cannot_be_read_back_are_named(cli, tmp_path):
@@ -248,7 +312,7 @@ def test_gold_answers_that_cannot_be_read_back_are_named(cli, tmp_path):
     options = [f"tasks.file.path={path}", "tasks.file.answer=number", "stage=plan"]
     done = cli("task=file", *options)
     assert "the robust rule reads 2 of 4 right answers back" in done.stderr
-    assert "not those of rows 3, 4" in done.stderr
+    assert "not those of 2 rows (3, 4)" in done.stderr
 
 
 def test_a_named_benchmark_of_ones_own_from_plan_to_table(cli, tmp_path):

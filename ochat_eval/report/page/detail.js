@@ -114,6 +114,7 @@ function describe(entry, sample, runs) {
     target.push(marked(entry.target.join("\n"), [], "target"));
   const name = entry.id + (sample ? `, sample ${sample}` : "");
   const parts = [el("h3", {}, visible(name)), ...badges];
+  if (entry.system) parts.push(el("h4", {}, "System message"), marked(entry.system, [], "prompt"));
   if (entry.examples.length) parts.push(examples(entry.examples));
   entry.turns.forEach((turn, t) => {
     const heading = entry.turns.length > 1 ? `Prompt, turn ${t + 1}` : "Prompt";

@@ -1,0 +1,1 @@
+"""Benchmarks of our own for ochat_eval."""

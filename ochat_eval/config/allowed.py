@@ -1,0 +1,104 @@
+"""Which classes a configuration may name: ours, and those that a person has allowed.
+
+A person allows a package at the command line (`--allow`) or from Python (`use`), or by installing
+a package whose entry points name the classes. A configuration file can allow nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import os
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from importlib.metadata import distributions
+from pathlib import Path
+
+from ochat_eval.records import UserError
+
+OURS = ("ochat_eval.tasks", "ochat_eval.engines")
+_ENTRY_POINTS = {"task": "ochat_eval.tasks", "engine": "ochat_eval.engines",
+                 "judge": "ochat_eval.judges"}  # fmt: skip
+"""By group of conf/, the group of entry points whose names are choices of it."""
+
+_packages: list[str] = []
+
+
+def allow(packages: Iterable[str]) -> None:
+    """Lets configurations name classes of these packages, for as long as this process runs.
+
+    A package that is not installed is looked for in the current folder.
+
+    Raises:
+        UserError: no package's name, or none of that name.
+    """
+    chosen = list(dict.fromkeys(packages))
+    for package in chosen:
+        if not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", package, re.ASCII):
+            raise UserError(f"--allow {package}: write a package's or module's name: my_package")
+        _find(package)
+    _packages[:] = chosen
+
+
+def allowed() -> list[str]:
+    """The packages that a person has allowed."""
+    return list(_packages)
+
+
+def _find(package: str) -> None:
+    """Sees that there is such a package, without running it."""
+    top = package.partition(".")[0]
+    if top not in sys.modules and importlib.util.find_spec(top) is None:
+        here = str(Path.cwd())
+        sys.path.append(here)  # the last: nothing that is installed is replaced
+        if importlib.util.find_spec(top) is None:
+            sys.path.remove(here)
+            raise UserError(
+                f"--allow {package}: there is no {top} installed, nor in this folder ({here})"
+            )
+
+
+def check(target: str, where: str) -> None:
+    """Refuses a class that a configuration may not name.
+
+    Args:
+        target: the class, with its module.
+        where: what names it, for the message: `tasks.quiz`.
+
+    Raises:
+        UserError: says what may be named, and who can allow more.
+    """
+    packages = (*OURS, *_packages)
+    if target.startswith(tuple(f"{one}." for one in packages)):
+        return
+    if not any(target in installed_classes(group).values() for group in _ENTRY_POINTS):
+        package = target.partition(".")[0]
+        raise UserError(
+            f"{where}._target_ is {target}: a configuration may name only classes under "
+            f"{' or '.join(packages)}; if {package} is a package that you trust, say so at the "
+            f"command line: --allow {package}"
+        )
+
+
+def installed_classes(group: str) -> Mapping[str, str]:
+    """The classes that entry points of installed packages name, by the name of the choice.
+
+    Args:
+        group: of conf/: `task`.
+    """
+    places = tuple(os.path.realpath(place or os.curdir) for place in sys.path)
+    return _installed(places, os.path.realpath(os.curdir)).get(_ENTRY_POINTS.get(group, ""), {})
+
+
+@functools.lru_cache(maxsize=8)
+def _installed(places: tuple[str, ...], here: str) -> dict[str, dict[str, str]]:
+    """By group of entry points, name and class. What only lies in the current folder is not
+    installed, though Python may look for packages there."""
+    found: dict[str, dict[str, str]] = {}
+    for distribution in distributions(path=[place for place in places if place != here]):
+        for point in distribution.entry_points:
+            if point.group in _ENTRY_POINTS.values():
+                target = point.value.replace(":", ".").replace(" ", "")
+                found.setdefault(point.group, {}).setdefault(point.name, target)
+    return found
