@@ -55,6 +55,8 @@ def job(arguments: Sequence[str]) -> Job:
         judge=_judge(config),
         seed=known.seed if known and "seed" not in named else config.seed,
         ids=ids,
+        step=config.step,
+        trackers=config.trackers,
         reuse=config.reuse,
         shuffle=config.shuffle,
         truncate_overlong=(
@@ -69,6 +71,19 @@ def job(arguments: Sequence[str]) -> Job:
         arguments=tuple(map(hidden.argument, arguments)),
         resolved=to_yaml(config),
     )
+
+
+def trackers(names: Sequence[str], options: Sequence[str]) -> Mapping[str, Any]:
+    """The trackers of these names, as `Job.trackers`.
+
+    Args:
+        options: `NAME=VALUE`, of them.
+
+    Raises:
+        UserError: an unknown tracker or option.
+    """
+    found: Mapping[str, Any] = load([f"track=[{','.join(names)}]", *options]).trackers
+    return found
 
 
 def build_tasks(config: Config, named: Container[str] = ()) -> dict[str, Task]:

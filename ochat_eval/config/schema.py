@@ -51,6 +51,7 @@ class Config:
     sampling: Any = "published"
     seed: int = 0
     ids: str | None = None
+    step: int | None = None
     reuse: str | None = None
     shuffle: int | None = None
     show: int = 0
@@ -63,3 +64,4 @@ class Config:
     model: Any = None
     engine: Any = None
     judge: Any = None
+    trackers: dict[str, Any] = field(default_factory=dict)
