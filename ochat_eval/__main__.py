@@ -11,16 +11,21 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ochat_eval import __version__
-from ochat_eval.config.allowed import allow
-from ochat_eval.config.groups import use_folder
-from ochat_eval.config.help import run_help
-from ochat_eval.records import UserError
-from ochat_eval.terminal.command import MISTAKE, ending
-from ochat_eval.terminal.encoding import heed_terminal
-from ochat_eval.terminal.grid import listing
-from ochat_eval.terminal.say import tell, uncaught
-from ochat_eval.terminal.words import nearest
+try:
+    from ochat_eval import __version__
+    from ochat_eval.config.allowed import allow
+    from ochat_eval.config.groups import use_folder
+    from ochat_eval.config.help import run_help
+    from ochat_eval.records import UserError
+    from ochat_eval.terminal.command import MISTAKE, ending
+    from ochat_eval.terminal.encoding import heed_terminal
+    from ochat_eval.terminal.grid import listing
+    from ochat_eval.terminal.say import tell, uncaught
+    from ochat_eval.terminal.words import nearest
+except KeyboardInterrupt:  # else `ending` heeds it, which is not there yet
+    sys.stderr.write("ochat-eval: stopped\n")
+    exec("")  # as there
+    sys.exit(130)
 
 COMMANDS = {
     "run": ("evaluate a model; the word may be left away", "ochat_eval.pipeline"),
@@ -34,6 +39,7 @@ COMMANDS = {
     "read": ("mark whether the rules read answers right", "ochat_eval.review.command"),
     "tables": ("the published tables with the rows of runs", "ochat_eval.report.command"),
     "report": ("one page of runs side by side", "ochat_eval.report.command"),
+    "board": ("a web page over all runs, live", "ochat_eval.board.command"),
     "pull": ("fetch data for machines without a network", "ochat_eval.config.command"),
     "import": ("other tools' answers, to be scored here", "ochat_eval.exchange.command"),
     "export": ("a run's results in other tools' formats", "ochat_eval.exchange.command"),
@@ -53,7 +59,6 @@ _OF_ALL = {
 _HELP = """\
 usage: ochat-eval [SUBCOMMAND] [NAME=VALUE | OPTION ...]
 The benchmarks of the OpenChat-3.5 model card, as published; better, or noise?
-
 {commands}
 examples:
   ochat-eval task=demo                    a first look, no network needed

@@ -24,6 +24,7 @@ from ochat_eval.stages.report import is_finished, report, show
 from ochat_eval.stages.reuse import reuse_answers
 from ochat_eval.stages.score import recorded_responses, score
 from ochat_eval.stages.show import shown_prompts
+from ochat_eval.stages.until import as_stopped, stands
 from ochat_eval.terminal.say import say, tell
 from ochat_eval.track.send import STEP, chosen, send
 
@@ -65,7 +66,11 @@ def execute(job: Job) -> Path:
                     say(line)
         if job.stage is Stage.plan:
             _show_plan(job, planned)
-        elif job.stage is Stage.all and is_finished(planned, job.judge):
+        elif (
+            job.stage is Stage.all
+            and is_finished(planned, job.judge)
+            and stands(job.until, planned)
+        ):
             again = "stage=score or stage=report do their part anew"
             if trackers:
                 again = f"trackers are told again by: ochat-eval track {planned.run.path} --to …"
@@ -106,7 +111,7 @@ def _go_on(job: Job, planned: Plan) -> None:
         generate(job, planned)
     if stage is Stage.generate:
         return
-    responses = recorded_responses(planned)
+    responses, planned = recorded_responses(planned), as_stopped(planned)
     judged = True
     if stage is not Stage.report:
         if judge is not None:

@@ -5,15 +5,17 @@ Which fields a row may have is in `benchmark.own_row`.
 
 from __future__ import annotations
 
-import functools
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
+from ochat_eval.answers import published_rating, robust_rating
 from ochat_eval.benchmark.advice import some
+from ochat_eval.benchmark.judged import Judged, conversation
 from ochat_eval.benchmark.own_row import OwnRow, own_row
+from ochat_eval.benchmark.rubric import is_whole_prompt, pair_prompt, rating_prompt
 from ochat_eval.benchmark.shapes import FirstLetter, LastNumber, MarkedText
 from ochat_eval.benchmark.task import Answered, ScoringOptions, Task, make_item
 from ochat_eval.benchmark.template import compiled, named_fields
@@ -21,7 +23,7 @@ from ochat_eval.data.own import OwnRows
 from ochat_eval.data.rows import Row
 from ochat_eval.data.shipped import SampleSource
 from ochat_eval.data.source import Source
-from ochat_eval.records import Item, Reading, Rule, Score, UserError
+from ochat_eval.records import Item, Message, Reading, Rule, Score, UserError
 from ochat_eval.terminal.words import counted, nearest
 
 from .math import Math
@@ -35,7 +37,7 @@ class Kind:
     """A kind of answer.
 
     Attributes:
-        shape: reads and compares it.
+        shape: reads and compares it; none does where a judge rates it.
         prompt: the template where none is given.
         stated: how a model that obeys the prompt states an answer.
     """
@@ -45,6 +47,7 @@ class Kind:
     stated: str
 
 
+JUDGE = "judge"
 KINDS: Mapping[str, Kind] = {
     "choice": Kind(
         FirstLetter, "{question}\n\n{choices}\n\nAnswer with the letter of the right choice.", "{}"
@@ -56,11 +59,12 @@ KINDS: Mapping[str, Kind] = {
         MarkedText, "{question}\n\nEnd with: The answer is (your answer).", "The answer is {}."
     ),
     "math": Kind(Math, "{question}\n\nPut your final answer within \\boxed{}.", "\\boxed{{{}}}"),
+    JUDGE: Kind(Task, "{question}", "{}"),
 }
 
 
 @dataclass(frozen=True, kw_only=True)
-class FromFile(Task):
+class FromFile(Judged):
     """Questions of one's own.
 
     Attributes:
@@ -71,9 +75,13 @@ class FromFile(Task):
             answer as the kind states it.
         examples: the rows that they are taken from; None for the first rows of `path`, which are
             then not asked.
+        rubric: of `answer=judge`: what a good answer is, or the judge's whole prompt
+            (`benchmark.rubric`); None for one of ours.
+        ratings: of `answer=judge`: the worst rating and the best.
     """
 
-    paths: ClassVar[frozenset[str]] = frozenset({"path", "examples"})
+    paths: ClassVar[frozenset[str]] = Judged.paths | {"path", "examples"}
+    before: ClassVar[Mapping[str, Any]] = {**Judged.before, "rubric": None, "ratings": [1, 10]}
     scored_by_workers: ClassVar[bool] = True
     has_published_setting: ClassVar[bool] = False
 
@@ -82,6 +90,8 @@ class FromFile(Task):
     prompt: str | None = None
     num_fewshot: int = 0
     examples: str | None = None
+    rubric: str | None = None
+    ratings: list[int] = field(default_factory=lambda: [1, 10])
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -92,6 +102,32 @@ class FromFile(Task):
             )
         if self.num_fewshot < 0:
             raise UserError(f"{self._option('num_fewshot')} is {self.num_fewshot}; 0 is none")
+        self._check_judging()
+        self._differs(scored_by_workers=self.answer == "math")
+        if self.answer != JUDGE:
+            usual = Task.metric, Task.bounds, Task.scale
+            self._differs(judged=False, metric=usual[0], bounds=usual[1], scale=usual[2])
+        elif self.against is None:
+            self._differs(bounds=tuple(map(float, self.ratings)))
+
+    def _check_judging(self) -> None:
+        """The options of `answer=judge`."""
+        if self.answer != JUDGE:
+            for name in ("rubric", "against"):
+                if getattr(self, name) is not None:
+                    raise UserError(
+                        f"{self._option(name)} is for answers that a judge rates: "
+                        f"{self._option('answer')}={JUDGE}"
+                    )
+        if len(self.ratings) != 2 or not 0 <= self.ratings[0] < self.ratings[1] <= 100:
+            raise UserError(
+                f"{self._option('ratings')} is {self.ratings}; write the worst rating and the "
+                "best, from 0 to 100: [1,10]"
+            )
+        if self.rubric is not None and is_whole_prompt(self.rubric):
+            wanted = {"answer"} if self.against is None else {"answer_a", "answer_b"}
+            if missing := sorted(wanted - set(named_fields(self.rubric))):
+                raise UserError(f"{self._option('rubric')} does not say where {missing[0]} stands")
 
     def _option(self, name: str) -> str:
         return f"tasks.{self.name}.{name}"
@@ -145,7 +181,7 @@ class FromFile(Task):
 
     def stated(self, item: Item) -> str | None:
         kind = self._kind(item.target, bool(item.choices))
-        if kind == "math":  # its graders need processes of their own
+        if kind in ("math", JUDGE):  # its graders need processes of their own; nobody reads it
             return None
         return KINDS[kind].stated.format(item.target[0])
 
@@ -154,7 +190,7 @@ class FromFile(Task):
 
     def _checked(self, row: Row, number: int) -> OwnRow:
         where = f"tasks.{self.name}: row {number}"
-        checked = own_row(row, where)
+        checked = own_row(row, where, needs_answer=self.answer != JUDGE)
         if self.answer is not None and (self.answer == "choice") != (checked.choices is not None):
             there = "no choices" if checked.choices is None else "choices"
             raise UserError(f"{where}: it has {there}, and answer={self.answer}")
@@ -171,7 +207,7 @@ class FromFile(Task):
     def _asked(self, row: OwnRow) -> str:
         """A row's question as the prompt has it."""
         kind = self._kind(row.answers, row.letters is not None)
-        return self._template(kind)(row.fields)
+        return compiled(self.prompt or KINDS[kind].prompt, self._option("prompt"))(row.fields)
 
     def _worked(self, row: OwnRow) -> str:
         """A row as an example."""
@@ -180,12 +216,10 @@ class FromFile(Task):
                 f"{self._option('num_fewshot')}: a row with turns or a system message is no "
                 f"example; name a file of examples with {self._option('examples')}=FILE"
             )
+        if not row.answers:
+            raise UserError(f"{self._option('num_fewshot')}: an example has no answer")
         kind = KINDS[self._kind(row.answers, row.letters is not None)]
         return f"{self._asked(row)}\n\n{kind.stated.format(row.answers[0])}\n\n"
-
-    @functools.cache  # noqa: B019 (a few templates for as long as the task lives)
-    def _template(self, kind: str) -> Callable[[Mapping[str, Any]], str]:
-        return compiled(self.prompt or KINDS[kind].prompt, self._option("prompt"))
 
     def _shape(self, item: Item) -> Task:
         """What reads the answers to an item."""
@@ -200,7 +234,45 @@ class FromFile(Task):
     def score(self, answered: Iterable[Answered], options: ScoringOptions) -> Iterator[Score]:
         if self.answer == "math":
             return Math(name=self.name).score(answered, options)
-        return super().score(answered, options)
+        return (
+            super().score(answered, options) if self.judged else Task.score(self, answered, options)
+        )
+
+    def rating_messages(
+        self, item: Item, answers: Sequence[str], style: str
+    ) -> tuple[Message, ...]:
+        if style != "graded":
+            raise UserError(
+                f"judge.style={style}: {self.name} has a rubric of its own; take judge=local"
+            )
+        fields = {**self._judged_fields(item, answers), "answer": answers[-1]}
+        fields["lowest"], fields["highest"] = self.ratings
+        return (Message("user", rating_prompt(self.rubric, fields, self._option("rubric"))),)
+
+    def pair_messages(
+        self, item: Item, first: Sequence[str], second: Sequence[str]
+    ) -> tuple[Message, ...]:
+        fields = self._judged_fields(item, first)
+        fields |= {"answer_a": first[-1], "answer_b": second[-1]}
+        return (Message("user", pair_prompt(self.rubric, fields, self._option("rubric"))),)
+
+    def _judged_fields(self, item: Item, answers: Sequence[str]) -> dict[str, Any]:
+        """What a rubric can name, but for the answers."""
+        return {
+            "question": conversation(item.turns, answers),
+            "reference": "\n\nor:\n".join(item.target),
+            "system": item.system or "",
+        }
+
+    def rating(self, text: str, rule: Rule, style: str) -> tuple[Reading, float | None]:
+        del style
+        read = published_rating if rule == "published" else robust_rating
+        reading = read(text, *self.ratings)
+        return reading, None if reading.answer is None else float(reading.answer)
+
+    @property
+    def has_figures(self) -> bool:
+        return self.judged
 
     def cause(self, item: Item, text: str, published: Score, robust: Score) -> str:
         return self._shape(item).cause(item, text, published, robust)

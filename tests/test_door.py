@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -118,11 +120,16 @@ def test_a_mistake_is_one_line_and_nothing_is_made(cli, tmp_path, line, complain
 
 
 @pytest.mark.slow
-def test_a_model_of_the_hub_that_is_not_there_is_said_at_once(cli, tmp_path):
+def test_a_model_of_the_hub_that_is_not_there_is_said_at_once(cli, tmp_path, monkeypatch):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     done = cli("data=sample", "model=no-such-org/no-such-model", HF_ENDPOINT="http://127.0.0.1:9")
     assert done.returncode == 2
     [said] = done.stderr.splitlines()
     assert "model.path=no-such-org/no-such-model is no folder here and cannot be had" in said
+    assert constants.is_offline_mode(), "loaded already, its client would retry for half a minute"
     assert not (tmp_path / "results").exists()
 
 
@@ -171,3 +178,34 @@ def test_a_finished_run_prints_the_tables_of_a_terminal(cli, tmp_path):
     assert again.returncode == 0 and "finished before, nothing to do" in again.stderr
     assert again.stdout == first.stdout
     assert "|" not in again.stdout and max(map(len, again.stdout.splitlines())) <= 80
+
+
+AT_AN_IMPORT = """
+import os, signal, sys
+class Presses:
+    def find_spec(self, name, *_):
+        if name == os.environ["AT"]:
+            os.kill(os.getpid(), signal.SIGINT)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell ignores it
+sys.meta_path.insert(0, Presses())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("at", ["ochat_eval.config.groups", "yaml", "ochat_eval.pipeline", "hydra"])
+def test_ctrl_c_while_it_loads_is_one_line(process, tmp_path, at):
+    (tmp_path / "sitecustomize.py").write_text(AT_AN_IMPORT)
+    path = f"{tmp_path}{os.pathsep}{CHECKOUT}"
+    done = process("task=gsm8k", "data=sample", "stage=plan", PYTHONPATH=path, AT=at)
+    assert (done.returncode, done.stderr) == (130, "ochat-eval: stopped\n")
+
+
+def test_drafts_of_plans_that_were_killed_go_and_those_of_others_stay(cli, tmp_path):
+    runs = tmp_path / "results/runs"
+    runs.mkdir(parents=True)
+    for name, age in ((".plan-1.jsonl", 4000), ("..plan-1.jsonl.1", 4000), (".plan-2.jsonl", 60)):
+        (runs / name).write_text("{}")
+        os.utime(runs / name, (time.time() - age,) * 2)
+    write(tmp_path / "a.jsonl", *sample_answers())
+    assert cli(*REPLAY, "stage=plan", "run=r").returncode == 0
+    assert sorted(path.name for path in runs.iterdir()) == [".plan-2.jsonl", "r"]

@@ -56,25 +56,35 @@ class Thought:
     marks: Marks
 
 
-_BLANK = re.compile(r"\s*")
-_BLANK_LINES = re.compile(r"(?:[^\S\n]*\n)*")
-_FINAL = re.compile(r"<\|channel\|>final\b[^<]*(?:<\|constrain\|>[^<]*)?<\|message\|>")
+BLANK = re.compile(r"\s*")
+BLANK_LINES = re.compile(r"(?:[^\S\n]*\n)*")
+FINAL = re.compile(r"<\|channel\|>final\b[^<]*(?:<\|constrain\|>[^<]*)?<\|message\|>")
 _TAG = re.compile(r"<\|(?:start|channel|constrain)\|>[^<]*|<\|(?:end|message|return|call)\|>")
+CHANNEL_STARTS = (CHANNELS.start, "<|start|>assistant")
+"""With either of them a response in channels begins."""
 _CHANNEL_END = re.compile(r"<\|(?:end|return)\|>")
 _BARE = ("analysis", "assistantfinal")
 """What is left of gpt-oss's marks in a text whose special tokens were dropped."""
 
 
-def find_thought(text: str, known: Sequence[Marks] = KNOWN) -> Thought | None:
+def find_thought(
+    text: str, known: Sequence[Marks] = KNOWN, *, shown: bool = False
+) -> Thought | None:
     """The thought that a response begins with, by the first marks that fit; None without one.
 
     A thought begins with its opening mark, which only white space may stand before, or with the
     text where the prompt or a response cut out of it had the mark: a closing mark with no opening
     one before it ends a thought. It lasts to the first closing mark; thoughts that follow each
     other at once are one.
+
+    Args:
+        text: the response.
+        known: the marks.
+        shown: only what the first mark shows is a thought, so that it can be told before the text
+            is whole: no closing mark without an opening one, no channels without their marks.
     """
     for marks in known:
-        found = _channels(text) if marks == CHANNELS else _between(text, marks)
+        found = (_channels if marks == CHANNELS else _between)(text, marks, shown)
         if found is not None:
             return found
     return None
@@ -84,16 +94,18 @@ def answer_from(text: str, thought: Thought) -> str:
     """What is left of a text behind a thought, less the blank lines between; empty without end."""
     if thought.end is None:
         return ""
-    start = _BLANK_LINES.match(text, thought.end)
+    start = BLANK_LINES.match(text, thought.end)
     rest = text[start.end() if start else thought.end :]
     return _CHANNEL_END.split(rest, maxsplit=1)[0] if thought.marks == CHANNELS else rest
 
 
-def _between(text: str, marks: Marks) -> Thought | None:
+def _between(text: str, marks: Marks, shown: bool) -> Thought | None:
     place = _skip_blank(text, 0)
     if text.startswith(marks.start, place):
         place += len(marks.start)
     elif not marks.opened:
+        if shown:
+            return None
         end = text.find(marks.end)
         if end < 0 or marks.start in text[:end]:
             return None
@@ -110,16 +122,17 @@ def _between(text: str, marks: Marks) -> Thought | None:
         place = next_ + len(marks.start)
 
 
-def _channels(text: str) -> Thought | None:
+def _channels(text: str, marks: Marks, shown: bool) -> Thought | None:
     place = _skip_blank(text, 0)
-    if text.startswith(_BARE[0], place) and (end := text.find(_BARE[1])) >= 0:
-        return Thought(text[place + len(_BARE[0]) : end].strip(), end + len(_BARE[1]), CHANNELS)
-    if not text.startswith((CHANNELS.start, "<|start|>assistant"), place):
+    bare = not shown and text.startswith(_BARE[0], place)
+    if bare and (end := text.find(_BARE[1])) >= 0:
+        return Thought(text[place + len(_BARE[0]) : end].strip(), end + len(_BARE[1]), marks)
+    if not text.startswith(CHANNEL_STARTS, place):
         return None
-    final = _FINAL.search(text)
+    final = FINAL.search(text)
     before = text if final is None else text[: final.start()]
     reasoning = _joined([piece.strip() for piece in _TAG.split(before)])
-    return Thought(reasoning or None, None if final is None else final.end(), CHANNELS)
+    return Thought(reasoning or None, None if final is None else final.end(), marks)
 
 
 def _joined(pieces: Sequence[str]) -> str:
@@ -127,5 +140,5 @@ def _joined(pieces: Sequence[str]) -> str:
 
 
 def _skip_blank(text: str, place: int) -> int:
-    found = _BLANK.match(text, place)
+    found = BLANK.match(text, place)
     return found.end() if found else place

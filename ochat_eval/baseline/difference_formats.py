@@ -16,10 +16,11 @@ from ochat_eval.records import RULES, Rule
 from ochat_eval.terminal.grid import DASH, grid, interval, notes, number
 from ochat_eval.terminal.words import plain
 
-_HEADERS = (
+HEADERS = (
     "task", "rule", "n", "A", "B", "B − A", "95 % interval", "flips", "test", "p", "p (Holm)",
     "detectable", "note",
 )  # fmt: skip
+"""The columns of a comparison."""
 _ALIGN = (*["left"] * 2, *["right"] * 4, "left", "right", "left", *["right"] * 3, "left")
 _NARROW = ("task", "n", "A", "B", "B − A", "95 % interval", "flips", "p (Holm)")
 """The columns that a terminal has room for; the others stand below its table."""
@@ -29,7 +30,8 @@ _SHOWN = 600
 """Characters of a response shown beside another: its end, where the answer is."""
 
 
-def _cells(row: TaskComparison) -> list[str]:
+def cells_of(row: TaskComparison) -> list[str]:
+    """A comparison in words and figures, by `HEADERS`."""
     gap = row.difference
     n = len(row.pairing.ids) if row.pairing else gap.n if gap else 0
     flipped = f"+{len(row.flips.gained)} −{len(row.flips.lost)}" if row.pairing else DASH
@@ -52,9 +54,9 @@ def _cells(row: TaskComparison) -> list[str]:
 
 def table(rows: Sequence[TaskComparison], form: str) -> str:
     """The rows as a table; `form` is `terminal` or `markdown`."""
-    cells = [_cells(row) for row in rows]
+    cells = [cells_of(row) for row in rows]
     if form == "markdown":
-        return grid(cells, _HEADERS, "github", align=_ALIGN)
+        return grid(cells, HEADERS, "github", align=_ALIGN)
     return "\n\n".join(_narrow(rows, rule) for rule in dict.fromkeys(row.rule for row in rows))
 
 
@@ -62,7 +64,7 @@ def _narrow(rows: Sequence[TaskComparison], rule: Rule) -> str:
     """One rule's rows for a terminal."""
     cells, below = [], []
     for row in (row for row in rows if row.rule == rule):
-        found = dict(zip(_HEADERS, _cells(row), strict=True))
+        found = dict(zip(HEADERS, cells_of(row), strict=True))
         cells.append([found[name].replace(" … ", "…") for name in _NARROW])
         more = [f"p {found['p']} ({row.test})"] if row.test else []
         more += [f"detectable {found['detectable']}"] if row.detectable is not None else []
@@ -70,7 +72,7 @@ def _narrow(rows: Sequence[TaskComparison], rule: Rule) -> str:
         if more:
             below.append(f"{row.task}: {'; '.join(more)}")
     heads = ["95 % CI" if name == "95 % interval" else name for name in _NARROW]
-    align = [_ALIGN[_HEADERS.index(name)] for name in _NARROW]
+    align = [_ALIGN[HEADERS.index(name)] for name in _NARROW]
     return "\n".join([f"rule {rule}", grid(cells, heads, align=align), *notes(below)])
 
 

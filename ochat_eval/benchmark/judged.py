@@ -56,8 +56,12 @@ class Judged(Task):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.against is not None:
-            for name, value in (("metric", "win rate"), ("bounds", (0.0, 1.0)), ("scale", 100.0)):
-                object.__setattr__(self, name, value)
+            self._differs(metric="win rate", bounds=(0.0, 1.0), scale=100.0)
+
+    def _differs(self, **values: Any) -> None:
+        """Sets for this instance what its class says of all, where it hangs on an option."""
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
 
     def compared_with(self) -> str | None:
         """The run that is named."""

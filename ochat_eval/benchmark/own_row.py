@@ -42,7 +42,7 @@ class OwnRow:
         return None if self.choices is None else ascii_uppercase[: len(self.choices)]
 
 
-def own_row(row: Row, where: str) -> OwnRow:
+def own_row(row: Row, where: str, *, needs_answer: bool = True) -> OwnRow:
     """What a row says.
 
     Args:
@@ -50,6 +50,7 @@ def own_row(row: Row, where: str) -> OwnRow:
             list, or columns `A`, `B`, …; `subset`, `system`, `cluster`, `stratum`; any others.
             What a CSV file can only say as text may be a JSON list.
         where: the row's place, for messages.
+        needs_answer: whether a row without an answer is refused.
 
     Raises:
         UserError: it cannot be asked, or has no answer.
@@ -57,10 +58,10 @@ def own_row(row: Row, where: str) -> OwnRow:
     turns = _turns(row, where)
     choices = _choices(row, where)
     answer = row.get("answer", row.get("target"))
-    answers = [] if answer is None else answer if isinstance(answer, list) else [answer]
+    answers = [] if answer in (None, "") else answer if isinstance(answer, list) else [answer]
     if choices is not None:
         answers = [_label(one, choices, where) for one in answers]
-    if not answers or not all(str(one).strip() for one in answers):
+    if (needs_answer and not answers) or not all(str(one).strip() for one in answers):
         raise UserError(f"{where}: it has no answer (a field `answer` or `target`)")
     subset = str(row.get("subset") or "main")
     if not subset.replace("-", "").replace("_", "").replace(".", "").isalnum():

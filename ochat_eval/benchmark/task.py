@@ -297,6 +297,11 @@ class Task:
         """What the prompt is called that a judge of the benchmark's own style is asked with."""
         raise NotImplementedError
 
+    @property
+    def has_figures(self) -> bool:
+        """Whether `figures` gives any: it needs all items and scores in memory."""
+        return type(self).figures is not Task.figures
+
     def figures(
         self, items: Sequence[Item], scores: Mapping[str, Sequence[Score]], rule: Rule
     ) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -29,6 +30,7 @@ def _is_jinja(template: str) -> bool:
     return "{{" in template or "{%" in template
 
 
+@functools.lru_cache(maxsize=64)
 def compiled(template: str, option: str) -> Callable[[Mapping[str, Any]], str]:
     """What fills a template with the fields of a row.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ochat_eval.benchmark.task import Task
 from ochat_eval.config.schema import Stage
@@ -13,6 +13,21 @@ from ochat_eval.engines.engine import Engine
 from ochat_eval.engines.judge import Judge
 from ochat_eval.model.model import Model
 from ochat_eval.run.manifest import Facts
+
+
+@dataclass(frozen=True)
+class Gated:
+    """What ends a run early: a gate that can tell.
+
+    Attributes:
+        against: the recorded run.
+        mode: `same` or `no-worse`.
+        margin: in points; None: by the noise of the recorded reruns.
+    """
+
+    against: str
+    mode: Literal["same", "no-worse"]
+    margin: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +47,7 @@ class Job:
         ids: ask only these items; None: all.
         step: the training step that the model is of; None: nobody said.
         trackers: who is told of the finished run, by name: the class and its options, not checked.
+        until: ask no further once this is decided; None: ask all.
         reuse: take answers from this earlier run, or `auto`: from all; None: from none.
         shuffle: seed of another order of asking; None: the plan's.
         truncate_overlong: whether a prompt longer than the context keeps its last tokens.
@@ -56,6 +72,7 @@ class Job:
     ids: Collection[str] | None
     step: int | None
     trackers: Mapping[str, Any]
+    until: Gated | None
     reuse: str | None
     shuffle: int | None
     truncate_overlong: bool

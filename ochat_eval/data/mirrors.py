@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -43,6 +44,17 @@ def hub_answers() -> bool:
     except requests.RequestException:
         return False
     return True
+
+
+def go_offline() -> None:
+    """Has the hub's client ask for nothing but what was downloaded before.
+
+    It reads the variable when it is loaded; one that is loaded already would retry for half a
+    minute.
+    """
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    if client := sys.modules.get("huggingface_hub.constants"):
+        client.HF_HUB_OFFLINE = True  # type: ignore[attr-defined]
 
 
 TIMEOUT = (3.0, 10.0)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from ochat_eval.data.mirrors import hub_answers
+from ochat_eval.data.mirrors import go_offline, hub_answers
 from ochat_eval.model.files import TOKENIZER_FILES, file_sha256, model_file
 from ochat_eval.model.gguf import converted
 from ochat_eval.model.model import Model
@@ -77,7 +76,7 @@ def check_there(model: Model) -> None:
     place = prepare(model)
     if isinstance(place, str):
         if not hub_answers():
-            os.environ["HF_HUB_OFFLINE"] = "1"  # what was downloaded before is all there is
+            go_offline()
         if model_file(model, place, "config.json") is None:
             raise UserError(f"model.path={place} has no config.json; is it a model of the hub?")
 

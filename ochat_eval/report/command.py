@@ -9,7 +9,8 @@ from pathlib import Path
 from ochat_eval.baseline.find import find
 from ochat_eval.baseline.runs import flip_rates_of, read_summary
 from ochat_eval.records import UserError
-from ochat_eval.report.page.page import reported, write_page
+from ochat_eval.report.page.entries import reported
+from ochat_eval.report.page.page import write_page
 from ochat_eval.report.tables.build import build_all, definitions
 from ochat_eval.report.tables.formats import FORMATS
 from ochat_eval.terminal.command import Parser, ending

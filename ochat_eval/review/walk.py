@@ -71,7 +71,7 @@ def queue(folder: Path, task: str, show: str) -> Queue:
         if one is not None:
             left = [
                 Question(one.place, rules)
-                for rules in _asked_of(one.scores)
+                for rules in asked_of(one.scores)
                 if not all((*one.place, rule) in fresh for rule in rules)
             ]
             questions += left
@@ -79,7 +79,7 @@ def queue(folder: Path, task: str, show: str) -> Queue:
     return Queue(questions, done, len(every))
 
 
-def _asked_of(scores: Mapping[Rule, Score]) -> list[tuple[Rule, ...]]:
+def asked_of(scores: Mapping[Rule, Score]) -> list[tuple[Rule, ...]]:
     """The rules that are asked about together: both at once where they read the same."""
     one, other = (scores[rule] for rule in RULES)
     if (one.answer, one.matched) == (other.answer, other.matched):

@@ -3,13 +3,37 @@
 from __future__ import annotations
 
 import fcntl
+import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from ochat_eval.records import UserError
 from ochat_eval.run.identity import differences
 from ochat_eval.run.store import MANIFEST, check_files, open_file, read_json, writing
+
+LOCK = ".lock"
+_INSTANT = 0.05
+
+
+def is_held(path: Path) -> bool:
+    """Whether a process works in a run's folder now; False, too, where that cannot be told."""
+    try:
+        fd = os.open(path / LOCK, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    with open(fd, "rb") as file:
+        return not _taken(file, fcntl.LOCK_SH)
+
+
+def _taken(file: BinaryIO, kind: int) -> bool:
+    """Takes a lock, until the file is closed; False where another process has it."""
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 class RunDir:
@@ -25,10 +49,12 @@ class RunDir:
         with writing(path):
             path.mkdir(parents=True, exist_ok=True)
         check_files(path)
-        self._lock = open(open_file(path / ".lock"), "rb")  # noqa: SIM115 (held until `close`)
+        self._lock = open(open_file(path / LOCK), "rb")  # noqa: SIM115 (held until `close`)
         with writing(path):
             try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if not _taken(self._lock, fcntl.LOCK_EX):
+                    time.sleep(_INSTANT)  # whoever asks `is_held` holds it so long at most
+                    fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise UserError(
                     f"another process is working in {path}; wait for it or choose run=NAME"

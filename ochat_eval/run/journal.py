@@ -66,6 +66,18 @@ def _set_aside(path: Path, cls: type[R], aside: Path) -> int:
     return len(damaged)
 
 
+def end_of_last_line(fd: int, size: int) -> int:
+    """How many of a file's first `size` bytes are whole lines."""
+    end = size
+    while end:
+        start = max(0, end - 65536)
+        newline = os.pread(fd, end - start, start).rfind(b"\n")
+        if newline >= 0:
+            return start + newline + 1
+        end = start
+    return 0
+
+
 class Lines:
     """An append-only file of lines: what is written is on disk when `write` returns."""
 
@@ -82,21 +94,11 @@ class Lines:
         self._fd = open_file(path)
         with writing(path):
             self._size = os.fstat(self._fd).st_size
-            whole = self._end_of_last_line()
+            whole = end_of_last_line(self._fd, self._size)
             self.torn = self._size - whole
             if self.torn:
                 os.ftruncate(self._fd, whole)
             self._size = whole
-
-    def _end_of_last_line(self) -> int:
-        end = self._size
-        while end:
-            start = max(0, end - 65536)
-            newline = os.pread(self._fd, end - start, start).rfind(b"\n")
-            if newline >= 0:
-                return start + newline + 1
-            end = start
-        return 0
 
     def write(self, data: bytes) -> None:
         """Writes whole lines and waits until the disk has them.

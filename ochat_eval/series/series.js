@@ -204,11 +204,7 @@ function showFigures({ points, curves, rates, unit }) {
 }
 
 async function start() {
-  const root = document.documentElement;
-  root.dataset.theme = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
-  $("theme").addEventListener("click", () => {
-    root.dataset.theme = root.dataset.theme === "dark" ? "light" : "dark";
-  });
+  themed();
   const data = await unpack("series");
   const { points } = data;
   const heading = visible(`${data.name}: ${points.length} checkpoints`);
@@ -227,7 +223,7 @@ async function start() {
   choose();
   showFigures(data);
   $("notes").append(...data.notes.map((text) => el("li", {}, visible(text))));
-  root.dataset.ready = Math.round(performance.now());
+  document.documentElement.dataset.ready = Math.round(performance.now());
 }
 
 start();

@@ -14,6 +14,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ochat_eval.serve.callers import Callers
+from ochat_eval.serve.clean import without_empty_tools
 from ochat_eval.serve.limits import Limits
 from ochat_eval.serve.log import RequestLog, begin
 from ochat_eval.serve.refusal import Refused
@@ -114,7 +115,7 @@ class Gate:
                 place = self._shares.enter(key or address)
                 body = await self._body(headers, receive)
                 await self._turn(place, self._limits.choices(body), receive)
-                receive = _replay(body, receive)
+                receive = _replay(without_empty_tools(body), receive)
             await self._app(scope, receive, send)
         except Refused as refused:
             await refused.response()(scope, receive, send)

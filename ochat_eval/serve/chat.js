@@ -140,21 +140,25 @@ function show(role) {
   $("hint").hidden = true;
   const body = element("div");
   body.className = "body";
-  const message = element("article", body);
+  const thought = element("details", element("summary", "Thinking …"), element("div"));
+  thought.className = "thought";
+  thought.hidden = true;
+  const message = element("article", thought, body);
   message.className = `message ${role}`;
   message.setAttribute("aria-label", role === "user" ? "You" : facts.model);
   talk.append(message);
-  return { message, body };
+  return { message, body, thought };
 }
 
 function atEnd() {
   return talk.scrollHeight - talk.scrollTop - talk.clientHeight < 60;
 }
 
-function write(shown, text) {
+function write(shown, text, thought) {
   // A quarter of the time at most goes into drawing: a long answer, drawn anew for each of its
   // pieces, would take minutes and leave no key heard.
   shown.text = text;
+  shown.thinking = thought;
   shown.timer ??= setTimeout(() => draw(shown), Math.max(16, 3 * (shown.cost ?? 0)));
 }
 
@@ -163,13 +167,20 @@ function draw(shown) {
   shown.timer = null;
   const begun = performance.now();
   const follow = atEnd();
+  const [summary, thought] = shown.thought.children;
+  if (shown.text) summary.textContent = "Thought";
+  if (shown.thinking && shown.thinking !== shown.drawn) {
+    thought.replaceChildren(...shortened(shown.thinking, (part) => [part]));
+    shown.drawn = shown.thinking;
+    shown.thought.hidden = false;
+  }
   shown.body.replaceChildren(...shortened(shown.text, blocks));
   if (follow) talk.scrollTop = talk.scrollHeight;
   shown.cost = performance.now() - begun;
 }
 
 function finish(shown, text, note, failed) {
-  if (text) draw(shown);
+  if (text || shown.thinking) draw(shown);
   const follow = atEnd();
   shown.message.classList.remove("busy");
   shown.message.removeAttribute("aria-busy");
@@ -234,7 +245,10 @@ async function* pieces(response) {
       const sent = JSON.parse(data);
       if (sent.error) throw new Error(sent.error.message);
       const choice = sent.choices[0];
-      if (choice) yield { text: choice.delta.content || "", reason: choice.finish_reason };
+      if (choice) {
+        const { content, reasoning_content: thought } = choice.delta;
+        yield { text: content || "", thought: thought || "", reason: choice.finish_reason };
+      }
     }
   }
 }
@@ -253,6 +267,7 @@ const NOTES = { stop: "", length: "cut at its longest length", abort: "ended by 
 
 async function answer(shown) {
   let text = "";
+  let thought = "";
   let reason = null;
   let note = "";
   let failed = false;
@@ -266,17 +281,20 @@ async function answer(shown) {
     if ($("stream").checked && response.headers.get("Content-Type").includes("event-stream")) {
       for await (const piece of pieces(response)) {
         text += piece.text;
+        thought += piece.thought;
         reason = piece.reason || reason;
-        write(shown, text);
+        write(shown, text, thought);
       }
       if (reason === null) throw new Error("the server went away in the middle of the answer");
     } else {
       const [choice] = (await response.json()).choices;
-      text = choice.message.content;
+      text = choice.message.content || "";
+      thought = choice.message.reasoning_content || "";
       reason = choice.finish_reason;
-      write(shown, text);
+      write(shown, text, thought);
     }
     note = reason in NOTES ? NOTES[reason] : reason;
+    if (thought && !text) note = ["it thought to no end", note].filter(Boolean).join(", ");
   } catch (error) {
     failed = error.name !== "AbortError";
     const gone = error instanceof TypeError ? "the server does not answer: " : "";

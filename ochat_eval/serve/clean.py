@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -36,25 +37,48 @@ class StreamCleaner:
         return given
 
 
+_THOUGHTS = ("reasoning", "reasoning_content")
+
+
 def to_messages(messages: Iterable[Any]) -> list[Message]:
     """OpenAI's messages as the harness's.
 
-    A content in parts is their texts, a line each, as vLLM joins them.
+    A content in parts is their texts, a line each, as vLLM joins them. What an earlier answer was
+    thought out with is left behind. `developer` is OpenAI's newer name for `system`. Messages of
+    one role that follow each other are one, a blank line between, but for the assistant's.
 
     Raises:
         ValueError: a message with anything but text in it; it would be passed over in silence.
     """
-    found = []
+    found: list[Message] = []
     for message in messages:
         given = {k: v for k, v in dict(message).items() if v}
-        role = given.pop("role", None)
+        role = str(given.pop("role", None))
         content = given.pop("content", "")
+        if role == "assistant":
+            given = {name: value for name, value in given.items() if name not in _THOUGHTS}
         if given:
             raise ValueError(f"messages: {next(iter(given))!r} is not supported, only text is")
         if not isinstance(content, str):
             content = "\n".join(_part_text(part) for part in content)
-        found.append(Message(str(role), content))
+        role = "system" if role == "developer" else role
+        if found and role == found[-1].role != "assistant":
+            content = "\n\n".join(filter(None, (found.pop().content, content)))
+        found.append(Message(role, content))
     return found
+
+
+def without_empty_tools(body: bytes) -> bytes:
+    """A request's body, a JSON object, without a list of tools that is empty, nor what says how to
+    use them: client libraries send these, and vLLM refuses them."""
+    if b'"tools"' not in body:
+        return body
+    request = json.loads(body)
+    choice = request.get("tool_choice")
+    if request.get("tools") != [] or choice not in (None, "auto", "none"):
+        return body
+    of_tools = ("tools", "tool_choice", "parallel_tool_calls")
+    return json.dumps({k: v for k, v in request.items() if k not in of_tools}).encode()
 
 
 def _part_text(part: Any) -> str:

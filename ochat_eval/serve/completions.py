@@ -22,12 +22,13 @@ from ochat_eval.model.model import Model
 from ochat_eval.records import UserError
 from ochat_eval.serve.clean import StreamCleaner, condition_of, to_messages
 from ochat_eval.serve.log import note
+from ochat_eval.serve.thoughts import MarksShown, ThoughtParser, with_reasoning_content
+from ochat_eval.serve.variables import FIELDS, Variants
 
 REFUSED = (
     "tools",
     "documents",
     "chat_template",
-    "chat_template_kwargs",
     "echo",
     "add_generation_prompt",
     "continue_final_message",
@@ -43,7 +44,7 @@ REFUSED = (
 """Fields that would change how a prompt is written or ended, which the chat format alone does."""
 
 
-def install(state: Any, model: Model, chat: ChatFormat, log_texts: bool) -> None:
+def install(state: Any, model: Model, chats: Variants, log_texts: bool) -> None:
     """Puts our renderer and chat handler in the place of vLLM's.
 
     Args:
@@ -51,12 +52,15 @@ def install(state: Any, model: Model, chat: ChatFormat, log_texts: bool) -> None
         log_texts: whether the request log is to have the texts of messages and answers.
     """
     renderer = HarnessRenderer.__new__(HarnessRenderer)
-    renderer.__dict__.update(vars(state.online_renderer), chat=chat)
+    renderer.__dict__.update(vars(state.online_renderer), chats=chats)
     handler = HarnessChat.__new__(HarnessChat)
+    thinking = chats.usual.thinking
     handler.__dict__.update(
         vars(state.openai_serving_chat),
         online_renderer=renderer,
-        chat=chat,
+        chats=chats,
+        parser_cls=ThoughtParser if thinking.marks else None,
+        _include_reasoning_tokens_details=bool(thinking.marks),
         default_condition=model.condition if model.conditions else None,
         log_texts=log_texts,
     )
@@ -64,6 +68,8 @@ def install(state: Any, model: Model, chat: ChatFormat, log_texts: bool) -> None
         asks.online_renderer = renderer
     for answers in (handler, state.openai_serving_completion):
         answers.engine_client = GrammarCheck(answers.engine_client)
+    if thinking.hidden:
+        handler.engine_client = MarksShown(handler.engine_client)
     state.online_renderer = renderer
     state.openai_serving_chat = handler
 
@@ -71,7 +77,7 @@ def install(state: Any, model: Model, chat: ChatFormat, log_texts: bool) -> None
 class HarnessRenderer(OnlineRenderer):  # type: ignore[misc]
     """Makes the prompt of a chat request, and of `/tokenize` with messages."""
 
-    chat: ChatFormat
+    chats: Variants
 
     async def preprocess_chat(
         self, request: Any, messages: Any, *_: Any, skip_mm_cache: bool = False, **__: Any
@@ -79,9 +85,10 @@ class HarnessRenderer(OnlineRenderer):  # type: ignore[misc]
         """The conversation and the engine's input: the ids of the chat format."""
         refuse(request)
         condition = _condition(request)
+        chat = chat_of(self.chats, request)
         try:
             conversation = to_messages(messages)
-            ids = await asyncio.to_thread(self.chat.encode, conversation, condition)
+            ids = await asyncio.to_thread(chat.encode, conversation, condition)
         except (UserError, ValueError) as e:
             parameter = "condition" if "condition" in str(e) else "messages"
             raise VLLMValidationError(str(e), parameter=parameter) from e
@@ -104,6 +111,15 @@ def _condition(request: Any) -> str | None:
         return condition_of(request.model_extra)
     except ValueError as e:
         raise VLLMValidationError(str(e), parameter="condition") from e
+
+
+def chat_of(chats: Variants, request: Any) -> ChatFormat:
+    """The chat format for a request; VLLMValidationError, a 400, where there is none."""
+    given = [getattr(request, name, None) for name in FIELDS]
+    try:
+        return chats.of(given)
+    except UserError as e:
+        raise VLLMValidationError(str(e), parameter=FIELDS[0]) from e
 
 
 def refuse(request: Any) -> None:
@@ -155,20 +171,30 @@ class GrammarCheck:
 class HarnessChat(OpenAIServingChat):  # type: ignore[misc]
     """`/v1/chat/completions`: ends turns and cleans answers as the offline engine does."""
 
-    chat: ChatFormat
+    chats: Variants
     default_condition: str | None
     log_texts: bool
+
+    def _make_parser(self, request: Any, tokenizer: Any, *_: Any) -> ThoughtParser:
+        """Ours, in the place of one by `reasoning_parser`."""
+        chat = chat_of(self.chats, request)
+        return ThoughtParser(tokenizer, chat, plain=request.skip_special_tokens)
+
+    def _finalize_response_message(self, message: Any, *, parser: Any) -> Any:
+        """A whole answer, its thought under both names."""
+        return with_reasoning_content(message)
 
     async def render_chat_request(self, request: ChatCompletionRequest) -> Any:
         """As vLLM's; the chat format's end of turn, and nothing else, ends an answer."""
         refuse(request)
         if not request.ignore_eos:  # set by its sender, it means that nothing ends it
-            stop = [*(request.stop_token_ids or []), *self.chat.stop_token_ids]
+            chat = chat_of(self.chats, request)
+            stop = [*(request.stop_token_ids or []), *chat.stop_token_ids]
             request.stop_token_ids = list(dict.fromkeys(stop))
             request.ignore_eos = True
-            if self.chat.stop_texts:
+            if chat.stop_texts:
                 given = [request.stop] if isinstance(request.stop, str) else request.stop or []
-                request.stop = list(dict.fromkeys([*given, *self.chat.stop_texts]))
+                request.stop = list(dict.fromkeys([*given, *chat.stop_texts]))
         rendered = await super().render_chat_request(request)
         note(model=request.model, stream=bool(request.stream))
         if isinstance(rendered, tuple):
@@ -204,7 +230,7 @@ class HarnessChat(OpenAIServingChat):  # type: ignore[misc]
         async for result in results:
             for output in result.outputs:
                 i = output.index
-                cleaner = cleaners.setdefault(i, StreamCleaner(self.chat.clean))
+                cleaner = cleaners.setdefault(i, StreamCleaner(self.chats.usual.clean))
                 output.text = cleaner.feed(output.text)
                 tokens[i] = tokens.get(i, 0) + len(output.token_ids)
                 reasons[i] = output.finish_reason

@@ -43,6 +43,7 @@ class Serve:
     cors: list[str] = field(default_factory=list)
     hosts: list[str] = field(default_factory=list)
     proxies: list[str] = field(default_factory=list)
+    template_kwargs: list[str] = field(default_factory=list)
     read_timeout_seconds: float = 30
     max_body_bytes: int = 2**21
     max_choices: int = 16

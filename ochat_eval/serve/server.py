@@ -24,7 +24,6 @@ from ochat_eval.engines.vllm_build import (
     settled,
 )
 from ochat_eval.model.chat import load_format
-from ochat_eval.model.chat.format import ChatFormat
 from ochat_eval.model.context import context_of
 from ochat_eval.model.model import Model
 from ochat_eval.model.weights import prepare
@@ -36,6 +35,7 @@ from ochat_eval.serve.limits import Limits
 from ochat_eval.serve.log import RequestLog
 from ochat_eval.serve.options import Serve, is_local, keys
 from ochat_eval.serve.shares import Shares
+from ochat_eval.serve.variables import Variants
 from ochat_eval.terminal.say import say
 from ochat_eval.terminal.words import nearest
 
@@ -81,6 +81,7 @@ _OURS = {
     "enable_log_outputs": "log_messages",
     "enable_auto_tool_choice": "nothing: tools are not supported",
     "tool_call_parser": "nothing: tools are not supported",
+    "reasoning_parser": "model.thinking",
 }
 """Arguments of vLLM's server that an option of ours stands for."""
 
@@ -118,13 +119,13 @@ def run_server(options: Serve) -> None:
     args = _arguments(options, model)
     path = str(prepare(model))
     args.model = args.model_tag = path
-    chat = load_format(model, path)
+    chats = Variants(load_format(model, path), model, path, options.template_kwargs)
     if not api_keys and not is_local(options.host):
         say(f"warning: host={options.host} without keys: whoever reaches this port can use it")
     import uvloop
 
     try:
-        uvloop.run(_run(args, options, chat, api_keys, log))
+        uvloop.run(_run(args, options, chats, api_keys, log))
     except _Stopped:
         raise KeyboardInterrupt from None
 
@@ -174,7 +175,7 @@ def _arguments(options: Serve, model: Model) -> Namespace:
 
 
 async def _run(
-    args: Namespace, options: Serve, chat: ChatFormat, api_keys: list[str], log: RequestLog
+    args: Namespace, options: Serve, chats: Variants, api_keys: list[str], log: RequestLog
 ) -> None:
     """Loads the model and serves: vLLM's `run_server` with our application in it."""
     from vllm.entrypoints.launchers.api_server.entry import build_async_engine_client
@@ -199,7 +200,7 @@ async def _run(
         except (ValueError, RuntimeError, OSError, TypeError) as e:
             raise UserError(f"vLLM cannot load {name}: {one_line(e)}") from e
         stopped = _noticed_stop(engine)
-        app = await _application(engine, args, options, chat, api_keys, log)
+        app = await _application(engine, args, options, chats, api_keys, log)
         say(f"serving {', '.join(args.served_model_name)} at {address}/v1; chat page: {address}/")
         closing = await serve_http(
             app,
@@ -253,7 +254,7 @@ async def _application(
     engine: Any,
     args: Namespace,
     options: Serve,
-    chat: ChatFormat,
+    chats: Variants,
     api_keys: list[str],
     log: RequestLog,
 ) -> Any:
@@ -268,7 +269,7 @@ async def _application(
         raise UserError(f"{options.model.name} generates no text: vLLM can do {', '.join(tasks)}")
     app = build_app(args, tasks, engine.model_config)
     await init_app_state(engine, app.state, args, tasks)
-    install(app.state, options.model, chat, log.texts)
+    install(app.state, options.model, chats, log.texts)
     slots = engine.vllm_config.scheduler_config.max_num_seqs
     guard(app, options, api_keys, log, slots, engine.model_config.max_model_len)
     return app

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from ochat_eval.run.index import Index
 from ochat_eval.run.journal import Journal, recovered
 from ochat_eval.stages.generate import drive, record_failures
 from ochat_eval.stages.plan import Plan
+from ochat_eval.stages.progress import Meter
 from ochat_eval.terminal.say import say
 from ochat_eval.terminal.words import counted
 
@@ -198,7 +200,8 @@ def _ask(judge: Judge, planned: Plan, wanted: Callable[[], Iterable[_Asked]], mi
             with planned.manifest.timing("judge"):
                 for swapped in (False, True):
                     journal.waiting = _Waiting(unanswered(swapped))
-                    failures += drive(session, journal.waiting, journal, missing, "judge")
+                    left = Counter(a.request.id.partition("/")[0] for a in unanswered(swapped))
+                    failures += drive(session, journal.waiting, journal, Meter("judge", left))
         finally:
             planned.manifest.learn("judge", session.learnt())
             session.close()

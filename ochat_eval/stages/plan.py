@@ -8,11 +8,13 @@ import hashlib
 import os
 import random
 import re
+import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from ochat_eval.benchmark.selection import Selection
@@ -35,6 +37,8 @@ from ochat_eval.stages.estimate import answer_tokens, earlier_runs, rate, record
 from ochat_eval.stages.plan_table import Lengths, lengths, plan_table
 from ochat_eval.terminal.say import bar, say
 
+_DEAD_SECONDS = 3600.0
+"""A draft of a plan that nothing was written to for so long is nobody's any more."""
 _THREADS = 4
 _NEIGHBOURS = 256
 """Prompts that a thread measures one after another: of those together, many begin alike."""
@@ -51,6 +55,7 @@ class Plan:
         totals: items that the whole task has.
         answers: generations per task, later turns and samples counted.
         spans: where each task's items stand in items.jsonl.
+        seen: of benchmarks that were stopped early, the items that count.
     """
 
     run: RunDir
@@ -61,6 +66,7 @@ class Plan:
     spans: dict[str, store.Span]
     model: str
     manifest: Manifest
+    seen: Mapping[str, Collection[str]] = field(default_factory=dict)
 
     @property
     def requests(self) -> int:
@@ -70,7 +76,10 @@ class Plan:
     def items(self, task: str | None = None) -> Iterator[Item]:
         """The planned items, of one task or of all, read anew from disk."""
         span = None if task is None else self.spans[task]
-        return store.read_records(self.run.file(store.ITEMS), Item, span)
+        items = store.read_records(self.run.file(store.ITEMS), Item, span)
+        if not self.seen:
+            return items
+        return (i for i in items if i.task not in self.seen or i.id in self.seen[i.task])
 
     def shuffled(self, seed: int) -> Iterator[Item]:
         """The planned items in a random order; only their places are kept in memory."""
@@ -85,6 +94,13 @@ class Plan:
         for item in self.items(task):
             if found := responses.of(item.id):
                 yield Answered(item, tuple(found))
+
+    def whole(self, responses: Index[Response]) -> bool:
+        """Whether every item that counts has all its responses."""
+        if not self.seen:
+            return len(responses) == self.requests
+        found = (one for name in self.tasks for one in self.answered(name, responses))
+        return sum(len(one.responses) for one in found) == self.requests
 
     def digests(self) -> dict[str, str]:
         """SHA-256 of the files that a finished run is made of, so far as they are there."""
@@ -108,6 +124,7 @@ def plan(job: Job) -> Plan:
     root = job.results
     with store.writing(root):
         root.mkdir(parents=True, exist_ok=True)
+    _sweep(root)
     draft = root / f".plan-{os.getpid()}.jsonl"
     try:
         with store.atomic(draft) as file:
@@ -138,11 +155,21 @@ def plan(job: Job) -> Plan:
             counts,
             totals,
             overrides=list(job.arguments),
+            requests=sum(answers.values()),
             only_ids=job.ids is not None,
             published_row=job.model.published,
         )
         store.write_text(run_dir.file(store.CONFIG), job.resolved)
     return Plan(run_dir, tasks, counts, totals, answers, spans, job.model.name, manifest)
+
+
+def _sweep(root: Path) -> None:
+    """Removes the drafts of plans that were killed; one that lives, wherever, writes on."""
+    for pattern in (".plan-*.jsonl", "..plan-*.jsonl.*"):
+        for draft in root.glob(pattern):
+            with contextlib.suppress(OSError):
+                if time.time() - draft.stat().st_mtime > _DEAD_SECONDS:
+                    draft.unlink()
 
 
 def _identity(job: Job, prompts: str) -> dict[str, Any]:

@@ -203,6 +203,34 @@ def test_a_long_answer_is_not_drawn_anew_for_each_of_its_pieces(page):
     assert page.evaluate("n") < 1000
 
 
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_thought_is_folded_away_and_not_sent_back(page, stream):
+    page.fill("#key", "page-key")
+    page.set_checked("#stream", stream)
+    parts = [{"reasoning_content": "<b>2</b>"}, {"reasoning_content": " and 2"}, {"content": "4"}]
+    choices = [{"index": 0, "delta": part, "finish_reason": None} for part in parts]
+    events = [*choices, {"index": 0, "delta": {}, "finish_reason": "stop"}]
+    body = "".join(f"data: {json.dumps({'choices': [one]})}\n\n" for one in events)
+    message = {"content": "4", "reasoning_content": "<b>2</b> and 2"}
+    whole = {"choices": [{"message": message, "finish_reason": "stop"}]}
+    page.route(
+        "**/v1/chat/completions",
+        lambda route: (
+            route.fulfill(body=body + "data: [DONE]\n\n", content_type="text/event-stream")
+            if stream
+            else route.fulfill(json=whole)
+        ),
+    )
+    ask(page, "2 + 2?")
+    page.wait_for_selector(".assistant .foot")
+    assert page.inner_text(".assistant .body") == "4"
+    assert not page.is_visible(".assistant .thought div"), "folded"
+    page.click(".assistant .thought summary")
+    assert page.inner_text(".assistant .thought div") == "<b>2</b> and 2"
+    assert page.query_selector(".thought b") is None
+    assert page.evaluate("conversation.map((m) => m.content)") == ["2 + 2?", "4"]
+
+
 def test_a_server_that_is_gone_is_said_so(page):
     page.route("**/v1/chat/completions", lambda route: route.abort())
     ask(page, "Hello")

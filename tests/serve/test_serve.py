@@ -12,7 +12,12 @@ from starlette.websockets import WebSocketDisconnect
 
 from ochat_eval.model.model import Model
 from ochat_eval.records import Message, UserError
-from ochat_eval.serve.clean import StreamCleaner, condition_of, to_messages
+from ochat_eval.serve.clean import (
+    StreamCleaner,
+    condition_of,
+    to_messages,
+    without_empty_tools,
+)
 from ochat_eval.serve.command import serve
 from ochat_eval.serve.log import RequestLog, begin, note
 from ochat_eval.serve.options import KEYS_VARIABLE, is_local, keys, load
@@ -141,13 +146,49 @@ def test_messages_are_text_and_nothing_else():
         Message("user", "a\nb"),
         Message("assistant", ""),
     ]
+    thought = {"role": "assistant", "content": "4", "reasoning": "r", "reasoning_content": "r"}
+    assert to_messages([thought]) == [Message("assistant", "4")], "a later turn has the answer only"
     for bad in (
         {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]},
         {"role": "assistant", "content": "", "tool_calls": [{"id": "1"}]},
         {"role": "user", "content": "x", "name": "Ann"},
+        {"role": "user", "content": "x", "reasoning": "r"},
     ):
         with pytest.raises(ValueError, match="not supported"):
             to_messages([bad])
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        ("developer:a user:b", "system:a user:b"),
+        ("system:a developer:b user:c", "system:a|b user:c"),
+        ("user:a user:b assistant:c user:d user:e", "user:a|b assistant:c user:d|e"),
+        ("user: user:b", "user:b"),
+        ("user:a assistant:b assistant:c", "user:a assistant:b assistant:c"),
+    ],
+)
+def test_messages_of_one_role_are_one_and_a_developers_are_the_systems(given, taken):
+    messages = [dict(zip(("role", "content"), m.split(":"), strict=True)) for m in given.split()]
+    told = [f"{m.role}:{m.content.replace(chr(10) * 2, '|')}" for m in to_messages(messages)]
+    assert " ".join(told) == taken
+
+
+@pytest.mark.parametrize(
+    ("fields", "left"),
+    [
+        ({"tools": []}, {}),
+        ({"tools": [], "tool_choice": "auto", "parallel_tool_calls": True, "n": 1}, {"n": 1}),
+        ({"tools": [], "tool_choice": "required"}, None),
+        ({"tools": [{"type": "function"}]}, None),
+        ({"messages": [{"content": 'say "tools"'}]}, None),
+        ({"n": 1}, None),
+    ],
+)
+def test_an_empty_list_of_tools_is_none(fields, left):
+    body = json.dumps(fields).encode()
+    given = without_empty_tools(body)
+    assert given == body if left is None else json.loads(given) == left
 
 
 def test_a_condition_is_a_text_and_spelt_so():

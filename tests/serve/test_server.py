@@ -99,6 +99,11 @@ def test_prompts_are_the_offline_engines_token_ids(server, tiny, condition):  # 
         ({"messages": [{"role": "user", "content": "word " * 17_000}]}, "16384"),
         ({"echo": True}, "echo is not supported"),
         ({"chat_template": "x"}, "chat_template is not supported"),
+        ({"chat_template_kwargs": {"x": 1}}, "chat_template_kwargs.x is not allowed here"),
+        (
+            {"template_kwargs": {"enable_thinking": 1}},
+            "has no template whose variables could be set",
+        ),
         ({"use_beam_search": True, "n": 2}, "use_beam_search is not supported"),
         ({"max_tokens": 30_000}, "30000"),
         ({"temperature": -1}, "temperature"),
@@ -154,6 +159,37 @@ def test_the_leading_blank_goes_whole_and_in_streams(server):
         for choice in chunk.choices:
             texts[choice.index] += choice.delta.content or ""
     assert texts == ["The The The"] * 2
+
+
+def test_a_thought_is_apart_whole_and_in_streams(server):
+    text = "<think>\n2 and 2\n</think>\n\nIt is 4."
+    client = openai.OpenAI(base_url=f"{server.url}/v1", api_key=server.key)
+    asked = {"model": MODEL, "messages": HELLO, "max_tokens": 99, "temperature": 0}
+    forced = {"structured_outputs": {"choice": [text]}}
+    whole = client.chat.completions.create(**asked, extra_body=forced)
+    message, usage = whole.choices[0].message, whole.usage
+    assert (message.reasoning_content, message.content) == ("2 and 2", "It is 4.")
+    thought = usage.completion_tokens_details.reasoning_tokens
+    assert 0 < thought < usage.completion_tokens
+    parts, counted = [], None
+    options = {"stream": True, "stream_options": {"include_usage": True}}
+    for chunk in client.chat.completions.create(**asked, **options, extra_body=forced):
+        counted = chunk.usage or counted
+        for choice in chunk.choices:
+            found = getattr(choice.delta, "reasoning_content", None)
+            parts.append((found or "", choice.delta.content or ""))
+    assert ["".join(part) for part in zip(*parts, strict=True)] == ["2 and 2", "It is 4."]
+    assert counted.completion_tokens_details.reasoning_tokens == thought
+
+
+def test_what_client_libraries_add_is_taken(server, tiny):  # noqa: F811
+    talk = [("developer", "Be brief."), ("user", "Hello"), ("user", "again")]
+    messages = [{"role": role, "content": content} for role, content in talk]
+    answer = chat(server, messages=messages, tools=[], tool_choice="auto", return_token_ids=True)
+    model = load(tiny).model
+    taken = [Message("system", "Be brief."), Message("user", "Hello\n\nagain")]
+    expected = load_format(model, model.path).encode(taken, None)
+    assert answer.json()["prompt_token_ids"] == expected
 
 
 def test_the_end_of_turn_ends_an_answer(server):

@@ -55,6 +55,7 @@ def values(one: FromFile, *texts: str) -> list[dict[str, float | None]]:
 def test_each_row_tells_its_kind_and_answers_are_read_so(tmp_path):
     one = task(write(tmp_path / "rows.jsonl", ROWS))
     items = list(one.items())
+    assert list(task(one.path or "", subsets=["time"]).items()) == items
     assert [item.id for item in items] == [
         *(f"file/main/{n}" for n in range(4)), "file/time/4", "file/main/5",
     ]  # fmt: skip

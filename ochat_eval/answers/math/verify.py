@@ -165,6 +165,8 @@ def _far_apart(wanted: list[Any], given: list[Any]) -> bool:
         point = {symbol: _POINT + place for place, symbol in enumerate(names)}
         try:
             one, other = (complex(x.evalf(15, subs=point)) for x in (a, b))
+            if one == other == 0:  # or too small for a float, as 1/1003!
+                one, other = complex((a / b).evalf(15, subs=point)), 1.0
             size = max(abs(one), abs(other))  # it rounds to 6 decimals, what is tiny to nothing
             far = abs(one - other) > 1e-3 * (size if 1e-300 < size < 1e-4 else max(1, size))
         except Exception:  # whatever sympy raises for what is no number, or too large

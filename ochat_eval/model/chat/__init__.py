@@ -7,19 +7,20 @@ texts as they are, for base models. In all of them text that looks like a specia
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
+import dataclasses
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ochat_eval.data.mirrors import hub_answers
+from ochat_eval.data.mirrors import go_offline, hub_answers
 from ochat_eval.model.chat.ends import Ends, TurnShape, Write, ends_of, turn_shape
 from ochat_eval.model.chat.fastchat import fastchat_writer
 from ochat_eval.model.chat.format import ChatFormat
 from ochat_eval.model.chat.openchat import load_openchat
 from ochat_eval.model.chat.template import TemplateFormat
 from ochat_eval.model.chat.thinking import Thinking, thinking_of
-from ochat_eval.model.chat.writer import TemplateWriter, write_raw
+from ochat_eval.model.chat.writer import TemplateWriter, chosen_template, write_raw
 from ochat_eval.model.model import Model
 from ochat_eval.model.tokenizer import load_tokenizer
 from ochat_eval.records import Message, UserError
@@ -41,7 +42,7 @@ def load_format(model: Model, path: str | Path, tell: Callable[[str], None] = sa
         UserError: no such format; a tokenizer missing, broken or unfit for it.
     """
     if not Path(path).is_dir() and not hub_answers():
-        os.environ["HF_HUB_OFFLINE"] = "1"  # what was downloaded before is all there is
+        go_offline()
     if model.chat == "openchat":
         return load_openchat(model, path)
     if model.chat not in ("template", "raw") and not model.chat.startswith(_FASTCHAT):
@@ -82,6 +83,28 @@ def _with_tokenizer(
         thinking_of(model.thinking, template, shape.opening, added),
         strip=model.chat.startswith(_FASTCHAT),
     )
+
+
+def with_variables(
+    chat: ChatFormat, model: Model, path: str | Path, variables: Mapping[str, Any]
+) -> ChatFormat:
+    """A chat format with more of its template's variables set.
+
+    Args:
+        chat: as `load_format` made it of the model and the path.
+        variables: over `model.template_kwargs`.
+
+    Raises:
+        UserError: the format has no template, or this knows no such variable.
+    """
+    if not isinstance(chat, TemplateFormat) or model.chat != "template":
+        raise UserError("the model's chat format has no template whose variables could be set")
+    template = chosen_template(chat.tokenizer, model, path)
+    for name in variables:
+        if not re.search(rf"\b{re.escape(name)}\b", template):
+            raise UserError(f"the model's chat template knows no variable {name}")
+    asked = dataclasses.replace(model, template_kwargs={**model.template_kwargs, **variables})
+    return _with_tokenizer(asked, path, chat.tokenizer, lambda line: None)
 
 
 def recorded_thinking(model: Model) -> Thinking:

@@ -24,6 +24,9 @@ class TemplateFormat:
     BOS: the ids must not begin with two. Where the tokenizer puts a BOS in front of plain text and
     the written conversation has none, one is put in front; where it does not (SmolLM2, Qwen), the
     text is taken as it is. A BOS further on (Llama 2 writes one a turn) is the format's own.
+
+    Attributes (besides `ChatFormat`'s):
+        tokenizer: the transformers tokenizer.
     """
 
     def __init__(
@@ -46,7 +49,7 @@ class TemplateFormat:
             thinking: the marks around a thought.
             strip: whether answers lose the white space around them.
         """
-        self._tokenizer = tokenizer
+        self.tokenizer = tokenizer
         self._backend = getattr(tokenizer, "backend_tokenizer", None)
         self._one_at_a_time = threading.Lock()  # for a slow tokenizer, which is Python
         self._text_ids: TextIds = self._ids
@@ -70,7 +73,7 @@ class TemplateFormat:
     def _ids(self, text: str, *, add_special_tokens: bool = False) -> list[int]:
         if self._backend is None:
             with self._one_at_a_time:
-                return list(self._tokenizer.encode(text, add_special_tokens=add_special_tokens))
+                return list(self.tokenizer.encode(text, add_special_tokens=add_special_tokens))
         return backend_ids(self._backend, text, add_special_tokens=add_special_tokens)
 
     def sharing(self, tell: Callable[[str], None]) -> TemplateFormat:
@@ -104,7 +107,7 @@ class TemplateFormat:
 
     def decode(self, ids: Sequence[int]) -> str:
         """As in `ChatFormat`."""
-        return decoder(self._tokenizer)(ids, False)
+        return decoder(self.tokenizer)(ids, False)
 
     def clean(self, text: str) -> str:
         """As in `ChatFormat`."""
@@ -157,7 +160,7 @@ class TemplateFormat:
         copy = without_added_tokens(self._backend)
         names = {text: f"{self._nonce}-{i}-" for text, i in self._special.items()}
         ids_of = {}
-        for i, token in sorted(self._tokenizer.added_tokens_decoder.items()):
+        for i, token in sorted(self.tokenizer.added_tokens_decoder.items()):
             name = names.get(token.content, token.content)
             flags = ("single_word", "lstrip", "rstrip", "normalized", "special")
             copy.add_tokens([AddedToken(name, **{f: getattr(token, f) for f in flags})])

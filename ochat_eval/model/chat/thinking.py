@@ -67,10 +67,8 @@ class Thinking:
         thought = find_thought(text, self.marks)
         if thought is None:
             return response
-        count, answer, reasoning = len(ids), "", thought.reasoning
+        count, answer, reasoning = _tokens_to(thought.end, ids, decode, skip), "", thought.reasoning
         if thought.end is not None:
-            length = _length_to(ids, decode, skip)
-            count = bisect.bisect_left(range(len(ids)), thought.end, key=length) + 1
             # A token may hold the mark's end and the answer's beginning.
             rest = decode(ids[:count], skip)[thought.end :] + decode(ids[count:], True)
             answer = answer_from(rest, dataclasses.replace(thought, end=0))
@@ -85,14 +83,26 @@ class Thinking:
             unfinished=thought.end is None,
         )
 
+    def count(self, ids: Sequence[int], decode: Decode) -> int:
+        """How many of a response's tokens are its thought, with its marks; 0 without one."""
+        skip = not self.hidden
+        thought = find_thought(decode(ids, skip), self.marks)
+        if thought is None or thought.reasoning is None:
+            return 0
+        return _tokens_to(thought.end, ids, decode, skip)
+
 
 GUESSED = Thinking()
 """Whatever known marks a response begins with."""
 
 
-def _length_to(ids: Sequence[int], decode: Decode, skip: bool) -> Callable[[int], int]:
-    """How long the text is up to and with the token at a place."""
-    return lambda place: len(decode(ids[: place + 1], skip))
+def _tokens_to(end: int | None, ids: Sequence[int], decode: Decode, skip: bool) -> int:
+    """How many tokens it takes for so many characters; all where these are None."""
+    if end is None:
+        return len(ids)
+    return 1 + bisect.bisect_left(
+        range(len(ids)), end, key=lambda place: len(decode(ids[: place + 1], skip))
+    )
 
 
 def decoder(tokenizer: Any) -> Decode:

@@ -1,17 +1,16 @@
 "use strict";
 const $ = (id) => document.getElementById(id);
 const RULES = ["published", "robust"];
-// An answer's bits, as page.py sets them; those of the robust rule are twice the first three.
+// An answer's bits, as entries.py sets them; those of the robust rule are twice the first three.
 const RIGHT = 1;
 const UNMATCHED = 4;
 const UNREAD = 16;
-const DISAGREE = 64;
 const TRUNCATED = 128;
-const EMPTY = 256;
 const UNSCORED = 512;
 const MISSING = 1024;
 const FLIPPED = 2048;
 const UNFINISHED = 4096;
+const RATED = 8192;
 const SERIES = 6;
 
 // Text is only ever set as text: nothing of a model's can become markup.
@@ -54,4 +53,22 @@ async function unpack(id) {
   const bytes = Uint8Array.from(atob($(id).textContent), (c) => c.charCodeAt(0));
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
   return JSON.parse(await new Response(stream).text());
+}
+
+// Light or dark as the system has it, or as a person has switched it before.
+function themed() {
+  const root = document.documentElement;
+  const kept = (change) => {
+    try {
+      return change(window.localStorage);
+    } catch {
+      return null; // a browser may keep nothing for a file, or nothing at all
+    }
+  };
+  const dark = matchMedia("(prefers-color-scheme: dark)").matches;
+  root.dataset.theme = kept((store) => store.getItem("theme")) || (dark ? "dark" : "light");
+  $("theme").addEventListener("click", () => {
+    root.dataset.theme = root.dataset.theme === "dark" ? "light" : "dark";
+    kept((store) => store.setItem("theme", root.dataset.theme));
+  });
 }

@@ -56,9 +56,13 @@ def _hash(text: str) -> str:
 
 def write_data(file: TextIO, name: str, value: Any) -> None:
     """Data as packed JSON in base64: nothing in it can end the element that it stands in."""
-    try:
-        plain = msgspec.json.encode(value)
-    except UnicodeEncodeError:  # a lone surrogate in model text: stays \\u-escaped
-        plain = json.dumps(value).encode()
-    text = base64.b64encode(gzip.compress(plain, _LEVEL, mtime=0)).decode()
+    text = base64.b64encode(gzip.compress(as_json(value), _LEVEL, mtime=0)).decode()
     file.write(f'<script type="text/plain" id="{name}">{text}</script>\n')
+
+
+def as_json(value: Any) -> bytes:
+    """Plain values and model text as JSON."""
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:  # a lone surrogate in model text: stays \\u-escaped
+        return json.dumps(value).encode()

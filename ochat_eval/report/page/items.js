@@ -1,100 +1,59 @@
 // --- The browser of items -------------------------------------------------------------------
 
 const ROW_HEIGHT = 30;
-const KEPT_BLOCKS = 60;
 // Places in a row of the index. The bits of the first run are followed by those of the others and,
 // for a rated answer, by its rating.
 const NAME = 0;
 const INDEX = 1;
-const SAMPLE = 2;
-const BLOCK = 3;
-const PLACE = 4;
+const BLOCK = 2;
+const PLACE = 3;
+const SAMPLE = 4;
 const BITS = 5;
 const STEPS = { ArrowDown: 1, j: 1, ArrowUp: -1, k: -1, PageDown: 15, PageUp: -15 };
 Object.assign(STEPS, { Home: -Infinity, End: Infinity });
 
+// An item's id, and with its sample where that is not the first.
+const idOf = (names, row) => `${names[row[NAME]].join("/")}/${row[INDEX]}`;
+const sampled = (names, row, mark = "#") =>
+  idOf(names, row) + (row[SAMPLE] ? mark + row[SAMPLE] : "");
+
+// A browser's state as the part of an address behind a ?, and back.
+const asQuery = (state) => {
+  const said = Object.entries(state).filter(([, value]) => value && value !== "all");
+  return said.length ? `?${new URLSearchParams(said)}` : "";
+};
+const asState = (address) =>
+  Object.fromEntries(new URLSearchParams(address.slice((address + "?").indexOf("?") + 1)));
+
+// Shows the items that a source has. A source is:
+//   names      task and subset by number; size: how many answers there are
+//   filters    [value, said] of each filter
+//   find({task, subset, filter, search, item}, progress) -> what fits: {length, at(place): a row, or
+//              undefined where it is not there yet, load(first, last): a promise, or null where all
+//              of these rows are there, placeOf(item): where one stands, or -1, known for the
+//              item asked for and for rows that are there}; null where another search has begun
+//              since. progress(found, said) may be called before.
+//   entry(row) -> a promise of all that is shown of an item
+//   more(entry, row) -> further elements to show below it
 class Browser {
-  constructor(index, runs) {
-    this.names = index.names;
-    this.all = index.rows;
+  // `moved` is called with what is chosen, for the page's address.
+  constructor(source, runs, moved) {
+    this.source = source;
+    this.names = source.names;
     this.runs = runs;
-    this.blocks = new Map();
-    this.shown = [];
+    this.moved = moved;
+    this.found = { length: 0, at: () => undefined, load: () => null, placeOf: () => -1 };
     this.chosen = -1;
-    this.searching = 0;
-    this.filters = this.makeFilters();
-    fill($("filter"), this.filters);
+    this.chosenRow = null;
+    this.listening = new AbortController();
+    fill($("filter"), source.filters);
     fill($("task"), all(this.names.map(([task]) => task)));
     this.fillSubsets();
     this.listen();
-    this.refresh();
   }
 
-  task(row) {
-    return this.names[row[NAME]][0];
-  }
-  subset(row) {
-    return this.names[row[NAME]][1];
-  }
-  id(row) {
-    return `${this.task(row)}/${this.subset(row)}/${row[INDEX]}`;
-  }
-  rated(row) {
-    return this.runs[0].summary.tasks[this.task(row)].scale !== 100;
-  }
-  block(number) {
-    if (!this.blocks.has(number)) {
-      if (this.blocks.size === KEPT_BLOCKS) this.blocks.delete(this.blocks.keys().next().value);
-      this.blocks.set(number, unpack(`block${number}`));
-    }
-    return this.blocks.get(number);
-  }
 
   // --- What is shown ---
-
-  makeFilters() {
-    const has = (bits) => (row) => (row[BITS] & bits) !== 0;
-    const right = (rule) => (row) => !this.rated(row) && has(RIGHT << rule)(row);
-    const wrong = (rule) => (row) =>
-      !this.rated(row) && !has((RIGHT << rule) | (UNREAD << rule) | UNSCORED)(row);
-    const flips = this.runs.slice(1).map((run, n) => {
-      const flipped = (row) => (row[BITS + 1 + n] & FLIPPED) !== 0;
-      return [n ? `flipped${n + 1}` : "flipped", `flipped against ${run.name}`, flipped];
-    });
-    return [
-      ["all", "all", () => true],
-      ["wrong", "wrong (published)", wrong(0)],
-      ["wrong-robust", "wrong (robust)", wrong(1)],
-      ["right", "right (published)", right(0)],
-      ["right-robust", "right (robust)", right(1)],
-      ["unmatched", "unmatched (published)", has(UNMATCHED)],
-      ["unmatched-robust", "unmatched (robust)", has(UNMATCHED << 1)],
-      ["disagree", "rules disagree", has(DISAGREE)],
-      ["truncated", "truncated", has(TRUNCATED)],
-      ["empty", "empty", has(EMPTY)],
-      ["unfinished", "thought without an end", has(UNFINISHED)],
-      ["unread", "verdict not readable", has(UNREAD | (UNREAD << 1))],
-      ["unscored", "not scored", has(UNSCORED)],
-      ["missing", "no response", has(MISSING)],
-      ...flips,
-      ...this.runs.flatMap((run) => this.causeFilters(run)),
-    ];
-  }
-
-  // A filter for each cause by which the rules part, as the section "Why" lists them.
-  causeFilters(run) {
-    const who = this.runs.length > 1 ? `${run.name}, ` : "";
-    return Object.entries(run.why || {}).flatMap(([task, { causes }]) =>
-      causes
-        .filter((one) => one.ids.length)
-        .map((one) => {
-          const ids = new Set(one.ids.map((id) => id.replace(/ turn \d+$/, "")));
-          const test = (row) =>
-            ids.has(this.id(row)) || ids.has(`${this.id(row)} sample ${row[SAMPLE]}`);
-          return [causeFilter(run, task, one), `${who}${task}: ${one.cause}`, test];
-        }),
-    );
-  }
 
   fillSubsets() {
     const task = $("task").value;
@@ -102,56 +61,59 @@ class Browser {
     fill($("subset"), all(of.map(([, subset]) => subset)));
   }
 
-  fits() {
-    const [, , test] = this.filters.find(([value]) => value === $("filter").value);
-    const [task, subset] = [$("task").value, $("subset").value];
-    const named = (row) =>
-      (!task || this.task(row) === task) && (!subset || this.subset(row) === subset);
-    return this.all.filter((row) => named(row) && test(row));
+  // What is chosen, by name; an item by its id and, after a #, its sample.
+  state() {
+    const item = this.chosenRow ? sampled(this.names, this.chosenRow) : "";
+    const search = $("search").value.trim();
+    return { task: $("task").value, subset: $("subset").value, filter: $("filter").value, search, item };
+  }
+
+  // Chooses what a `state` says.
+  async open({ task = "", subset = "", filter = "all", search = "", item = "" } = {}) {
+    const known = (node, value, otherwise) =>
+      [...node.options].some((one) => one.value === value) ? value : otherwise;
+    $("task").value = known($("task"), task, "");
+    this.fillSubsets();
+    $("subset").value = known($("subset"), subset, "");
+    $("filter").value = known($("filter"), filter, "all");
+    $("search").value = search;
+    const place = await this.refresh(item);
+    if (place >= 0) await this.choose(place);
+    return place;
   }
 
   // Shows what one filter lets through, whatever was chosen before.
-  only(filter) {
-    $("task").value = $("search").value = "";
-    this.fillSubsets();
-    $("filter").value = filter;
-    this.refresh();
+  async only(filter) {
+    await this.open({ filter });
     $("items").scrollIntoView();
     $("list").focus({ preventScroll: true });
   }
 
-  async refresh() {
-    const turn = ++this.searching;
-    const rows = this.fits();
-    const word = $("search").value.trim().toLowerCase();
+  // Finds the same anew: there may be more by now. What is chosen stays.
+  async again() {
+    const found = await this.source.find(this.state(), () => {});
+    if (found === null) return;
+    this.show(found);
+    if (this.chosenRow) await this.detail(true);
+  }
+
+  // Finds anew; returns the place of an item in what was found, or -1.
+  async refresh(item = "") {
     this.chosen = -1;
-    if (!word) return this.show(rows);
-    const found = new Set(rows.filter((row) => this.id(row).toLowerCase().includes(word)));
-    const numbers = [...new Set(rows.map((row) => row[BLOCK]))];
-    const members = Map.groupBy(rows, (row) => row[BLOCK]);
-    for (const [done, number] of numbers.entries()) {
-      const entries = await unpack(`block${number}`);
-      if (turn !== this.searching) return;
-      for (const row of members.get(number))
-        if (contains(entries[row[PLACE]], row[SAMPLE], word)) found.add(row);
-      if (done % 8 === 7) {
-        const percent = Math.round((100 * (done + 1)) / numbers.length);
-        this.show(
-          rows.filter((row) => found.has(row)),
-          `, searching ${percent} %`,
-        );
-        await new Promise((resume) => setTimeout(resume));
-        if (turn !== this.searching) return;
-      }
-    }
-    this.show(rows.filter((row) => found.has(row)));
+    this.chosenRow = null;
+    const progress = (found, said) => this.show(found, said);
+    const found = await this.source.find({ ...this.state(), item }, progress);
+    if (found === null) return -1;
+    this.show(found);
+    this.moved?.(this.state());
+    return item ? found.placeOf(item) : -1;
   }
 
   // Shows these rows; one that was chosen stays so.
-  show(rows, more = "") {
-    this.chosen = this.chosen < 0 ? -1 : rows.indexOf(this.shown[this.chosen]);
-    this.shown = rows;
-    $("count").textContent = `${whole(rows.length)} of ${whole(this.all.length)} answers${more}`;
+  show(found, more = "") {
+    this.chosen = this.chosenRow ? found.placeOf(sampled(this.names, this.chosenRow)) : -1;
+    this.found = found;
+    $("count").textContent = `${whole(found.length)} of ${whole(this.source.size)} answers${more}`;
     if (this.chosen < 0) $("list").scrollTop = 0;
     this.draw();
   }
@@ -160,17 +122,23 @@ class Browser {
 
   draw() {
     const list = $("list");
-    $("spacer").style.height = `${this.shown.length * ROW_HEIGHT}px`;
+    const { length } = this.found;
+    $("spacer").style.height = `${length * ROW_HEIGHT}px`;
     const first = Math.max(0, Math.floor(list.scrollTop / ROW_HEIGHT) - 5);
-    const last = first + Math.ceil(list.clientHeight / ROW_HEIGHT) + 12;
+    const last = Math.min(length, first + Math.ceil(list.clientHeight / ROW_HEIGHT) + 12);
+    const found = this.found;
+    found.load(first, last)?.then(() => this.found === found && this.draw());
     $("rows").style.transform = `translateY(${first * ROW_HEIGHT}px)`;
-    const drawn = this.shown.slice(first, last).map((row, n) => this.drawRow(row, first + n));
+    const drawn = [];
+    for (let place = first; place < last; place++) drawn.push(this.drawRow(found.at(place), place));
     $("rows").replaceChildren(...drawn);
+    $("list").classList.toggle("nothing", !length);
     const inSight = this.chosen >= first && this.chosen < last;
     list.setAttribute("aria-activedescendant", inSight ? `row${this.chosen}` : "");
   }
 
   drawRow(row, place) {
+    if (!row) return el("div", { class: "row dim", role: "option" }, "…");
     const flipped = row.slice(BITS + 1, BITS + this.runs.length).some((bits) => bits & FLIPPED);
     const signs = [
       [flipped, "⇄", "flipped"],
@@ -179,7 +147,7 @@ class Browser {
       [row[BITS] & UNFINISHED, "…", "thought without an end"],
       [row[BITS] & UNMATCHED, "?", "unmatched (published)"],
     ].filter(([set]) => set);
-    const name = visible(this.id(row) + (row[SAMPLE] ? ` #${row[SAMPLE]}` : ""));
+    const name = visible(sampled(this.names, row, " #"));
     const node = el(
       "div",
       {
@@ -188,7 +156,7 @@ class Browser {
         id: `row${place}`,
         "aria-selected": place === this.chosen,
         "aria-posinset": place + 1,
-        "aria-setsize": this.shown.length,
+        "aria-setsize": this.found.length,
       },
       ...this.drawVerdicts(row),
       el("span", { class: "id", title: name }, el("bdi", {}, name)),
@@ -199,7 +167,7 @@ class Browser {
   }
 
   drawVerdicts(row) {
-    if (this.rated(row))
+    if (row[BITS] & RATED)
       return [symbol("rating", number(row[BITS + this.runs.length], 1), "rating")];
     return RULES.map((rule, n) => {
       if (row[BITS] & (UNSCORED | (UNREAD << n))) return symbol("none", "·", `${rule}: no verdict`);
@@ -209,44 +177,66 @@ class Browser {
   }
 
   async choose(place) {
-    if (!this.shown.length) return;
-    this.chosen = Math.max(0, Math.min(this.shown.length - 1, place));
-    const [list, detail] = [$("list"), $("detail")];
+    const found = this.found;
+    if (!found.length) return;
+    this.chosen = Math.max(0, Math.min(found.length - 1, place));
+    const list = $("list");
     const top = this.chosen * ROW_HEIGHT;
     if (top < list.scrollTop) list.scrollTop = top;
     else if (top + ROW_HEIGHT > list.scrollTop + list.clientHeight)
       list.scrollTop = top + ROW_HEIGHT - list.clientHeight;
+    const at = this.chosen;
+    await found.load(at, at + 1);
+    if (found !== this.found || at !== this.chosen) return; // another has been chosen meanwhile
+    this.chosenRow = found.at(at);
     this.draw();
-    const row = this.shown[this.chosen];
-    const entry = (await this.block(row[BLOCK]))[row[PLACE]];
-    if (row !== this.shown[this.chosen]) return; // another has been chosen meanwhile
-    detail.replaceChildren(...describe(entry, row[SAMPLE], this.runs));
-    detail.scrollTop = 0;
+    this.moved?.(this.state());
+    await this.detail();
+  }
+
+  // Shows the chosen item; `stay`: where it was scrolled to.
+  async detail(stay = false) {
+    const row = this.chosenRow;
+    const entry = await this.source.entry(row);
+    if (row !== this.chosenRow) return;
+    const detail = $("detail");
+    const before = detail.scrollTop;
+    detail.replaceChildren(
+      ...describe(entry, row[SAMPLE], this.runs),
+      ...(this.source.more?.(entry, row) ?? []),
+    );
     // The question stands at the end, behind the examples.
     for (const prompt of detail.querySelectorAll(".prompt")) prompt.scrollTop = prompt.scrollHeight;
+    detail.scrollTop = stay ? before : 0;
   }
 
   // --- Keys and mouse ---
 
   listen() {
     let waiting;
-    $("search").addEventListener("input", () => {
+    const { signal } = this.listening;
+    const on = (node, name, heed) => node.addEventListener(name, heed, { signal });
+    on($("search"), "input", () => {
       clearTimeout(waiting);
       waiting = setTimeout(() => this.refresh(), 250);
     });
-    $("task").addEventListener("change", () => {
+    on($("task"), "change", () => {
       this.fillSubsets();
       this.refresh();
     });
-    for (const name of ["subset", "filter"])
-      $(name).addEventListener("change", () => this.refresh());
-    $("why-table").addEventListener("click", (event) => {
+    for (const name of ["subset", "filter"]) on($(name), "change", () => this.refresh());
+    on($("why-table"), "click", (event) => {
       const button = event.target.closest("[data-filter]");
       if (button) this.only(button.dataset.filter);
     });
-    $("list").addEventListener("scroll", () => requestAnimationFrame(() => this.draw()));
-    window.addEventListener("resize", () => this.draw());
-    document.addEventListener("keydown", (event) => this.key(event));
+    on($("list"), "scroll", () => requestAnimationFrame(() => this.draw()));
+    on(window, "resize", () => this.draw());
+    on(document, "keydown", (event) => this.key(event));
+  }
+
+  // Heeds nothing any more: the page shows other runs.
+  close() {
+    this.listening.abort();
   }
 
   key(event) {
@@ -273,12 +263,18 @@ function fill(node, values) {
   node.replaceChildren(...options);
 }
 
-function contains(entry, sample, word) {
-  const within = (said) => (said ?? "").toLowerCase().includes(word);
-  const written = (run) => [
-    ...run.responses.map(response).flatMap((one) => [one, { ...one, text: one.thought }]),
-    ...run.verdicts.map(judgment),
-  ];
-  const answered = (run) => written(run).some((one) => one.sample === sample && within(one.text));
-  return entry.turns.some(within) || entry.target.some(within) || entry.runs.some(answered);
+// Says what of the runs is not among the items.
+function notes(index, runs) {
+  const said = [];
+  if (index.leftOut)
+    said.push(`${whole(index.leftOut)} more answers are in the run's files and not on this page.`);
+  (index.others || []).forEach((n, place) => {
+    const name = runs[place + 1].name;
+    if (n)
+      said.push(
+        `${whole(n)} items of ${name} are not on this page: ${runs[0].name} did not ask them.`,
+      );
+  });
+  $("note").hidden = !said.length;
+  $("note").textContent = visible(said.join(" "));
 }

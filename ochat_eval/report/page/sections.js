@@ -280,6 +280,20 @@ function showWhy(runs) {
 
 // The value of the items' filter that shows the answers of a cause.
 const causeFilter = (run, task, { cause }) => `why/${run.name}/${task}/${cause}`;
+// Value and name of the filter of what flipped in the n-th further run.
+const flipFilter = (n, run) => [n ? `flipped${n + 1}` : "flipped", `flipped against ${run.name}`];
+// A filter for each cause by which the rules part: [value, said, the cause].
+const causeFilters = (runs) =>
+  runs.flatMap((run) =>
+    Object.entries(run.why || {}).flatMap(([task, { causes }]) =>
+      causes
+        .filter((one) => one.ids.length)
+        .map((one) => {
+          const who = runs.length > 1 ? `${run.name}, ` : "";
+          return [causeFilter(run, task, one), `${who}${task}: ${one.cause}`, one];
+        }),
+    ),
+  );
 const showAll = (filter, n) =>
   el(
     "button",
@@ -333,4 +347,18 @@ function showRun(runs) {
 function hide(section) {
   $(section).hidden = true;
   document.querySelector(`nav a[href="#${section}"]`).hidden = true;
+}
+
+// Links to the sections, in the page's head.
+function navigation() {
+  const links = [...document.querySelectorAll("main section[data-name]:not([hidden])")].map((section) =>
+    el("a", { href: `#${section.id}` }, section.dataset.name),
+  );
+  $("nav").replaceChildren(...links);
+}
+
+function showSections(runs) {
+  navigation();
+  for (const show of [showScores, showTables, showSubsets, showAnswers, showWhy, showReview, showRun])
+    show(runs);
 }

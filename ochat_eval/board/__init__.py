@@ -1,0 +1,1 @@
+"""A web page over all runs, live: what they are, what they score, side by side, item by item."""

@@ -1,0 +1,310 @@
+"""The items of one run or of several side by side, as a list that is filtered and paged.
+
+Nothing of a text is kept: of each record of the run's files only the place in its file, and of each
+answer the bits that the filters ask for. What a run adds to its journal is read as it comes.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import msgspec
+
+from ochat_eval.records import Item, R, Response, Rule, Score, UserError, Verdict, from_json
+from ochat_eval.report.page.entries import FILTERS, FLIPPED, Lengths, Run, asks, entry, tails
+from ochat_eval.run import store
+from ochat_eval.run.journal import end_of_last_line
+
+_FIRST_BITS = 5
+"""Where in a row the first run's bits stand: behind name, index, two unused places and sample."""
+SAMPLE = 4
+_KEPT = 16
+"""Searches whose results are kept."""
+
+
+H = TypeVar("H")
+
+
+class _ItemName(msgspec.Struct):
+    """Of an item, all that a list of items shows."""
+
+    id: str
+    task: str
+    subset: str
+    index: int
+
+
+class _Verdict(msgspec.Struct):
+    """Of a score, what `entries.tails` asks for."""
+
+    id: str
+    sample: int
+    rule: Rule
+    matched: bool
+    value: float | None
+    turn: int = 0
+
+
+class _Id(msgspec.Struct):
+    id: str
+
+
+class Places(Generic[R, H]):
+    """Where each record of a growing JSON lines file stands, by item."""
+
+    def __init__(self, path: Path, cls: type[R], head: type[H]):
+        """Takes a file that need not be there yet; `new` reads it.
+
+        Args:
+            head: what `new` takes of a record; of others' fields nothing is made.
+        """
+        self.path = path
+        self._cls: type[R] = cls
+        self._head = msgspec.json.Decoder(head)
+        self._read = 0
+        self._spans: dict[str, list[store.Span]] = {}
+
+    def new(self) -> Iterator[H]:
+        """The heads of the whole lines that were added since the last call.
+
+        Raises:
+            UserError: the file cannot be read, or a line is no such record.
+        """
+        if not self.path.exists():
+            return
+        try:
+            with self.path.open("rb") as file:
+                whole = end_of_last_line(file.fileno(), os.fstat(file.fileno()).st_size)
+                file.seek(self._read)
+                while self._read < whole:
+                    line = file.readline()
+                    head: Any = None if line.isspace() else self._head.decode(line)
+                    if head is not None:
+                        span = self._read, self._read + len(line)
+                        self._spans.setdefault(head.id, []).append(span)
+                        yield head
+                    self._read += len(line)
+        except (OSError, ValueError, RecursionError) as e:
+            kind = self._cls.__name__.lower()
+            raise UserError(f"{self.path} at byte {self._read:,}: no {kind} record ({e})") from e
+
+    def of(self, item_id: str) -> list[R]:
+        """The records of an item; empty where it has none.
+
+        Raises:
+            UserError: the file is another by now.
+        """
+        found = self._spans.get(item_id)
+        if not found:
+            return []
+        try:
+            with self.path.open("rb") as file:
+                fd = file.fileno()
+                lines = [os.pread(fd, stop - start, start) for start, stop in found]
+            return [from_json(self._cls, line) for line in lines]
+        except (OSError, ValueError) as e:
+            raise UserError(f"{self.path} has changed while it was read: {e}") from e
+
+
+@dataclass
+class RunAnswers:
+    """The answers of one run.
+
+    Attributes:
+        run: whose; its summary must be known.
+        asked: its items in the plan's order.
+        known: of each item the responses, without their texts, and the scores.
+        lengths: how long the answers are, by benchmark.
+    """
+
+    run: Run
+    asked: list[_ItemName] = field(init=False)
+    known: dict[str, dict[str, list[Any]]] = field(default_factory=dict)
+    lengths: dict[str, Lengths] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        folder = self.run.folder
+        self.stamp = files_of(folder)
+        self.items = Places(folder / store.ITEMS, Item, _ItemName)
+        self.responses = Places(folder / store.RESPONSES, Response, Response)
+        self.scores = Places(folder / store.SCORES, Score, _Verdict)
+        self.verdicts = Places(folder / store.JUDGMENTS, Verdict, _Id)
+        self.asked = list(self.items.new())
+
+    def update(self) -> set[str]:
+        """Reads what was added; returns the items that have something new."""
+        changed = set()
+        for r in self.responses.new():
+            task = r.id.partition("/")[0]
+            self.lengths.setdefault(task, Lengths()).add(r)
+            # Of the text no more than whether there is any.
+            text = r.text.strip()[:1]
+            short = Response(r.id, text, r.sample, r.turn, r.finish_reason, unfinished=r.unfinished)
+            self._of(r.id)["responses"].append(short)
+            changed.add(r.id)
+        for score in self.scores.new():
+            self._of(score.id)["scores"].append(score)
+            changed.add(score.id)
+        changed.update(verdict.id for verdict in self.verdicts.new())
+        return changed
+
+    def _of(self, item_id: str) -> dict[str, list[Any]]:
+        return self.known.setdefault(item_id, {"responses": [], "scores": []})
+
+    def whole(self, item: Item) -> dict[str, Any]:
+        """What the run has of an item, with the texts; see `entries.answers_of`."""
+        own = self.items.of(item.id)
+        other = own and asks(own[0]) != asks(item)
+        return {
+            "item": own[0] if other else None,
+            "responses": sorted(self.responses.of(item.id), key=lambda r: (r.sample, r.turn)),
+            "scores": self.scores.of(item.id),
+            "verdicts": self.verdicts.of(item.id),
+        }
+
+
+def files_of(folder: Path) -> tuple[int, ...]:
+    """The numbers of the files that a run's answers are read from; one put in the place of another
+    has its own."""
+    names = (store.ITEMS, store.RESPONSES, store.SCORES, store.JUDGMENTS, store.SUMMARY)
+    return tuple(p.stat().st_ino if (p := folder / name).exists() else 0 for name in names)
+
+
+class Search(NamedTuple):
+    """What is looked for: a benchmark, its part, a filter's value, a word; empty: any."""
+
+    task: str = ""
+    subset: str = ""
+    filter: str = "all"
+    word: str = ""
+
+
+_NONE: Mapping[str, list[Any]] = {"responses": [], "scores": []}
+
+
+class Listing:
+    """The answers to the items of the first of several runs, each with those of all."""
+
+    def __init__(self, runs: Sequence[RunAnswers], whys: Sequence[Mapping[str, Any] | None]):
+        """Reads nothing yet; `update` does.
+
+        Args:
+            whys: of each run what its why.json holds, for the filters by cause.
+        """
+        self.runs = runs
+        self.whys = whys
+        self.names: list[tuple[str, str]] = list(
+            dict.fromkeys((one.task, one.subset) for one in runs[0].asked)
+        )
+        self._number = {name: n for n, name in enumerate(self.names)}
+        self._asked = {one.id: one for one in runs[0].asked}
+        self._rows: dict[str, list[list[float]]] = {key: [] for key in self._asked}
+        self._found: dict[Search, list[tuple[str, list[float]]]] = {}
+        self._begun = False
+
+    def update(self) -> None:
+        """Takes what the runs have added."""
+        changed = set().union(*(run.update() for run in self.runs))
+        if not self._begun:
+            changed, self._begun = set(self._asked), True
+        if changed:
+            self._found.clear()
+        for item_id in changed & self._asked.keys():
+            one = self._asked[item_id]
+            answers = [run.known.get(item_id, _NONE) for run in self.runs]
+            head = [self._number[one.task, one.subset], one.index, 0, 0]
+            rated = self.runs[0].run.rated(one.task)
+            self._rows[item_id] = [[*head, *tail] for tail in tails(answers, rated)]
+
+    def __len__(self) -> int:
+        return sum(map(len, self._rows.values()))
+
+    @property
+    def others(self) -> list[int]:
+        """For each further run, items that the first did not ask."""
+        return [sum(one.id not in self._asked for one in run.asked) for run in self.runs[1:]]
+
+    def find(self, search: Search) -> list[tuple[str, list[float]]]:
+        """The ids and rows of the answers that fit, in the plan's order.
+
+        A row is the number of its name, its index, two unused places, and the rest as
+        `entries.tails` has it.
+
+        Raises:
+            UserError: there is no such filter.
+        """
+        if search not in self._found:
+            lets = self._filter(search.filter)
+            names = {
+                n
+                for n, (task, subset) in enumerate(self.names)
+                if search.task in ("", task) and search.subset in ("", subset)
+            }
+            rows = (
+                (item_id, row)
+                for item_id, rows in self._rows.items()
+                for row in rows
+                if row[0] in names and lets(item_id, row)
+            )
+            fits = list(self._with(rows, search.word.lower()) if search.word else rows)
+            while len(self._found) >= _KEPT:
+                self._found.pop(next(iter(self._found)))
+            self._found[search] = fits
+        return self._found[search]
+
+    def entry(self, item_id: str) -> dict[str, Any]:
+        """All that is shown of an item.
+
+        Raises:
+            UserError: the first run did not ask it.
+        """
+        found = self.runs[0].items.of(item_id)
+        if not found:
+            raise UserError("there is no such item")
+        return entry(found[0], [run.whole(found[0]) for run in self.runs])
+
+    def _filter(self, value: str) -> Callable[[str, list[float]], bool]:
+        """A test of an item's id and row."""
+        for one in FILTERS:
+            if one.value == value:
+                return lambda _, row: one.lets(int(row[_FIRST_BITS]))
+        if match := re.fullmatch(r"flipped([2-9]\d{0,2})?", value):
+            place = _FIRST_BITS + int(match[1] or 1)
+            if place < _FIRST_BITS + len(self.runs):
+                return lambda _, row: bool(int(row[place]) & FLIPPED)
+        for run, why in zip(self.runs, self.whys, strict=True):
+            for task, of in (why or {}).items():
+                for cause in of.get("causes", ()):
+                    if value == f"why/{run.run.folder.name}/{task}/{cause['cause']}":
+                        known = {re.sub(r" turn \d+$", "", one) for one in cause["ids"]}
+                        return lambda item_id, row: (
+                            item_id in known or f"{item_id} sample {row[SAMPLE]}" in known
+                        )
+        raise UserError("there is no such filter")
+
+    def _with(
+        self, rows: Iterator[tuple[str, list[float]]], word: str
+    ) -> Iterator[tuple[str, list[float]]]:
+        """Those whose id or any of whose texts holds a word in small letters."""
+        last, texts = None, {}
+        for item_id, row in rows:
+            if item_id != last:
+                last, texts = item_id, self._texts(item_id)
+            if any(
+                word in text.lower() for n in (None, int(row[SAMPLE])) for text in texts.get(n, ())
+            ):
+                yield item_id, row
+
+    def _texts(self, item_id: str) -> dict[int | None, list[str]]:
+        """An item's texts by sample; under None those of all: its id, prompts, target."""
+        item = self.runs[0].items.of(item_id)[0]
+        found: dict[int | None, list[str]] = {None: [item.id, *item.turns, *item.target]}
+        for run in self.runs:
+            for one in (*run.responses.of(item_id), *run.verdicts.of(item_id)):
+                found.setdefault(one.sample, []).extend((one.text, one.reasoning or ""))
+        return found

@@ -1,0 +1,262 @@
+"""What the board knows: its runs, their items, how they differ; what it writes: notes and marks."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from ochat_eval.baseline.compare import corrected
+from ochat_eval.baseline.difference_formats import HEADERS, cells_of
+from ochat_eval.baseline.results import RunResults
+from ochat_eval.baseline.runs import read_run
+from ochat_eval.baseline.sides import compare_sides
+from ochat_eval.board.answers import SAMPLE, Listing, RunAnswers, Search, files_of
+from ochat_eval.board.notes import Note, Notes, Tags, write_notes
+from ochat_eval.board.shelf import Shelf
+from ochat_eval.records import RULES, Rule, Score, UserError
+from ochat_eval.report.page.entries import FILTERS, Run, about
+from ochat_eval.review.marks import Mark, MarkFile, Opinion, read_marks, reading_digest
+from ochat_eval.review.walk import asked_of
+from ochat_eval.run import store
+from ochat_eval.run.folder import RunDir
+from ochat_eval.run.manifest import read_facts
+
+MOST_RUNS = 8
+"""Runs side by side."""
+MOST_ROWS = 500
+"""Rows of a list at once."""
+_KEPT = 4
+"""Lists of answers, and results to compare, that are kept in memory."""
+T = TypeVar("T")
+
+
+class _Kept(Generic[T]):
+    """The values that were used last, each as long as its stamp is the same."""
+
+    def __init__(self) -> None:
+        self._values: OrderedDict[Hashable, tuple[Hashable, T]] = OrderedDict()
+
+    def get(self, key: Hashable, stamp: Hashable, make: Callable[[], T]) -> T:
+        """The value of a key in this state; made where it is not there."""
+        found = self._values.get(key)
+        if found is None or found[0] != stamp:
+            found = stamp, make()
+        self._values[key] = found
+        self._values.move_to_end(key)
+        while len(self._values) > _KEPT:
+            self._values.popitem(last=False)
+        return found[1]
+
+
+class Noted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A run's new tags and note."""
+
+    run: str
+    tags: Tags
+    note: Note
+
+
+class Marked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A person's mark on a reading of the first of some runs; as in `marks.Mark`."""
+
+    runs: list[str]
+    id: str
+    sample: int
+    turn: int
+    rules: tuple[Rule, ...]
+    mark: Opinion
+
+
+class Board:
+    """Answers the page's questions. Its methods may be called by several threads."""
+
+    def __init__(self, root: Path):
+        """Takes the folder of the runs."""
+        self.shelf = Shelf(root)
+        self._looking = threading.Lock()
+        self._working = threading.Lock()
+        self._listings: _Kept[Listing] = _Kept()
+        self._results: _Kept[RunResults] = _Kept()
+
+    def runs(self) -> list[dict[str, Any]]:
+        """All runs; see `Shelf.row`."""
+        with self._looking:
+            return self.shelf.rows()
+
+    def about(self, names: Sequence[str]) -> dict[str, Any]:
+        """All of some runs but their items: for each what the report has of it, and its `row`.
+
+        Raises:
+            UserError: there is no such run, or a file of it cannot be read.
+        """
+        folders = self._folders(names)
+        with self._looking:
+            rows = [self.shelf.row(folder) for folder in folders]
+        with self._working:
+            listing = self._listing(folders)
+            found = [
+                {**about(one.run, one.lengths), "row": row}
+                for one, row in zip(listing.runs, rows, strict=True)
+            ]
+            return {
+                "runs": found,
+                "names": listing.names,
+                "filters": [[one.value, one.said] for one in FILTERS],
+                "size": len(listing),
+                "others": listing.others,
+            }
+
+    def items(
+        self, names: Sequence[str], search: Search, start: int, count: int, item: str
+    ) -> dict[str, Any]:
+        """Part of the list of the answers that fit.
+
+        Args:
+            start, count: which rows of it.
+            item: an id and, after a `#`, a sample: its place is told.
+
+        Returns:
+            `rows`, `total` (how many fit), `size` (how many there are), `place` (-1: not among
+            them).
+        """
+        folders = self._folders(names)
+        with self._working:
+            listing = self._listing(folders)
+            found = listing.find(search)
+            item_id, _, sample = item.partition("#")
+            wanted = int(sample) if sample.isdecimal() else 0
+            places = (
+                n for n, (id_, row) in enumerate(found) if id_ == item_id and row[SAMPLE] == wanted
+            )
+            return {
+                "rows": [row for _, row in found[start : start + min(count, MOST_ROWS)]],
+                "total": len(found),
+                "size": len(listing),
+                "place": next(places, -1) if item else -1,
+            }
+
+    def item(self, names: Sequence[str], item_id: str) -> dict[str, Any]:
+        """All that is shown of an item, and of the first run's readings what is asked of a person.
+
+        Returns:
+            As `entries.entry`, and `readings`: `sample`, `turn`, `rules` that are asked about
+            together, `mark` (null: none yet, or the reading has changed since).
+        """
+        folders = self._folders(names)
+        with self._working:
+            listing = self._listing(folders)
+            found = listing.entry(item_id)
+            answers = _Answers(listing.runs[0], item_id)
+        marks = read_marks(folders[0]) if answers.readable else {}
+        readings = []
+        for (sample, turn), scores in answers.readable.items():
+            for rules in asked_of(scores):
+                given = [marks.get((item_id, sample, turn, rule)) for rule in rules]
+                fresh = {
+                    mark.mark
+                    for mark, rule in zip(given, rules, strict=True)
+                    if mark and mark.reading == answers.digest(sample, turn, scores[rule])
+                }
+                readings.append([sample, turn, rules, fresh.pop() if len(fresh) == 1 else None])
+        return {**found, "readings": readings}
+
+    def differences(self, names: Sequence[str]) -> dict[str, Any]:
+        """Each further run against the first, item by item, as `ochat-eval compare` has it.
+
+        Returns:
+            `headers`, and `pairs`: `a`, `b`, `rows` of cells.
+        """
+        folders = self._folders(names)
+        with self._working:
+            sides = [
+                self._results.get(f, files_of(f), lambda f=f: read_run(f))  # type: ignore[misc]
+                for f in folders
+            ]
+            every = corrected([compare_sides(sides[0], side, RULES) for side in sides[1:]])
+        pairs = [
+            {"a": names[0], "b": b, "rows": [cells_of(row) for row in rows]}
+            for b, rows in zip(names[1:], every, strict=True)
+        ]
+        return {"headers": HEADERS, "pairs": pairs}
+
+    def note(self, asked: Noted) -> None:
+        """Writes down tags and a note of a run.
+
+        Raises:
+            UserError: there is no such run, or the disk refused.
+        """
+        with self._looking:
+            write_notes(self.shelf.folder(asked.run), Notes(asked.tags, asked.note))
+
+    def mark(self, asked: Marked) -> None:
+        """Writes down what a person thinks of a reading of the first run's.
+
+        Raises:
+            UserError: there is no such reading, or another process works in the run's folder.
+        """
+        folders = self._folders(asked.runs)
+        with self._working:
+            answers = _Answers(self._listing(folders).runs[0], asked.id)
+            scores = answers.readable.get((asked.sample, asked.turn), {})
+            if not scores or asked.rules not in asked_of(scores):
+                raise UserError("there is no such reading to mark")
+            with (
+                contextlib.closing(RunDir(folders[0])),
+                contextlib.closing(MarkFile(folders[0])) as file,
+            ):
+                for rule in asked.rules:
+                    digest = answers.digest(asked.sample, asked.turn, scores[rule])
+                    mark = Mark(asked.id, asked.sample, asked.turn, rule, asked.mark, digest)
+                    file.add(mark)
+
+    def _folders(self, names: Sequence[str]) -> list[Path]:
+        if not 1 <= len(names) <= MOST_RUNS or len(set(names)) < len(names):
+            raise UserError(f"name 1 to {MOST_RUNS} runs, each once")
+        return [self.shelf.folder(name) for name in names]
+
+    def _listing(self, folders: Sequence[Path]) -> Listing:
+        """The runs' list of answers as it is now."""
+        listing = self._listings.get(
+            tuple(folders), tuple(map(files_of, folders)), lambda: _listed(folders)
+        )
+        listing.update()
+        return listing
+
+
+class _Answers:
+    """What a run has of an item, as far as a person may mark it.
+
+    Attributes:
+        readable: by sample and turn what both rules read; none where a judge rates it.
+    """
+
+    def __init__(self, run: RunAnswers, item_id: str):
+        self.readable: dict[tuple[int, int], dict[Rule, Score]] = {}
+        self._texts = {(r.sample, r.turn): r.text for r in run.responses.of(item_id)}
+        if run.run.rated(item_id.partition("/")[0]):
+            return
+        for score in run.scores.of(item_id):
+            if (score.sample, score.turn) in self._texts:
+                self.readable.setdefault((score.sample, score.turn), {})[score.rule] = score
+        self.readable = {k: v for k, v in self.readable.items() if len(v) == len(RULES)}
+
+    def digest(self, sample: int, turn: int, score: Score) -> str:
+        return reading_digest(self._texts[sample, turn], score)
+
+
+def _listed(folders: Sequence[Path]) -> Listing:
+    runs = []
+    for folder in folders:
+        run = Run(folder)
+        if not (folder / store.SUMMARY).exists():  # not yet scored: what it has is shown
+            model = read_facts(folder / store.MANIFEST).model
+            run.summary = {"model": model, "run": folder.name, "tasks": {}}
+        runs.append(RunAnswers(run))
+    why = f"{store.WHY}.json"
+    return Listing(runs, [store.read_json(f / why) if (f / why).exists() else {} for f in folders])

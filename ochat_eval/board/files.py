@@ -1,0 +1,42 @@
+"""The files of the board's page: its own, and those it shares with the report."""
+
+from __future__ import annotations
+
+from ochat_eval.report.page import page
+from ochat_eval.report.page.frame import assets
+
+STYLES = (*page.STYLES, "board.css")
+SCRIPTS = (*page.SCRIPTS, "remote.js", "runs.js", "marks.js", "board.js")
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src data:; base-uri 'none'; form-action 'none'"
+)
+"""What the page may load and run: its own files."""
+_KINDS = {"css": "text/css", "js": "text/javascript"}
+
+
+def page_files(static: bool) -> dict[str, tuple[bytes, str]]:
+    """The page's files by name, each with its media type; the page itself is `index.html`.
+
+    Args:
+        static: the page reads files beside it, and no server answers it.
+    """
+    styles = "\n".join(f'<link rel="stylesheet" href="{name}">' for name in STYLES)
+    scripts = "\n".join(f'<script src="{name}" defer></script>' for name in SCRIPTS)
+    html = (
+        _own("board.html")
+        .replace("POLICY", POLICY)
+        .replace("MODE", "files" if static else "server")
+        .replace("<!--files-->", f"{styles}\n{scripts}")
+        .replace("<!--sections-->", assets("sections.html"))
+    )
+    found = {"index.html": (html.encode(), "text/html")}
+    for name in (*STYLES, *SCRIPTS):
+        shared = name in (*page.STYLES, *page.SCRIPTS)
+        text = assets(name) if shared else _own(name)
+        found[name] = text.encode(), _KINDS[name.rpartition(".")[2]]
+    return found
+
+
+def _own(name: str) -> str:
+    return assets(name, package="ochat_eval.board.page")

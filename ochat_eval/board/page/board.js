@@ -1,0 +1,179 @@
+// --- Which view is open, and keeping it fresh ---------------------------------------------------
+
+const FRESH_SECONDS = 4;
+
+const board = { runs: null, browser: null, names: [], rows: new Map(), turn: 0 };
+
+// Does something, and says in one line why it could not.
+async function trying(work) {
+  try {
+    await work();
+    $("fault").hidden = true;
+  } catch (error) {
+    $("key-form").hidden = !(error instanceof KeyNeeded);
+    $("fault").hidden = error instanceof KeyNeeded;
+    $("fault").textContent = visible(error.message);
+  }
+}
+
+const heading = (text) => {
+  $("title").textContent = $("title").title = document.title = visible(text);
+};
+
+async function latest() {
+  const { runs } = await ask("runs.json");
+  board.rows = new Map(runs.map((row) => [row.name, row]));
+  return runs;
+}
+
+async function showIndex(address) {
+  heading("ochat_eval board");
+  $("nav").replaceChildren();
+  $("index").hidden = false;
+  board.runs.open(asState(address));
+  board.runs.show(await latest());
+}
+
+// One run, or several side by side: #run/one+other?filter=flipped&item=…
+async function showRuns(address) {
+  const turn = ++board.turn;
+  const [path] = address.split("?");
+  const names = path.slice("#run/".length).split("+").map(decodeURIComponent);
+  heading(names.join(" · "));
+  const about = await ask("about.json", names.map((name) => ["run", name]));
+  if (turn !== board.turn) return;
+  board.names = names;
+  const { runs } = about;
+  $("view").replaceChildren($("report").content.cloneNode(true));
+  $("view").hidden = false;
+  const models = new Set(runs.map((run) => run.row.model));
+  heading(`${[...models].join(" · ")}: ${names.join(" · ")}`);
+  if (names.length > 1) showPairs(names);
+  for (const run of runs) board.rows.set(run.name, run.row);
+  $("states").replaceChildren(...runs.map((run) => stateCard(run.row)));
+  showSections(runs);
+  notes(about, runs);
+  const source = new Remote(names, about, runs);
+  const browser = new Browser(source, runs, null);
+  board.browser = source.browser = browser;
+  const place = await browser.open(asState(address));
+  if (turn !== board.turn) return;
+  browser.moved = (state) => history.replaceState(null, "", path + asQuery(state));
+  if (place >= 0) $("items").scrollIntoView();
+}
+
+// A run's state, and its tags and note, folded.
+function stateCard(row) {
+  const state = el("p", { class: "facts", "data-run": row.name }, ...stateOf(row));
+  const tags = el("span", {});
+  const said = el("div", { class: "line", dir: "auto" });
+  const show = (notes) => {
+    tags.replaceChildren(...notes.tags.map(tagBadge));
+    said.textContent = visible(notes.note);
+  };
+  show(row);
+  const form = el("details", {}, el("summary", {}, "tags and note"), notesForm(row, show));
+  return card(row.name, false, state, tags, said, form);
+}
+
+// Each further run against the first, with the tests; it is read while the rest is looked at.
+async function showPairs(names) {
+  const parameters = names.map((name) => ["run", name]);
+  $("pairs").hidden = false;
+  $("pair-list").replaceChildren(el("p", { class: "dim" }, "comparing item by item …"));
+  let found;
+  try {
+    found = await ask("differences.json", parameters);
+  } catch (error) {
+    $("pair-list").replaceChildren(el("p", { class: "dim" }, visible(error.message)));
+    return;
+  }
+  const headers = found.headers.map((name, n) => (n > 1 && n < 12 ? right(name) : text(name)));
+  const tables = found.pairs.map(({ a, b, rows }, n) => {
+    const [filter] = flipFilter(n);
+    const table = grid(headers, rows.map((cells) => ({ cells })), `A: ${a}, B: ${b}`);
+    const flips = el("button", { type: "button", class: "link" }, "show what flipped");
+    flips.addEventListener("click", () => board.browser?.only(filter));
+    return el("div", {}, table, flips);
+  });
+  $("pair-list").replaceChildren(...tables);
+}
+
+function leave() {
+  board.browser?.close();
+  board.browser = null;
+  board.names = [];
+  board.turn++;
+  $("index").hidden = $("view").hidden = true;
+  $("view").replaceChildren();
+}
+
+async function route() {
+  leave();
+  const address = location.hash;
+  await trying(() => (address.startsWith("#run/") ? showRuns(address) : showIndex(address)));
+  document.documentElement.dataset.ready = Math.round(performance.now());
+}
+
+// What changes by itself: states, how far runs are, the answers of one that runs.
+async function freshen() {
+  if (document.hidden || STATIC || !$("key-form").hidden) return;
+  const before = board.names.map((name) => board.rows.get(name));
+  await trying(async () => {
+    const { turn, names } = board;
+    const rows = await latest();
+    if (turn !== board.turn) return;
+    if (!names.length) {
+      if (!$("index").contains(document.activeElement) || document.activeElement.id.startsWith("run-"))
+        board.runs.show(rows);
+      return;
+    }
+    const now = names.map((name) => board.rows.get(name));
+    if (now.some((row, n) => row && before[n] && row.state !== before[n].state)) return route();
+    for (const node of document.querySelectorAll("#states [data-run]")) {
+      const row = board.rows.get(node.dataset.run);
+      if (row) node.replaceChildren(...stateOf(row));
+    }
+    if (now.some((row, n) => row && before[n] && row.answers !== before[n].answers)) {
+      board.browser.source.forget();
+      await board.browser.again();
+    }
+  });
+}
+
+function keys(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.matches("input, select, textarea")) return;
+  if (event.key === "/" && !$("index").hidden) {
+    event.preventDefault();
+    $("run-search").focus();
+  } else if (event.key in OPINIONS && board.browser) markByKey(event.key);
+}
+
+function startBoard() {
+  themed();
+  const given = /^#key=(.+)$/.exec(location.hash);
+  if (given) {
+    sessionStorage.setItem("key", decodeURIComponent(given[1]));
+    history.replaceState(null, "", "#");
+  }
+  board.runs = new Runs((state) => history.replaceState(null, "", `#${asQuery(state)}`));
+  window.addEventListener("hashchange", route);
+  document.addEventListener("keydown", keys);
+  // The head's links go to a part of this page; an address names a view.
+  $("nav").addEventListener("click", (event) => {
+    const link = event.target.closest("a");
+    if (!link) return;
+    event.preventDefault();
+    $(link.getAttribute("href").slice(1)).scrollIntoView();
+  });
+  $("key-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    sessionStorage.setItem("key", $("key").value);
+    $("key-form").hidden = true;
+    route();
+  });
+  route().then(() => setInterval(freshen, 1000 * FRESH_SECONDS));
+}
+
+startBoard();

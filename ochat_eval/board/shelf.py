@@ -1,0 +1,294 @@
+"""The runs of a folder, a row each: by manifest, summary and the size of the journal alone."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ochat_eval.board.notes import Notes, read_notes
+from ochat_eval.board.progress import Progress
+from ochat_eval.records import RULES, UserError
+from ochat_eval.run import store
+from ochat_eval.run.folder import is_held
+from ochat_eval.terminal.words import counted
+
+_LONGEST_LINE = 500
+"""Characters of why a run failed."""
+_READ = (store.MANIFEST, store.SUMMARY, store.NOTES, store.FAILURES)
+_Stamp = tuple[tuple[int, int, int] | None, ...]
+
+
+class NoSuchRun(UserError):
+    """There is no run of that name."""
+
+
+class _Asked(msgspec.Struct):
+    asked: int
+
+
+class _Time(msgspec.Struct):
+    stage: str
+    failed: str | None = None
+
+
+class _Identity(msgspec.Struct):
+    model: str
+    tasks: dict[str, dict[str, Any]]
+
+
+class _Manifest(msgspec.Struct):
+    identity: _Identity
+    items: dict[str, _Asked]
+    created: str = ""
+    requests: int | None = None
+    times: list[_Time] = []
+    finished: Any = None
+
+
+class _Rule(msgspec.Struct):
+    score: float | None
+    n: int
+    ci95: tuple[float, float] | None = None
+
+
+class _Task(msgspec.Struct):
+    published: _Rule
+    robust: _Rule
+    scale: float = 100
+    bounds: tuple[float, float] = (0, 1)
+    changed: list[str] = []
+
+
+class _Column(msgspec.Struct):
+    task: str | None = None
+
+
+class _Cell(msgspec.Struct):
+    marks: list[str] = []
+
+
+class _TableRow(msgspec.Struct):
+    cells: list[_Cell]
+
+
+class _Table(msgspec.Struct):
+    columns: list[_Column]
+    runs: list[_TableRow] = []
+
+
+class _Summary(msgspec.Struct):
+    tasks: dict[str, _Task]
+    tables: dict[str, _Table] = {}
+
+
+class _Failure(msgspec.Struct):
+    id: str
+    reason: str
+
+
+@dataclass
+class _Known:
+    """What was read of a run, and of which state of its files."""
+
+    stamp: _Stamp
+    row: dict[str, Any]
+    manifest: _Manifest | None
+    progress: Progress = field(repr=False)
+
+
+class Shelf:
+    """The runs of a folder. What does not change is read once."""
+
+    def __init__(self, root: Path):
+        """Takes the folder of the runs' folders; it need not be there yet."""
+        self.root = root
+        self._known: dict[str, _Known] = {}
+
+    def folders(self) -> Iterator[Path]:
+        """The runs' folders; links are passed over."""
+        try:
+            entries = sorted(os.scandir(self.root), key=lambda entry: entry.name)
+        except FileNotFoundError:
+            return
+        except OSError as e:
+            raise UserError(f"cannot read {self.root}: {e.strerror}") from e
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False) and _is_file(Path(entry, store.MANIFEST)):
+                yield self.root / entry.name
+
+    def folder(self, name: str) -> Path:
+        """The folder of a run that `folders` has: a name is looked up, never made a path of.
+
+        Raises:
+            NoSuchRun: there is none.
+            UserError: it holds links.
+        """
+        for folder in self.folders():
+            if folder.name == name:
+                store.check_files(folder)
+                return folder
+        raise NoSuchRun(f"there is no such run in {self.root}")
+
+    def rows(self) -> list[dict[str, Any]]:
+        """All runs as `row` gives them, the newest first."""
+        rows = [self.row(folder) for folder in self.folders()]
+        self._known = {row["name"]: self._known[row["name"]] for row in rows}
+        return sorted(rows, key=lambda row: str(row["created"]), reverse=True)
+
+    def row(self, folder: Path) -> dict[str, Any]:
+        """One run.
+
+        Returns:
+            `name`, `model`, `created`, `tasks` (each `scale`, `bounds`, `marks`: why a figure is
+            not the benchmark's own, and for each rule `score`, `ci95`, `n`; null before the run is
+            scored), `tags`, `note`, `state` (`running`, `stopped`, `failed`, `done`), `line` (why),
+            `answers` of `requests` responses (null where it is scored and some are missing), and of
+            a running one `rate` and `tokens` a second and `left` seconds; null where not known yet.
+        """
+        stamp = tuple(_stamp(folder / name) for name in _READ)
+        known = self._known.get(folder.name)
+        if known is None or known.stamp != stamp:
+            progress = known.progress if known else Progress(folder / store.RESPONSES)
+            known = _Known(stamp, *_read(folder), progress)
+            self._known[folder.name] = known
+        return {**known.row, **self._now(folder, known)}
+
+    def _now(self, folder: Path, known: _Known) -> dict[str, Any]:
+        """What changes while a run goes."""
+        manifest, row = known.manifest, known.row
+        if manifest is None:
+            return {}
+        requests = row["requests"]
+        if is_held(folder):
+            known.progress.look()
+            rate = known.progress.rate()
+            missing = max(0, requests - known.progress.answers)
+            return {
+                "state": "running",
+                "line": "",
+                "answers": known.progress.answers,
+                "rate": rate and round(rate.answers, 3),
+                "tokens": rate and round(rate.tokens, 1),
+                "left": round(missing / rate.answers) if rate and rate.answers else None,
+            }
+        if row["state"] == "done":
+            return {"answers": requests}
+        if any(row["tasks"].values()):  # scored: what is missing, its figures say
+            return {"answers": None}
+        known.progress.look()
+        answers = known.progress.answers
+        if row["state"] == "stopped" and answers >= requests:
+            return {"line": "all is answered; not scored and reported yet", "answers": answers}
+        return {"answers": answers}
+
+
+def _read(folder: Path) -> tuple[dict[str, Any], _Manifest | None]:
+    """The part of a row that its small files have, and the manifest where it can be read."""
+    row: dict[str, Any] = {
+        "name": folder.name, "model": "", "created": "", "tasks": {}, "tags": [], "note": "",
+        "state": "failed", "line": "", "answers": 0, "requests": 0, "rate": None, "tokens": None,
+        "left": None,
+    }  # fmt: skip
+    try:
+        manifest = _decoded(folder / store.MANIFEST, _Manifest)
+        row |= _scored(folder, manifest)
+        notes = read_notes(folder)
+    except UserError as e:
+        return {**row, "line": _shortened(str(e))}, None
+    row |= _named(manifest, notes)
+    row["state"], line = _state(folder, manifest)
+    return {**row, "line": _shortened(line)}, manifest
+
+
+def _named(manifest: _Manifest, notes: Notes) -> dict[str, Any]:
+    each = (
+        asked.asked * _whole(manifest.identity.tasks.get(task, {}).get("n", 1))
+        for task, asked in manifest.items.items()
+    )
+    return {
+        "model": manifest.identity.model,
+        "created": manifest.created,
+        "requests": sum(each) if manifest.requests is None else manifest.requests,
+        "tags": list(notes.tags),
+        "note": notes.note,
+    }
+
+
+def _scored(folder: Path, manifest: _Manifest) -> dict[str, Any]:
+    """The benchmarks, with their scores where there are any."""
+    if not (folder / store.SUMMARY).exists():
+        return {"tasks": dict.fromkeys(manifest.items)}
+    summary = _decoded(folder / store.SUMMARY, _Summary)
+    marks: dict[str, dict[str, None]] = {name: {} for name in summary.tasks}
+    for name, task in summary.tasks.items():
+        marks[name] |= dict.fromkeys(task.changed)
+    for table in summary.tables.values():
+        for run in table.runs:
+            for column, cell in zip(table.columns, run.cells, strict=False):
+                if column.task in marks:
+                    marks[column.task] |= dict.fromkeys(cell.marks)
+    tasks = {
+        name: {
+            "scale": task.scale,
+            "bounds": task.bounds,
+            "marks": list(marks[name]),
+            **{rule: msgspec.to_builtins(getattr(task, rule)) for rule in RULES},
+        }
+        for name, task in summary.tasks.items()
+    }
+    return {"tasks": dict.fromkeys(manifest.items) | tasks}
+
+
+def _state(folder: Path, manifest: _Manifest) -> tuple[str, str]:
+    """The state of a run that no process works on, and why it is in it."""
+    if manifest.times and (failed := manifest.times[-1].failed):
+        return "failed", failed
+    if isinstance(manifest.finished, dict):
+        return "done", ""
+    failures = folder / store.FAILURES
+    if _is_file(failures):
+        try:
+            with failures.open("rb") as file:
+                first = msgspec.json.decode(file.readline(2**20), type=_Failure)
+                number = 1 + sum(1 for _ in file)
+        except (OSError, ValueError) as e:
+            return "failed", f"{failures.name} cannot be read: {e}"
+        got = f"{counted(number, 'request')} got no response, the first: {first.id}"
+        return "failed", f"{got}: {first.reason}"
+    return "stopped", "the same command goes on where it stopped"
+
+
+def _decoded(path: Path, kind: type[Any]) -> Any:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (OSError, ValueError) as e:
+        raise UserError(f"{path.name} cannot be read: {e}") from e
+
+
+def _whole(value: Any) -> int:
+    return value if isinstance(value, int) else 1
+
+
+def _shortened(line: str) -> str:
+    return line if len(line) <= _LONGEST_LINE else line[:_LONGEST_LINE] + "…"
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        status = path.lstat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False

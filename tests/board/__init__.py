@@ -1,0 +1,1 @@
+"""Tests of ochat_eval.board."""

@@ -1,0 +1,330 @@
+"""The board before its page: what it answers, what it writes, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from ochat_eval.baseline.difference_formats import HEADERS
+from ochat_eval.board.board import Board
+from ochat_eval.board.server import gated
+from ochat_eval.board.shelf import Shelf
+from ochat_eval.review.rates import measured
+from ochat_eval.run import store
+from tests.board.conftest import answers
+from tests.board.shelves import append
+from tests.conftest import door
+
+
+def client(root: Path, *keys: str, host: str = "127.0.0.1") -> TestClient:
+    return TestClient(gated(Board(root), host, list(keys)), base_url=f"http://{host}:18890")
+
+
+@pytest.fixture(scope="module")
+def web(runs: Path) -> TestClient:
+    return client(runs)
+
+
+def test_a_row_says_what_a_run_is_and_where_it_stands(web, runs):
+    rows = {row["name"]: row for row in web.get("/runs.json").json()["runs"]}
+    assert set(rows) == {"one", "two", "live", "stopped", "failed", "damaged"}, "no link, no file"
+    assert [rows[name]["state"] for name in ("one", "live", "stopped", "failed", "damaged")] == [
+        "done", "running", "stopped", "failed", "failed",
+    ]  # fmt: skip
+    assert [rows[name]["answers"] for name in ("one", "live", "stopped")] == [12, 5, 5]
+    assert rows["live"]["requests"] == 12 and rows["live"]["line"] == ""
+    assert rows["failed"]["line"].startswith("no GPU is free")
+    assert "manifest.json cannot be read" in rows["damaged"]["line"]
+    scored = rows["one"]["tasks"]["gsm8k"]
+    of = store.read_json(runs / "one" / store.SUMMARY)["tasks"]["gsm8k"]["robust"]
+    assert scored["robust"] == {name: of[name] for name in ("score", "n", "ci95")}
+    assert "sample items, not the benchmark" in scored["marks"]
+    assert rows["live"]["tasks"] == {"gsm8k": None}
+
+
+def test_a_run_that_goes_on_is_followed(runs, tmp_path):
+    root = tmp_path / "runs"
+    root.mkdir()
+    (root / "r").mkdir()
+    for name in (store.MANIFEST, store.ITEMS):
+        (root / "r" / name).write_bytes((runs / "stopped" / name).read_bytes())
+    board = Board(root)
+    search = {"filter": "answered", "start": 0, "count": 50}
+    web = TestClient(gated(board, "127.0.0.1", []), base_url="http://127.0.0.1")
+    assert web.get("/items.json", params={"run": "r", **search}).json()["total"] == 0
+    append(runs / "one", root / "r", 0, 4)
+    with (root / "r" / store.RESPONSES).open("ab") as file:
+        file.write(b'{"id": "gsm8k/main/9", "te')  # half-written
+    assert web.get("/items.json", params={"run": "r", **search}).json()["total"] == 4
+    [row] = web.get("/runs.json").json()["runs"]
+    assert (row["state"], row["answers"], row["requests"]) == ("stopped", 4, 12)
+    found = web.get("/item.json", params={"run": "r", "id": "gsm8k/main/0"}).json()
+    assert found["runs"][0]["responses"][0][2] == answers(runs / "one")[0]["text"]
+    assert found["runs"][0]["scores"] == [] and found["readings"] == []
+
+
+def test_the_rate_is_of_what_came_while_it_was_looked_at(runs, tmp_path, monkeypatch):
+    from ochat_eval.board import progress
+
+    clock = iter((100.0, 110.0, 1000.0))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    followed = progress.Progress(tmp_path / store.RESPONSES)
+    append(runs / "one", tmp_path, 0, 2)
+    followed.look()
+    assert followed.rate() is None and followed.answers == 2, "one look tells no rate"
+    append(runs / "one", tmp_path, 2, 7)
+    followed.look()
+    assert followed.rate() == progress.Rate(0.5, 2.5), "5 answers of 5 tokens in 10 seconds"
+    followed.look()
+    assert followed.rate() is None, "what is long ago does not count"
+
+
+LISTS = [
+    ({}, 12),
+    ({"filter": "wrong-robust"}, 2),
+    ({"filter": "right-robust"}, 10),
+    ({"filter": "unmatched-robust"}, 1),
+    ({"filter": "missing"}, 0),
+    ({"task": "gsm8k", "subset": "main"}, 12),
+    ({"task": "mmlu"}, 0),
+    ({"search": "MAIN/11"}, 1),
+    ({"search": "onerror='WINDOW"}, 1),
+    ({"search": "hm.", "filter": "wrong"}, 1),
+    ({"search": "nowhere to be found"}, 0),
+]
+
+
+@pytest.mark.parametrize(("asked", "total"), LISTS)
+def test_a_list_is_filtered_and_searched(web, asked, total):
+    found = web.get("/items.json", params={"run": "two", "count": 5, **asked}).json()
+    assert found["total"] == total and len(found["rows"]) == min(total, 5) and found["size"] == 12
+
+
+def test_a_list_comes_in_pages_and_knows_where_an_item_is(web):
+    asked = {"run": "two", "filter": "right-robust", "count": 4}
+    pages = [
+        web.get("/items.json", params={**asked, "start": start}).json()["rows"]
+        for start in (0, 4, 8, 12)
+    ]
+    indices = [row[1] for page in pages for row in page]
+    assert indices == [0, 1, 4, 5, 6, 7, 8, 9, 10, 11]
+    at = web.get("/items.json", params={**asked, "item": "gsm8k/main/4"}).json()
+    assert at["place"] == 2
+    assert web.get("/items.json", params={**asked, "item": "gsm8k/main/2"}).json()["place"] == -1
+
+
+def test_side_by_side_is_what_the_report_and_compare_say(web, runs):
+    both = [("run", "one"), ("run", "two")]
+    found = web.get("/items.json", params=[*both, ("filter", "flipped"), ("count", "9")]).json()
+    assert [row[1] for row in found["rows"]] == [2, 3]
+    item = web.get("/item.json", params=[*both, ("id", "gsm8k/main/3")]).json()
+    assert [run["responses"][0][2] for run in item["runs"]] == ["The answer is 30", "Hm."]
+    pairs = web.get("/differences.json", params=both).json()
+    [pair] = pairs["pairs"]
+    done = door("compare", "one", "two", "--format", "markdown", "--runs", str(runs))
+    table = [line.strip("|").split("|") for line in done.stdout.splitlines() if line[:1] == "|"]
+    printed = [[cell.strip() for cell in line] for line in table]
+    assert pairs["headers"] == printed[0] == list(HEADERS)
+    assert pair["rows"] == printed[2:], "the very same figures"
+    about = web.get("/about.json", params=both).json()
+    assert [run["row"]["state"] for run in about["runs"]] == ["done", "done"]
+
+
+def test_tags_and_a_note_are_kept_in_the_runs_folder(web, runs):
+    said = {"run": "two", "tags": ["good", "good", "שלום"], "note": "a\nnote 😀"}
+    assert web.post("/notes", json=said).status_code == 200
+    kept = json.loads((runs / "two" / store.NOTES).read_text())
+    assert kept == {"tags": ["good", "שלום"], "note": "a\nnote 😀"}
+    rows = {row["name"]: row for row in web.get("/runs.json").json()["runs"]}
+    assert rows["two"]["tags"] == kept["tags"] and rows["two"]["note"] == kept["note"]
+    assert {p.name for p in (runs / "two").iterdir()} >= {store.SUMMARY, store.NOTES}
+
+
+def test_a_mark_is_what_read_would_have_written(web, runs):
+    item = web.get("/item.json", params={"run": "one", "id": "gsm8k/main/4"}).json()
+    assert item["readings"] == [
+        [0, 0, ["published"], None], [0, 0, ["robust"], None],
+    ]  # fmt: skip
+    mark = {"runs": ["one"], "id": "gsm8k/main/4", "sample": 0, "turn": 0}
+    for rule, opinion in (("published", "unclear"), ("published", "wrong"), ("robust", "right")):
+        sent = web.post("/mark", json={**mark, "rules": [rule], "mark": opinion})
+        assert sent.status_code == 200, sent.text
+    item = web.get("/item.json", params={"run": "one", "id": "gsm8k/main/4"}).json()
+    assert [mark for *_, mark in item["readings"]] == ["wrong", "right"]
+    told = measured(runs / "one")["gsm8k"]
+    assert told["published"]["strata"]["disagree"]["wrong"] == 1 and not told["stale"]
+    held = web.post("/mark", json={**mark, "runs": ["live"], "rules": ["robust"], "mark": "right"})
+    assert held.status_code == 400, "a run without scores has nothing to mark"
+
+
+MARK = {"runs": ["one"], "id": "gsm8k/main/4", "sample": 0, "turn": 0, "rules": ["robust"]}
+REFUSED = [
+    ("notes", {"run": "one", "tags": ["x" * 41], "note": ""}),
+    ("notes", {"run": "one", "tags": ["a\nb"], "note": ""}),
+    ("notes", {"run": "one", "tags": [""], "note": ""}),
+    ("notes", {"run": "one", "tags": ["t"] * 21, "note": ""}),
+    ("notes", {"run": "one", "tags": [], "note": "x" * 10_001}),
+    ("notes", {"run": "one", "tags": [], "note": "", "more": 1}),
+    ("notes", {"run": "one", "tags": "t", "note": ""}),
+    ("notes", {"run": "../one", "tags": [], "note": "x"}),
+    ("notes", {"run": "link", "tags": [], "note": "x"}),
+    ("notes", {"run": "", "tags": [], "note": "x"}),
+    ("notes", [1]),
+    ("mark", {**MARK, "mark": "good"}),
+    ("mark", {**MARK, "mark": "right", "rules": []}),
+    ("mark", {**MARK, "mark": "right", "rules": ["published", "robust"]}),
+    ("mark", {**MARK, "mark": "right", "turn": 1}),
+    ("mark", {**MARK, "mark": "right", "id": "gsm8k/main/99"}),
+    ("mark", {**MARK, "mark": "right", "runs": []}),
+    ("mark", {**MARK, "mark": "right", "runs": ["one/../one"]}),
+]
+
+
+@pytest.mark.parametrize(("path", "body"), REFUSED)
+def test_what_cannot_be_written_is_one_line_and_changes_nothing(web, runs, path, body):
+    def state() -> list[bytes]:
+        return [
+            p.read_bytes() for p in sorted(runs.rglob("*")) if p.name in (store.NOTES, store.REVIEW)
+        ]
+
+    before = state()
+    sent = web.post(f"/{path}", json=body)
+    assert 400 <= sent.status_code < 500
+    assert len(sent.json()["error"]["message"].splitlines()) == 1
+    assert state() == before
+
+
+NO_RUNS = [
+    "..",
+    "../one",
+    "one/",
+    "./one",
+    "link",
+    "file",
+    "",
+    "/etc",
+    "one\0",
+    "%2e%2e/one",
+    "ONE",
+]
+
+
+@pytest.mark.parametrize("name", NO_RUNS)
+@pytest.mark.parametrize("path", ["about", "items", "item", "differences"])
+def test_a_name_is_looked_up_and_never_a_path(web, path, name):
+    found = web.get(f"/{path}.json", params={"run": name, "id": "gsm8k/main/0"})
+    assert found.status_code == 404, found.text
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/..%2f..%2fetc/passwd", "/one/manifest.json", "/board.py", "/page/board.js", "/index.html",
+     "/docs", "/openapi.json"],
+)  # fmt: skip
+def test_no_other_file_is_served(web, path):
+    assert web.get(path).status_code == 404
+
+
+def test_a_folder_with_links_is_not_read(runs, tmp_path):
+    folder = tmp_path / "r"
+    folder.mkdir()
+    (folder / store.MANIFEST).write_bytes((runs / "one" / store.MANIFEST).read_bytes())
+    (folder / store.ITEMS).symlink_to("/etc/passwd")
+    found = client(tmp_path).get("/about.json", params={"run": "r"})
+    assert found.status_code == 400 and "is a link" in found.json()["error"]["message"]
+    sent = client(tmp_path).post("/notes", json={"run": "r", "tags": [], "note": "x"})
+    assert sent.status_code == 400 and not (folder / store.NOTES).exists()
+
+
+WRITTEN = {"run": "one", "tags": ["csrf"], "note": ""}
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"origin": "http://127.0.0.1:18890"}, 200),
+        ({"origin": "http://evil.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({"origin": "http://127.0.0.1:9999"}, 403),
+        ({"sec-fetch-site": "cross-site"}, 403),
+        ({"sec-fetch-site": "same-site"}, 403),
+        ({"content-type": "text/plain"}, 415),
+        ({"content-type": "application/x-www-form-urlencoded"}, 415),
+        ({"host": "evil.example"}, 421),
+    ],
+)
+def test_only_the_boards_own_page_writes(web, headers, status):
+    data = json.dumps(WRITTEN)
+    sent = web.post("/notes", content=data, headers={"content-type": "application/json", **headers})
+    assert sent.status_code == status, sent.text
+
+
+def test_bodies_are_bounded_and_reading_does_not_write(web):
+    long = web.post("/notes", json={"run": "one", "tags": [], "note": "x" * 2**17})
+    assert long.status_code == 413
+    assert web.get("/notes").status_code == 405 and web.post("/runs.json").status_code == 405
+
+
+def test_elsewhere_a_key_is_needed_for_all_but_the_empty_page(runs):
+    far = client(runs, "a-key", host="board.example")
+    page = far.get("/")
+    assert (
+        page.status_code == 200 and "script-src 'self'" in page.headers["content-security-policy"]
+    )
+    assert far.get("/board.js").status_code == far.get("/basics.js").status_code == 200
+    for path in ("/runs.json", "/about.json?run=one", "/items.json?run=one", "/item.json?run=one"):
+        assert far.get(path).status_code == 401
+        assert far.get(path, headers={"Authorization": "Bearer wrong"}).status_code == 401
+    assert far.post("/notes", json=WRITTEN).status_code == 401
+    key = {"Authorization": "Bearer a-key"}
+    assert far.get("/runs.json", headers=key).status_code == 200
+    assert far.post("/notes", json=WRITTEN, headers=key).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        (store.MANIFEST, {"identity": {"model": 1, "tasks": {}}}),
+        (store.MANIFEST, {"items": {"gsm8k": {"asked": "many"}}}),
+        (store.SUMMARY, {"tasks": {"gsm8k": 3}}),
+        (store.SUMMARY, {"tables": [[["x"] * 9]]}),
+        (store.NOTES, {"tags": [3]}),
+    ],
+)
+def test_a_damaged_file_is_a_line_in_its_run_and_harms_no_other(runs, tmp_path, name, change):
+    for run in ("one", "two"):
+        (tmp_path / run).mkdir()
+        for file in (store.MANIFEST, store.SUMMARY):
+            (tmp_path / run / file).write_bytes((runs / run / file).read_bytes())
+    path = tmp_path / "one" / name
+    before = json.loads(path.read_text()) if path.exists() else {}
+    path.write_text(json.dumps({**before, **change}))
+    rows = {row["name"]: row for row in Shelf(tmp_path).rows()}
+    assert rows["one"]["state"] == "failed" and name in rows["one"]["line"]
+    assert rows["two"]["state"] == "done"
+
+
+def test_files_for_any_web_server(runs, tmp_path):
+    out = tmp_path / "public"
+    done = door("board", str(runs), "--static", str(out))
+    assert done.returncode == 0 and done.stdout.strip() == str(out / "index.html")
+    listed = json.loads((out / "runs.json").read_text())["runs"]
+    assert {row["name"] for row in listed} == {"one", "two", "live", "stopped", "failed", "damaged"}
+    reports = {path.parent.name for path in out.glob("*/report.html")}
+    assert reports == {"one", "two"}, "those that are scored"
+    assert b'data-mode="files"' in (out / "index.html").read_bytes()
+    before = (out / "one/report.html").stat().st_mtime_ns
+    assert "report.html" not in door("board", str(runs), "--static", str(out)).stderr
+    assert (out / "one/report.html").stat().st_mtime_ns == before, "it is not written again"
+    inside = door("board", str(runs), "--static", str(runs / "x"))
+    assert inside.returncode == 2 and "lies in the runs' folder" in inside.stderr
+    assert not (runs / "x").exists()
+
+
+def test_mistakes_are_one_line(cli):
+    for arguments in (["nowhere"], [".", "--port", "99999"], [".", "--host", "nowhere.invalid"]):
+        done = cli("board", *arguments)
+        assert done.returncode == 2 and len(done.stderr.splitlines()) == 1, done.stderr

@@ -1,0 +1,199 @@
+"""The board in a real Chromium: the list of runs, one run, two side by side, notes and marks."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import uvicorn
+
+from ochat_eval.board.board import Board
+from ochat_eval.board.server import gated
+from ochat_eval.run import store
+from tests.board.shelves import append
+from tests.conftest import door, lines
+
+
+@contextlib.contextmanager
+def served(root: Path, *keys: str) -> Iterator[str]:
+    """The board of a folder; yields its address."""
+    sock = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(gated(Board(root), "127.0.0.1", list(keys)), log_level="error")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    try:
+        yield f"http://127.0.0.1:{sock.getsockname()[1]}/"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def board(runs: Path) -> Iterator[str]:
+    with served(runs) as address:
+        yield address
+
+
+@pytest.fixture
+def opened(chromium, board):
+    """Opens a part of the board; fails on an error in it and on anything asked of others."""
+    faults, contexts = [], []
+
+    def open_(part: str = "", home: str = board, **options: object):
+        context = chromium.new_context(**options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(60_000)
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("console", lambda m: faults.append(m.text) if m.type == "error" else None)
+        page.on("dialog", lambda dialog: faults.append(dialog.message))
+        page.on("request", lambda r: r.url.startswith(home) or faults.append(r.url))
+        page.goto(home + part)
+        page.wait_for_selector("html[data-ready]")
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert faults == []
+
+
+def names(page) -> list[str]:
+    return page.locator("table.runs tbody td.name bdi:first-child").all_inner_texts()
+
+
+def test_the_list_is_searched_sorted_and_filtered_and_hostile_text_is_text(opened):
+    page = opened()
+    assert set(names(page)) == {"one", "two", "live", "stopped", "failed", "damaged"}
+    said = page.inner_text("#run-table")
+    assert "5 of 12" in said and "<img src=x" in said and "⟨U+202E⟩" in said
+    assert page.evaluate("window.pwned") is None and page.locator("main img").count() == 0
+    page.select_option("#run-state", "done")
+    assert set(names(page)) == {"one", "two"}
+    for order in (["two", "one"], ["one", "two"]):  # the best first, then the worst
+        if order == ["one", "two"]:
+            page.select_option("#run-rule", "robust")
+        page.click("th button:has-text('gsm8k')")
+        scores = page.locator("td.n b").all_inner_texts()
+        assert scores == sorted(scores, key=float, reverse=scores[0] > scores[-1])
+    page.keyboard.press("/")
+    page.keyboard.type("tw")
+    assert names(page) == ["two"]
+    page.goto("about:blank")
+    page.go_back()
+    page.wait_for_selector("html[data-ready]")
+    assert names(page) == ["two"], "the address keeps what was chosen"
+
+
+def test_two_runs_are_chosen_and_put_side_by_side(opened):
+    page = opened()
+    for name in ("one", "two"):
+        page.check(f"[aria-label='choose {name}']")
+    page.click("#beside")
+    page.wait_for_selector("#pair-list table")
+    assert "McNemar" in page.inner_text("#pair-list")
+    page.click("text=show what flipped")
+    page.wait_for_function("() => document.querySelector('#count').textContent.startsWith('2 ')")
+    page.locator("#list .row").first.click()
+    page.wait_for_selector("#detail pre")
+    heads = page.locator("#detail h4").all_inner_texts()
+    assert "Response of one" in heads and "Response of two" in heads
+    assert "filter=flipped&item=gsm8k" in page.url and "run/" in page.url
+
+
+def test_an_item_is_marked_by_a_key_and_a_note_is_kept(opened, runs):
+    page = opened("#run/two?filter=disagree&item=gsm8k%2Fmain%2F4")
+    page.wait_for_selector("#detail .reading")
+    assert page.inner_text("#detail h3") == "gsm8k/main/4"
+    page.focus("#list")
+    for key, opinion in (("w", "wrong"), ("r", "right")):
+        page.keyboard.press(key)
+        page.wait_for_selector(f"#detail [aria-pressed=true]:has-text('{opinion}')")
+    marks = [(mark["rule"], mark["mark"]) for mark in lines(runs / "two" / store.REVIEW)]
+    assert marks == [("published", "wrong"), ("robust", "right")]
+    page.click("summary:has-text('tags and note')")
+    page.fill("[aria-label=Tags]", "best, <b>bold</b>")
+    page.fill("[aria-label=Note]", "עברית: a note")
+    page.click("button:has-text('Save')")
+    page.wait_for_selector("output:has-text('saved')")
+    kept = json.loads((runs / "two" / store.NOTES).read_text())
+    assert kept == {"tags": ["best", "<b>bold</b>"], "note": "עברית: a note"}
+    page.click("#home")
+    page.wait_for_selector("table.runs")
+    assert "<b>bold</b>" in page.inner_text("table.runs")
+    page.select_option("#run-tag", "best")
+    assert names(page) == ["two"]
+
+
+def test_a_running_run_shows_its_answers_as_they_come(opened, runs):
+    page = opened("#run/live?filter=answered")
+    assert page.inner_text("#count").startswith("5 of 12")
+    append(runs / "one", runs / "live", 5, 7)
+    page.wait_for_function("() => document.querySelector('#count').textContent.startsWith('7 ')")
+    assert "7 of 12" in page.inner_text("#states")
+
+
+def test_a_key_is_asked_for_and_comes_with_the_address(chromium, runs):
+    with served(runs, "a key") as home:
+        page = chromium.new_page()
+        page.goto(home)
+        page.wait_for_selector("#key-form:not([hidden])")
+        assert "one" not in page.inner_text("main")
+        page.fill("#key", "a key")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("table.runs")
+        page.close()
+        page = chromium.new_context().new_page()
+        page.goto(f"{home}#key=a%20key")
+        page.wait_for_selector("table.runs")
+        assert "key" not in page.url
+        page.context.close()
+
+
+def test_an_empty_folder_says_what_to_do_and_a_missing_run_that_it_is(opened, tmp_path):
+    with served(tmp_path) as home:
+        page = opened(home=home)
+        assert "ochat-eval task=demo" in page.inner_text("#run-table")
+
+
+def test_files_need_no_server(chromium, runs, tmp_path):
+    assert door("board", str(runs), "--static", str(tmp_path / "public")).returncode == 0
+    from functools import partial
+    from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(
+        ("127.0.0.1", 0), partial(Quiet, directory=tmp_path / "public")
+    ) as web:
+        threading.Thread(target=web.serve_forever, daemon=True).start()
+        page = chromium.new_page()
+        page.goto(f"http://127.0.0.1:{web.server_port}/")
+        page.wait_for_selector("table.runs")
+        assert page.locator("table.runs input").count() == 0, "nothing to choose"
+        page.click("table.runs a:text-is('one')")
+        page.wait_for_selector("#list .row")
+        assert "one" in page.inner_text("#title")
+        page.close()
+        web.shutdown()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_a_phone_and_follows_the_scheme(opened, scheme):
+    page = opened(viewport={"width": 375, "height": 740}, color_scheme=scheme)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 375
+    page.goto(page.url.split("#")[0] + "#run/one+two")
+    page.wait_for_selector("#pair-list table")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 375
+    assert page.evaluate("document.documentElement.dataset.theme") == scheme
