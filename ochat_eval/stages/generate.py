@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -18,9 +19,11 @@ from ochat_eval.run import store
 from ochat_eval.run.index import Index
 from ochat_eval.run.journal import Journal, recovered
 from ochat_eval.run.reuse import Signature
+from ochat_eval.run.sequential import Sequential, read_sequential
 from ochat_eval.stages.estimate import answer_tokens, earlier_runs
 from ochat_eval.stages.plan import Plan
 from ochat_eval.stages.progress import Meter
+from ochat_eval.stages.until import Watch
 from ochat_eval.terminal.say import say
 from ochat_eval.terminal.words import counted
 
@@ -39,9 +42,11 @@ class Queue:
         shuffle: int | None = None,
         system: str | None = None,
         signature: Signature,
+        watch: Watch | None = None,
     ):
         """`done` gives an item's recorded responses; `shuffle` seeds another order; `system` stands
-        in front of every conversation; `signature` makes the digests of requests.
+        in front of every conversation; `signature` makes the digests of requests; `watch`
+        withdraws what is decided.
 
         Attributes:
             digests: of the requests in flight, by their key.
@@ -49,16 +54,21 @@ class Queue:
         self.digests: dict[tuple[str, int, int], str] = {}
         self._signature = signature
         self._system = system
+        self._watch = watch
         self._seed = seed
         self._tasks = planned.tasks
         self._follow_ups: deque[Request] = deque()
-        self._fresh = self._from_plan(
-            planned.items() if shuffle is None else planned.shuffled(shuffle), done
-        )
+        if watch is not None:
+            items = watch.items()
+        else:
+            items = planned.items() if shuffle is None else planned.shuffled(shuffle)
+        self._fresh = self._from_plan(items, done)
         self._open: dict[tuple[str, int], tuple[Item, tuple[Message, ...]]] = {}
 
     def _from_plan(self, items: Iterable[Item], done: Done) -> Iterator[Request]:
         for item in items:
+            if self._withdrawn(item.task):
+                continue
             texts = {(r.sample, r.turn): r.text for r in done(item.id)}
             for sample in range(self._tasks[item.task].n):
                 messages = before_first(item, self._system)
@@ -89,12 +99,19 @@ class Queue:
             self.digests[one.key] = self._signature.of(one)
         return one
 
+    def _withdrawn(self, task: str) -> bool:
+        return self._watch is not None and self._watch.withdrawn(task)
+
     def answered(self, response: Response) -> None:
         """Queues the item's next turn, asked with the model's own answer."""
         self.digests.pop(response.key, None)
+        if self._watch is not None:
+            self._watch.note(response)
         if (waiting := self._open.pop((response.id, response.sample), None)) is None:
             return
         item, messages = waiting
+        if self._withdrawn(item.task):
+            return
         turn = response.turn + 1
         messages = (*messages, Message("assistant", response.text))
         messages = (*messages, Message("user", item.turns[turn]))
@@ -115,11 +132,50 @@ class SignedJournal(Journal):
 
 
 def generate(job: Job, planned: Plan) -> None:
-    """Asks what has no response yet; each response is on disk the moment it exists."""
+    """Asks what has no response yet; each response is on disk the moment it exists.
+
+    With `until`, of a benchmark that is decided nothing more is asked.
+    """
     known = recorded(planned)
-    missing = planned.requests - len(known)
-    if not missing:
-        say(f"all {planned.requests:,} responses are there; nothing to generate")
+    left = unanswered(planned, known)
+    if job.until is None:
+        _generate(job, planned, known, left, None)
+        _write_looks(planned, None)
+        return
+    watch = Watch(job.until, job, planned)
+    ended = False
+    try:
+        watch.resume(known.of)
+        _write_looks(planned, watch.found(None))
+        left = {name: n for name, n in left.items() if not watch.withdrawn(name)}
+        _generate(job, planned, known, left, watch)
+        ended = True
+    finally:
+        watch.close(wait=ended)
+    with contextlib.closing(Index(planned.run.file(store.RESPONSES), Response)) as responses:
+        _write_looks(planned, watch.found(responses))
+
+
+def _write_looks(planned: Plan, found: Sequential | None) -> None:
+    """What the looks say, in the manifest; None: all was asked, and none stopped anything."""
+    before = read_sequential(planned.manifest.values, str(planned.run.file(store.MANIFEST)))
+    if found is None and before is not None and before.stopped:
+        tasks = {n: dataclasses.replace(one, stopped=False) for n, one in before.tasks.items()}
+        found = dataclasses.replace(before, tasks=tasks)
+    if found is not None:
+        planned.manifest.set("sequential", dataclasses.asdict(found))
+
+
+def _generate(
+    job: Job,
+    planned: Plan,
+    known: Index[Response],
+    left: Mapping[str, int],
+    watch: Watch | None,
+) -> None:
+    """Asks what is `left` by benchmark; less where `watch` withdraws some."""
+    if not any(left.values()):
+        say(f"all {len(known):,} responses are there; nothing to generate")
         return
     if known:
         say(f"going on: {len(known):,} of {counted(planned.requests, 'response')} are there")
@@ -131,7 +187,7 @@ def generate(job: Job, planned: Plan) -> None:
         say=say,
         note=functools.partial(store.append_line, planned.run.file(store.REPLICAS)),
     )
-    left, expected = unanswered(planned, known), functools.partial(_expected, job)
+    expected = functools.partial(_expected, job)
     with planned.manifest.timing("start"):
         session = job.engine.start(work)
     queue = Queue(
@@ -141,6 +197,7 @@ def generate(job: Job, planned: Plan) -> None:
         shuffle=job.shuffle,
         system=job.model.system,
         signature=Signature(planned.manifest.values["identity"]),
+        watch=watch,
     )
     journal = SignedJournal(planned.run.file(store.RESPONSES), queue)
     try:
