@@ -2,6 +2,7 @@
 
     report.png         the report of a run: made-up answers to the sample items, replayed
     board.png          the board over that run and made-up copies of it, one of them running
+    series.png         the page of a series of checkpoints: made-up answers, replayed
     chat.png           the chat page, before a stub that says what the small model once said
     architecture.svg   the rooms of the code, and what imports what, read from the code
 
@@ -28,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import grimp
+import series_example
 import uvicorn
 from PIL import Image
 from playwright.sync_api import sync_playwright
@@ -138,6 +140,19 @@ def board(browser: Any) -> None:
             page.wait_for_timeout(300)
             _keep(page.screenshot(), "board.png")
             page.close()
+
+
+# --- a series -----------------------------------------------------------------------------------
+
+
+def series(browser: Any) -> None:
+    """The page of a made-up series."""
+    with tempfile.TemporaryDirectory() as folder:
+        page = browser.new_page(viewport={"width": 1280, "height": 720})
+        page.goto(series_example.make(Path(folder)).as_uri())
+        page.wait_for_selector("html[data-ready]")
+        _keep(page.screenshot(), "series.png")
+        page.close()
 
 
 # --- the chat page ------------------------------------------------------------------------------
@@ -330,14 +345,11 @@ def architecture() -> None:
 
 def main(names: list[str]) -> None:
     """Makes the pictures named, by default all."""
-    names = names or ["architecture", "report", "board", "chat"]
+    names = names or ["architecture", "report", "board", "series", "chat"]
     if "architecture" in names:
         architecture()
-    shots = [
-        {"report": report, "board": board, "chat": chat}[name]
-        for name in names
-        if name != "architecture"
-    ]
+    made = {"report": report, "board": board, "series": series, "chat": chat}
+    shots = [made[name] for name in names if name != "architecture"]
     if not shots:
         return
     path = shutil.which("chromium")
