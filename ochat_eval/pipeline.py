@@ -69,7 +69,7 @@ def execute(job: Job) -> Path:
                 tell("\n" + shown_prompts(planned, job.model, chat, job.show))
         elif (
             job.stage is Stage.all
-            and is_finished(planned, job.judge)
+            and is_finished(planned, job.judge, job.control)
             and stands(job.until, planned)
         ):
             say("finished before, nothing to do; stage=score or stage=report do their part anew")

@@ -46,6 +46,7 @@ class Job:
         seed: of the sample that a limit draws, and of sampled answers.
         ids: ask only these items; None: all.
         until: ask no further once this is decided; None: ask all.
+        control: the earlier run that tells a limited one's scores better; None: none.
         reuse: take answers from this earlier run, or `auto`: from all; None: from none.
         shuffle: seed of another order of asking; None: the plan's.
         truncate_overlong: whether a prompt longer than the context keeps its last tokens.
@@ -69,6 +70,7 @@ class Job:
     seed: int
     ids: Collection[str] | None
     until: Gated | None
+    control: str | None
     reuse: str | None
     shuffle: int | None
     truncate_overlong: bool
