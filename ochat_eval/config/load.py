@@ -19,14 +19,19 @@ from ochat_eval.config.schema import Config, Mode, Overlong, Stage
 from ochat_eval.data.source import Source
 from ochat_eval.engines.engine import Engine
 from ochat_eval.engines.judge import Judge
+from ochat_eval.engines.live import Live
 from ochat_eval.model.model import Model
 from ochat_eval.records import UserError
 from ochat_eval.run import store
+from ochat_eval.run.identity import LIVE
 from ochat_eval.run.manifest import Facts, read_facts
 
 
-def job(arguments: Sequence[str]) -> Job:
+def job(arguments: Sequence[str], live: Live | None = None) -> Job:
     """What a command line asks for.
+
+    Args:
+        live: an engine that a Python program holds, in the place of the one that is named.
 
     `stage=score` and `stage=report` of a run that is there take from its folder what the run is
     (`again`), and everything else from the command line.
@@ -35,6 +40,10 @@ def job(arguments: Sequence[str]) -> Job:
         UserError: an unknown option, value or file, with the nearest right name.
     """
     config = load(arguments)
+    shown = list(map(hidden.argument, arguments))
+    if live is not None:
+        config.engine = {LIVE: live.kind}
+        shown.append(f"(from Python: engine={live.kind})")
     named = {argument.partition("=")[0] for argument in arguments}
     results = Path(config.results).expanduser()
     known = _known(config, results)
@@ -52,10 +61,12 @@ def job(arguments: Sequence[str]) -> Job:
         tasks=tasks,
         changed={name: changed_options(task, model.published) for name, task in tasks.items()},
         model=model,
-        engine=build(config.engine, Engine, "engine"),
+        engine=build(config.engine, Engine, "engine") if live is None else live,
         judge=_judge(config),
         seed=known.seed if known and "seed" not in named else config.seed,
         ids=ids,
+        step=config.step,
+        trackers=config.trackers,
         until=_gated(config, named, tasks),
         control=config.against if config.until is None else None,
         reuse=config.reuse,
@@ -69,9 +80,22 @@ def job(arguments: Sequence[str]) -> Job:
         sandbox=config.sandbox.value,
         workers=config.workers or os.cpu_count() or 1,
         known=known,
-        arguments=tuple(map(hidden.argument, arguments)),
+        arguments=tuple(shown),
         resolved=to_yaml(config),
     )
+
+
+def trackers(names: Sequence[str], options: Sequence[str]) -> Mapping[str, Any]:
+    """The trackers of these names, as `Job.trackers`.
+
+    Args:
+        options: `NAME=VALUE`, of them.
+
+    Raises:
+        UserError: an unknown tracker or option.
+    """
+    found: Mapping[str, Any] = load([f"track=[{','.join(names)}]", *options]).trackers
+    return found
 
 
 def build_tasks(config: Config, named: Container[str] = ()) -> dict[str, Task]:
