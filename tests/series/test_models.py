@@ -50,6 +50,8 @@ def test_one_that_fails_does_not_take_the_others_along(process, tmp_path):
     assert any(line.startswith("ochat-eval: ") and "No-Such-Row" in line for line in said)
     table = done.stdout[done.stdout.rindex("task   model") :].splitlines()
     assert [line.split()[1] for line in table[2:4]] == ["good", "better"]
+    page = Path(done.stdout.splitlines()[-1])
+    assert page.parent == Path("results/series") and (tmp_path / page).is_file()
     folders = sorted((tmp_path / "results/runs").iterdir())
     summaries = [json.loads((f / "summary.json").read_text()) for f in folders]
     assert {one["model"] for one in summaries} == {"good", "better"}
