@@ -155,6 +155,14 @@ def notes(run: RunResults, recorded: RunResults, rows: Sequence[TaskGate]) -> li
     new = [one for task in run.tasks.values() for one in task.outcomes.values() if one.id in known]
     same = sum(one.responses == known[one.id].responses for one in new)
     found.append(f"{same:,} of {len(new):,} items were answered with the very same text")
+    if any(one.unfinished for item in new for one in (item, known[item.id])):
+        here, there = (
+            100 * stats.mean([one.unfinished for one in side])
+            for side in (new, [known[one.id] for one in new])
+        )
+        found.append(
+            f"{here:.1f} % of the answers are thoughts without an end, recorded {there:.1f} %"
+        )
     found += [f"{name} is not in the recorded run: not gated" for name in run.tasks
               if name not in recorded.tasks]  # fmt: skip
     if recorded.runs < 2:
