@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import simulated_series as series
+import simulated_runs as series
 import simulations as sim
 
 from ochat_eval import stats
@@ -131,6 +131,15 @@ CASES = (
          sim.gated(0.02, 164, 4, 0.0, "PASS", SAME)),
     Case(_G, "a faultless rerun FAILs", "0 %", 0.0, 0.0, "3–7 %, recorded once",
          sim.gated(0.02, 1319, 4, 0.0, "FAIL", SAME)),
+    *(Case(_G, f"a loss of the margin passes at any of 20 looks, {n:,} items, ψ = {psi} %, {mode}",
+           "≤ 5 %", 0.0, 0.05, "–", series.looked_at(n, psi / 100, 1.0, 1.0, "passed", mode))
+      for n, psi, mode in ((1319, 5, LESS), (14042, 5, SAME), (14042, 15, LESS))),
+    Case(_G, "no loss at all FAILs at any of 20 looks, 1,319 items, ψ = 5 %", "≤ 5 %", 0.0, 0.05,
+         "–", series.looked_at(1319, 0.05, 0.0, 1.0, "failed", LESS)),
+    Case(_G, "the same verdict as of all items, no loss, 14,042 items, ψ = 5 %", "–", 0.97, 1.0,
+         "–", series.looked_at(14042, 0.05, 0.0, 1.0, "agreed", LESS)),
+    Case(_G, "a loss of the margin passes at any of 5 looks, 300 passages of 3 items", "≤ 5 %",
+         0.0, 0.05, "–", series.passages_looked_at(300, 3, 5, 0.03)),
     Case(_S, "any false pair, 6 checkpoints, 400 items, 5 % differ", "≤ 5 %", 0.0, 0.05, "–",
          series.false_pair(6, 400, 0.05)),
     *(Case(_S, f"the best is among those that may be, 6 checkpoints, others {what}",

@@ -24,6 +24,7 @@ from ochat_eval.stages.report import is_finished, report, show
 from ochat_eval.stages.reuse import reuse_answers
 from ochat_eval.stages.score import recorded_responses, score
 from ochat_eval.stages.show import shown_prompts
+from ochat_eval.stages.until import as_stopped, stands
 from ochat_eval.terminal.say import say, tell
 
 
@@ -66,7 +67,11 @@ def execute(job: Job) -> Path:
             tell(planned_work(job, planned, chat))
             if job.show > 0:
                 tell("\n" + shown_prompts(planned, job.model, chat, job.show))
-        elif job.stage is Stage.all and is_finished(planned, job.judge):
+        elif (
+            job.stage is Stage.all
+            and is_finished(planned, job.judge)
+            and stands(job.until, planned)
+        ):
             say("finished before, nothing to do; stage=score or stage=report do their part anew")
             show(planned.run)
         else:
@@ -91,7 +96,7 @@ def _go_on(job: Job, planned: Plan) -> None:
         generate(job, planned)
     if stage is Stage.generate:
         return
-    responses = recorded_responses(planned)
+    responses, planned = recorded_responses(planned), as_stopped(planned)
     judged = True
     if stage is not Stage.report:
         if judge is not None:

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from ochat_eval.answers import published_rating, robust_rating
 from ochat_eval.benchmark.advice import some
 from ochat_eval.benchmark.judged import Judged, conversation
+from ochat_eval.benchmark.own_code import code_scores, tests_of
 from ochat_eval.benchmark.own_row import OwnRow, own_row
 from ochat_eval.benchmark.rubric import is_whole_prompt, pair_prompt, rating_prompt
 from ochat_eval.benchmark.shapes import FirstLetter, LastNumber, MarkedText
@@ -24,6 +25,7 @@ from ochat_eval.data.rows import Row
 from ochat_eval.data.shipped import SampleSource
 from ochat_eval.data.source import Source
 from ochat_eval.records import Item, Message, Reading, Rule, Score, UserError
+from ochat_eval.sandbox.checks import check_available
 from ochat_eval.terminal.words import counted, nearest
 
 from .math import Math
@@ -37,7 +39,7 @@ class Kind:
     """A kind of answer.
 
     Attributes:
-        shape: reads and compares it; none does where a judge rates it.
+        shape: reads and compares it; none does where a judge rates it, or tests.
         prompt: the template where none is given.
         stated: how a model that obeys the prompt states an answer.
     """
@@ -47,7 +49,7 @@ class Kind:
     stated: str
 
 
-JUDGE = "judge"
+CODE, JUDGE = "code", "judge"
 KINDS: Mapping[str, Kind] = {
     "choice": Kind(
         FirstLetter, "{question}\n\n{choices}\n\nAnswer with the letter of the right choice.", "{}"
@@ -59,6 +61,9 @@ KINDS: Mapping[str, Kind] = {
         MarkedText, "{question}\n\nEnd with: The answer is (your answer).", "The answer is {}."
     ),
     "math": Kind(Math, "{question}\n\nPut your final answer within \\boxed{}.", "\\boxed{{{}}}"),
+    CODE: Kind(
+        Task, "{question}\n\nAnswer with the function {entry_point} in a Python code block.", ""
+    ),
     JUDGE: Kind(Task, "{question}", "{}"),
 }
 
@@ -103,10 +108,10 @@ class FromFile(Judged):
         if self.num_fewshot < 0:
             raise UserError(f"{self._option('num_fewshot')} is {self.num_fewshot}; 0 is none")
         self._check_judging()
-        self._differs(scored_by_workers=self.answer == "math")
+        self._differs(scored_by_workers=self.answer in ("math", CODE))
         if self.answer != JUDGE:
-            usual = Task.metric, Task.bounds, Task.scale
-            self._differs(judged=False, metric=usual[0], bounds=usual[1], scale=usual[2])
+            metric = "pass@1" if self.answer == CODE else Task.metric
+            self._differs(judged=False, metric=metric, bounds=Task.bounds, scale=Task.scale)
         elif self.against is None:
             self._differs(bounds=tuple(map(float, self.ratings)))
 
@@ -181,7 +186,7 @@ class FromFile(Judged):
 
     def stated(self, item: Item) -> str | None:
         kind = self._kind(item.target, bool(item.choices))
-        if kind in ("math", JUDGE):  # its graders need processes of their own; nobody reads it
+        if kind in ("math", CODE, JUDGE):  # what reads these are processes of their own, or nobody
             return None
         return KINDS[kind].stated.format(item.target[0])
 
@@ -190,7 +195,9 @@ class FromFile(Judged):
 
     def _checked(self, row: Row, number: int) -> OwnRow:
         where = f"tasks.{self.name}: row {number}"
-        checked = own_row(row, where, needs_answer=self.answer != JUDGE)
+        checked = own_row(row, where, needs_answer=self.answer not in (CODE, JUDGE))
+        if self.answer == CODE:  # what is right is what passes them
+            checked = replace(checked, answers=tests_of(row, where))
         if self.answer is not None and (self.answer == "choice") != (checked.choices is not None):
             there = "no choices" if checked.choices is None else "choices"
             raise UserError(f"{where}: it has {there}, and answer={self.answer}")
@@ -216,8 +223,8 @@ class FromFile(Judged):
                 f"{self._option('num_fewshot')}: a row with turns or a system message is no "
                 f"example; name a file of examples with {self._option('examples')}=FILE"
             )
-        if not row.answers:
-            raise UserError(f"{self._option('num_fewshot')}: an example has no answer")
+        if not row.answers or self.answer == CODE:
+            raise UserError(f"{self._option('num_fewshot')}: an example has no answer to show")
         kind = KINDS[self._kind(row.answers, row.letters is not None)]
         return f"{self._asked(row)}\n\n{kind.stated.format(row.answers[0])}\n\n"
 
@@ -234,6 +241,8 @@ class FromFile(Judged):
     def score(self, answered: Iterable[Answered], options: ScoringOptions) -> Iterator[Score]:
         if self.answer == "math":
             return Math(name=self.name).score(answered, options)
+        if self.answer == CODE:
+            return code_scores(answered, options)
         return (
             super().score(answered, options) if self.judged else Task.score(self, answered, options)
         )
@@ -269,6 +278,14 @@ class FromFile(Judged):
         read = published_rating if rule == "published" else robust_rating
         reading = read(text, *self.ratings)
         return reading, None if reading.answer is None else float(reading.answer)
+
+    @property
+    def executes_code(self) -> bool:
+        return self.answer == CODE
+
+    def check_scoring(self, options: ScoringOptions) -> None:
+        if self.executes_code:
+            check_available(options.sandbox)
 
     @property
     def has_figures(self) -> bool:

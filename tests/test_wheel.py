@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,15 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pip = [str(python), "-m", "pip", "install", "-q", "--no-deps", "--no-index", str(wheel)]
     subprocess.run(pip, check=True)
     return python
+
+
+def test_every_room_is_among_the_packages_of_the_wheel():
+    told = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    rooms = {
+        ".".join(file.parent.relative_to(CHECKOUT).parts)
+        for file in (CHECKOUT / "ochat_eval").rglob("__init__.py")
+    }
+    assert rooms - set(told["packages"]) == set()
 
 
 def environment() -> dict[str, str]:

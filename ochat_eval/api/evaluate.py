@@ -9,12 +9,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ochat_eval.api.held import Generate, live_engine
 from ochat_eval.api.run import Run
 from ochat_eval.config.allowed import allow as allow_packages
 from ochat_eval.config.arguments import arguments_of
 from ochat_eval.config.groups import use_folder
 from ochat_eval.config.load import job
+from ochat_eval.engines.live import Live
 from ochat_eval.pipeline import execute
+from ochat_eval.records import UserError
 from ochat_eval.terminal.say import Voice, voice
 
 _ALONE = threading.RLock()
@@ -25,6 +28,8 @@ def evaluate(
     task: str | Sequence[str],
     model: str | os.PathLike[str] | Mapping[str, Any] | None = None,
     *,
+    generate: Generate | None = None,
+    name: str | None = None,
     options: Mapping[str, Any] | None = None,
     verbose: bool = False,
     progress: bool | None = None,
@@ -36,23 +41,45 @@ def evaluate(
     Args:
         task: a benchmark of conf/task/, or several.
         model: a file of conf/model/, a hub id (`ORG/NAME`) or a folder, or a mapping of options;
-            None: the embedded small model.
-        verbose: print what the command prints; otherwise it goes to Python's log `ochat_eval`.
-        progress: show progress bars; None: where a person looks on, at a terminal or in a notebook.
+            None: the embedded small model. With `generate`: whose chat format and conditions count.
+        generate: what your program holds and answers with, in place of an engine: a function from
+            a list of chats to texts, or an object that says more (`Function`, `Server`).
+            Every call is a new run then: nobody can tell whether the weights are the same.
+        name: what the run calls the model that `generate` answers with.
         options, named: every option of the command line: `limit=20`, `engine="openai"`,
             `tasks={"gsm8k": {"num_fewshot": 4}}`; one with a dot in its name stands in `options`:
             `options={"engine.base_url": "http://…/v1"}`.
+        verbose: print what the command prints; otherwise it goes to Python's log `ochat_eval`.
+        progress: show progress bars; None: where a person looks on, at a terminal or in a notebook.
 
     Returns:
         The run; its folder is on disk.
 
     Raises:
-        UserError: what a user can mend, in one line.
+        UserError: what a user can mend, in one line. What `generate` raises comes through as it
+            is; answers before it are kept.
     """
     chosen = {"task": task} if model is None else {"task": task, "model": model}
     given = {**chosen, **(options or {}), **named}
+    live = None if generate is None else live_engine(generate)
+    if live is not None or name is not None:
+        given = _held(given, live, name)
     with _ALONE, voice(_voice(verbose, progress)):
-        return Run(execute(job(arguments_of(given))))
+        return Run(execute(job(arguments_of(given), live)))
+
+
+def _held(given: Mapping[str, Any], live: Live | None, name: str | None) -> dict[str, Any]:
+    """The options of a run whose engine the program holds."""
+    if live is None or not name:
+        raise UserError(
+            "generate and name go together: say with name what the run is to call the model that "
+            "generate answers with"
+        )
+    if engine := [one for one in given if one.partition(".")[0] == "engine"]:
+        raise UserError(f"{engine[0]}: generate is the engine; leave it out")
+    model = given.get("model")
+    place = {"model": "hf", "model.path": name} if model is None else {}
+    return {**given, **place, "model.name": name}
 
 
 def use(*, config_dir: str | os.PathLike[str] | None = None, allow: Iterable[str] = ()) -> None:

@@ -78,7 +78,7 @@ def _must_be_whole(run: str, task: TaskResults) -> None:
     if task.missing:
         raise UserError(
             f"{run}: {task.missing:,} of {task.asked:,} items of {task.name} have no response; "
-            "run its command again"
+            f"{task.to_mend}"
         )
     for one in task.outcomes.values():
         if not all(one.rules[rule].values for rule in RULES):

@@ -75,7 +75,9 @@ class TaskResults:
         metric, bounds, scale: as in `task.Task`.
         options: the benchmark's options in the run's identity.
         asked, of: items that the run asked, and that the whole benchmark has.
-        outcomes: the items that have all their responses, by id.
+        outcomes: the items that have all their responses, by id; where it was stopped early, those
+            that the deciding look saw.
+        stopped: whether it was (`run.sequential`).
     """
 
     name: str
@@ -86,6 +88,14 @@ class TaskResults:
     asked: int
     of: int
     outcomes: Mapping[str, Outcome]
+    stopped: bool = False
+
+    @property
+    def to_mend(self) -> str:
+        """What brings the answers that are missing."""
+        if self.stopped:
+            return "it was stopped early, and its command without until= asks the rest"
+        return "run its command again"
 
     @property
     def missing(self) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 
 from ochat_eval import stats
 from ochat_eval.baseline.find import RECORDED, find
+from ochat_eval.baseline.looks import looks_at
 from ochat_eval.baseline.recorded import read_recorded
 from ochat_eval.baseline.results import Outcome, RunResults, TaskResults, Verdicts, flip_rates
 from ochat_eval.benchmark.task import Task
@@ -67,15 +68,20 @@ def read_run(folder: Path) -> RunResults:
         if not (folder / name).exists():
             raise UserError(f"{folder} has no {name} yet: run its command with stage={stage} first")
     tasks = tasks_of(facts)
+    stopped = facts.sequential.stopped if facts.sequential else {}
+    looks = looks_at(folder) if stopped else {}
+    seen = {name: frozenset(looks[name].seen(one.look - 1)) for name, one in stopped.items()}
     outcomes: dict[str, dict[str, Outcome]] = {name: {} for name in tasks}
     with indexes(folder) as (responses, scores):
         for item in store.read_records(folder / store.ITEMS, Item):
             if item.task not in tasks:
                 raise UserError(f"{folder / store.ITEMS} has {item.id!r}, of no task of the run")
             task, given = tasks[item.task], responses.of(item.id)
-            if len(given) == task.n * len(item.turns):
-                outcome = _outcome(task, item, given, scores.of(item.id))
-                outcomes[item.task][item.id] = outcome
+            if item.id in seen.get(item.task, (item.id,)) and (
+                len(given) == task.n * len(item.turns)
+            ):
+                found = outcome(task, item, given, scores.of(item.id))
+                outcomes[item.task][item.id] = found
     return RunResults(
         name=folder.name,
         model=facts.model,
@@ -90,6 +96,7 @@ def read_run(folder: Path) -> RunResults:
                 asked=facts.items[name].asked,
                 of=facts.items[name].of,
                 outcomes=_cluster_names(outcomes[name]),
+                stopped=name in stopped,
             )
             for name, task in tasks.items()
         },
@@ -142,7 +149,8 @@ def _without_text(answer: str | None) -> str | None:
     return f"sha256:{digest(answer)}"
 
 
-def _outcome(task: Task, item: Item, given: Sequence[Response], scores: Sequence[Score]) -> Outcome:
+def outcome(task: Task, item: Item, given: Sequence[Response], scores: Sequence[Score]) -> Outcome:
+    """One item's outcome from its responses and its scores, both by sample and turn."""
     rules = {}
     keys = {(r.sample, r.turn) for r in task.scored(item, given)}
     for rule in RULES:

@@ -80,32 +80,47 @@ def unlike_unmatched(
 def unlike_work(here: TaskResults, there: TaskResults, rule: Rule, part: bool) -> Iterator[str]:
     """Why the two are not the same work, the first reason first; nothing where they are."""
     if here.missing:
-        yield f"{here.missing:,} of {here.asked:,} items have no answer: run its command again"
+        yield f"{here.missing:,} of {here.asked:,} items have no answer: {here.to_mend}"
     if not here.outcomes:
         yield "the run asked no item of it"
-    if extra := [id_ for id_ in here.outcomes if id_ not in there.outcomes]:
-        number = counted(len(extra), "item is", "items are")
-        yield f"{number} not in the recorded run, {extra[0]} the first"
     if len(here.outcomes) < len(there.outcomes) and not part:
         yield (
             f"{len(here.outcomes):,} of the {len(there.outcomes):,} recorded items; "
             "say --part if a part is meant"
         )
+    yield from unlike_questions(
+        {i: o.prompt for i, o in here.outcomes.items()}, here.options, there
+    )
     pairs = [(one, there.outcomes[id_]) for id_, one in here.outcomes.items()]
-    if other := [new.id for new, old in pairs if new.prompt != old.prompt]:
-        yield (
-            f"{len(other):,} of {len(pairs):,} prompts or targets differ from the recorded ones, "
-            f"{other[0]} the first"
-        )
     if unjudged := [new.id for new, _ in pairs if not new.rules[rule].values]:
         number = counted(len(unjudged), "item is", "items are")
         yield f"{number} not judged, {unjudged[0]} the first"
-    yield from _changed_options(here.options, there.options)
     if reread := [new.id for new, old in pairs if _read_otherwise(new, old, rule)]:
         yield (
             f"the rule {rule} reads {len(reread):,} unchanged responses otherwise than recorded, "
             f"{reread[0]} the first: it is another rule"
         )
+
+
+def unlike_questions(
+    prompts: Mapping[str, str], options: Mapping[str, Any], there: TaskResults
+) -> Iterator[str]:
+    """Why the two do not ask the same; of a run that has no answers yet, too.
+
+    Args:
+        prompts: `Outcome.prompt` of each item that the run asks.
+        options: the run's options of the benchmark.
+    """
+    if extra := [id_ for id_ in prompts if id_ not in there.outcomes]:
+        number = counted(len(extra), "item is", "items are")
+        yield f"{number} not in the recorded run, {extra[0]} the first"
+        return
+    if other := [id_ for id_, prompt in prompts.items() if prompt != there.outcomes[id_].prompt]:
+        yield (
+            f"{len(other):,} of {len(prompts):,} prompts or targets differ from the recorded ones, "
+            f"{other[0]} the first"
+        )
+    yield from _changed_options(options, there.options)
 
 
 def _changed_options(here: Mapping[str, Any], there: Mapping[str, Any]) -> list[str]:

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ochat_eval.bench import decide
 from ochat_eval.bench.client import client
 from ochat_eval.bench.costs import PAIRS, Table, claims_table
 from ochat_eval.bench.gpu_check import gpu_check
@@ -35,6 +36,8 @@ WHAT = {
     "prefix": "requests grouped by prefix against shuffled, one queue against task after task; "
     "loads the model",
     "replicas": "engine=ray with one replica against two; loads the model three times a pair",
+    "decide": "what until=decided saves and how often it errs: made-up pairs, and reruns as in the "
+    "recorded runs named (docs/less.md); no model",
     "gpu-check": "on a GPU, in ten minutes with one load of the model: engine=vllm against bare "
     "vLLM, tokens/s of all benchmarks, their tail, grouping by prefix, memory, two replicas where "
     "there are two GPUs; not part of all",
@@ -47,7 +50,7 @@ BY_NAME = ("gpu-check", "readings")
 """What is measured only when it is named."""
 MEASURED = ("client", *WITH_MODEL)
 """What takes `--requests`."""
-TAKES_MORE = ("harness", *WITH_MODEL, "readings")
+TAKES_MORE = ("harness", *WITH_MODEL, "decide", "readings")
 """What can be told more than its name."""
 
 
@@ -71,6 +74,10 @@ def _tables(given: argparse.Namespace) -> Iterator[Callable[[], Table]]:
         yield lambda: suite(given.pairs, more=given.more, **sized)
     if "replicas" in chosen:
         yield lambda: replicas(given.pairs, more=given.more, **sized)
+    if "decide" in chosen:
+        yield decide.made_up
+        for name in given.more or [decide.SHIPPED]:
+            yield functools.partial(decide.recorded, name)
     if "gpu-check" in chosen:
         yield from gpu_check(given.pairs, more=given.more, **sized)
     if "readings" in chosen:
@@ -99,9 +106,10 @@ def _parser() -> Parser:
         help="one of those below; all of them by default",
     )  # fmt: skip
     parser.add_argument(
-        "more", metavar="TASK|NAME=VALUE|FILE", nargs="*",
+        "more", metavar="TASK|NAME=VALUE|NAME|FILE", nargs="*",
         help="for harness: the tasks, as in task=; for what loads the model: options of the run, "
-        "as in model=NAME or engine.NAME=VALUE; for readings: files or folders",
+        "as in model=NAME or engine.NAME=VALUE; for decide: recorded runs; for readings: files or "
+        "folders",
     )  # fmt: skip
     parser.add_argument("--pairs", type=_count, default=PAIRS, metavar="N", help="runs of a side")
     parser.add_argument(

@@ -41,6 +41,11 @@ def allow(packages: Iterable[str]) -> None:
     _packages[:] = chosen
 
 
+def allowed() -> list[str]:
+    """The packages that a person has allowed."""
+    return list(_packages)
+
+
 def _find(package: str) -> None:
     """Sees that there is such a package, without running it."""
     top = package.partition(".")[0]

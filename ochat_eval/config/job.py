@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from ochat_eval.benchmark.task import Task
 from ochat_eval.config.schema import Stage
@@ -12,6 +13,21 @@ from ochat_eval.engines.engine import Engine
 from ochat_eval.engines.judge import Judge
 from ochat_eval.model.model import Model
 from ochat_eval.run.manifest import Facts
+
+
+@dataclass(frozen=True)
+class Gated:
+    """What ends a run early: a gate that can tell.
+
+    Attributes:
+        against: the recorded run.
+        mode: `same` or `no-worse`.
+        margin: in points; None: by the noise of the recorded reruns.
+    """
+
+    against: str
+    mode: Literal["same", "no-worse"]
+    margin: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +45,7 @@ class Job:
         judge: who rates answers; None: nobody.
         seed: of the sample that a limit draws, and of sampled answers.
         ids: ask only these items; None: all.
+        until: ask no further once this is decided; None: ask all.
         reuse: take answers from this earlier run, or `auto`: from all; None: from none.
         shuffle: seed of another order of asking; None: the plan's.
         truncate_overlong: whether a prompt longer than the context keeps its last tokens.
@@ -51,6 +68,7 @@ class Job:
     judge: Judge | None
     seed: int
     ids: Collection[str] | None
+    until: Gated | None
     reuse: str | None
     shuffle: int | None
     truncate_overlong: bool

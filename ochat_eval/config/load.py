@@ -6,26 +6,32 @@ import dataclasses
 import os
 from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ochat_eval.benchmark.task import Task
 from ochat_eval.config import hidden
 from ochat_eval.config.again import published_row, tasks_of
 from ochat_eval.config.build import build, changed_options
 from ochat_eval.config.compose import load, to_yaml
-from ochat_eval.config.job import Job
+from ochat_eval.config.job import Gated, Job
 from ochat_eval.config.sampling import chosen_sampling
-from ochat_eval.config.schema import Config, Overlong, Stage
+from ochat_eval.config.schema import Config, Mode, Overlong, Stage
 from ochat_eval.data.source import Source
 from ochat_eval.engines.engine import Engine
 from ochat_eval.engines.judge import Judge
+from ochat_eval.engines.live import Live
 from ochat_eval.model.model import Model
+from ochat_eval.records import UserError
 from ochat_eval.run import store
+from ochat_eval.run.identity import LIVE
 from ochat_eval.run.manifest import Facts, read_facts
 
 
-def job(arguments: Sequence[str]) -> Job:
+def job(arguments: Sequence[str], live: Live | None = None) -> Job:
     """What a command line asks for.
+
+    Args:
+        live: an engine that a Python program holds, in the place of the one that is named.
 
     `stage=score` and `stage=report` of a run that is there take from its folder what the run is
     (`again`), and everything else from the command line.
@@ -34,6 +40,10 @@ def job(arguments: Sequence[str]) -> Job:
         UserError: an unknown option, value or file, with the nearest right name.
     """
     config = load(arguments)
+    shown = list(map(hidden.argument, arguments))
+    if live is not None:
+        config.engine = {LIVE: live.kind}
+        shown.append(f"(from Python: engine={live.kind})")
     named = {argument.partition("=")[0] for argument in arguments}
     results = Path(config.results).expanduser()
     known = _known(config, results)
@@ -51,10 +61,11 @@ def job(arguments: Sequence[str]) -> Job:
         tasks=tasks,
         changed={name: changed_options(task, model.published) for name, task in tasks.items()},
         model=model,
-        engine=build(config.engine, Engine, "engine"),
+        engine=build(config.engine, Engine, "engine") if live is None else live,
         judge=_judge(config),
         seed=known.seed if known and "seed" not in named else config.seed,
         ids=ids,
+        until=_gated(config, named),
         reuse=config.reuse,
         shuffle=config.shuffle,
         truncate_overlong=(
@@ -66,7 +77,7 @@ def job(arguments: Sequence[str]) -> Job:
         sandbox=config.sandbox.value,
         workers=config.workers or os.cpu_count() or 1,
         known=known,
-        arguments=tuple(map(hidden.argument, arguments)),
+        arguments=tuple(shown),
         resolved=to_yaml(config),
     )
 
@@ -113,6 +124,22 @@ def _judge(config: Config) -> Judge | None:
     judge = build(config.judge, Judge, "judge")
     judge.check(judge.where)
     return judge
+
+
+def _gated(config: Config, named: Container[str]) -> Gated | None:
+    """What ends the run early. Raises UserError for options that do not go together."""
+    if config.until is None:
+        if alone := [name for name in ("against", "margin", "gate") if name in named]:
+            raise UserError(f"{alone[0]} is for until=decided: say that, too")
+        return None
+    if not config.against:
+        raise UserError("until=decided: say against=NAME, a recorded run")
+    if config.shuffle is not None:
+        raise UserError("until=decided has an order of its own: leave shuffle away")
+    if config.margin is not None and not 0 < config.margin <= 100:
+        raise UserError(f"margin is {config.margin:g}; it must be above 0 and at most 100")
+    mode: Literal["same", "no-worse"] = "same" if config.gate == Mode.same else "no-worse"
+    return Gated(config.against, mode, config.margin)
 
 
 def _known(config: Config, results: Path) -> Facts | None:

@@ -31,6 +31,16 @@ class Sandbox(StrEnum):
     none = "none"
 
 
+class Until(StrEnum):
+    """When a run asks no further, before all is asked."""
+
+    decided = "decided"
+
+
+Mode = StrEnum("Mode", {"same": "same", "no-worse": "no-worse"})
+"""What until=decided asks of a run, as the gate does."""
+
+
 class Overlong(StrEnum):
     """What becomes of a prompt that is longer than the context."""
 
@@ -51,6 +61,10 @@ class Config:
     sampling: Any = "published"
     seed: int = 0
     ids: str | None = None
+    until: Until | None = None
+    against: str | None = None
+    margin: float | None = None
+    gate: Mode = Mode.same
     reuse: str | None = None
     shuffle: int | None = None
     show: int = 0

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ochat_eval.records import Request, Response
+
 _ENDS = {
     "stop": "stop", "eos": "stop", "eos_token": "stop", "end_turn": "stop", "end": "stop",
     "stop_sequence": "stop", "stop_token": "stop", "complete": "stop", "completed": "stop",
@@ -50,6 +52,21 @@ class Completion:
     def unfinished(self) -> bool:
         """Whether it was cut off while it thought."""
         return self.finish_reason == "length" and self.reasoning is not None and not self.text
+
+    def response(self, request: Request) -> Response:
+        """The response that it is to a request."""
+        return Response(
+            request.id,
+            self.text,
+            request.sample,
+            request.turn,
+            self.finish_reason,
+            self.prompt_tokens,
+            self.completion_tokens,
+            self.reasoning,
+            self.reasoning_tokens,
+            unfinished=self.unfinished,
+        )
 
 
 FILTERED = Completion("", "content_filter")

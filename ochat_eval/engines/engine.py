@@ -98,9 +98,11 @@ class Session:
 
     Attributes:
         window: how many requests it wants in flight to be busy.
+        gpus: how many GPUs it holds, on all machines together.
     """
 
     window: int
+    gpus: float = 0
 
     def submit(self, request: Request) -> None:
         """Takes a request; the response comes out of `collect`."""
@@ -120,6 +122,10 @@ class Session:
     def unfinished_tokens(self) -> int:
         """Tokens written so far for what is in flight, where the session knows."""
         return 0
+
+    def state(self) -> list[str]:
+        """How it does, in a few words each: `cache 63 %`, `2 of 2 replicas`."""
+        return []
 
     def learnt(self) -> dict[str, Any]:
         """Of a server, how it wants to be asked beyond the options: `{"leave_out": ["seed"]}`."""

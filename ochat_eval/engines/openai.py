@@ -125,18 +125,7 @@ class _ServerSession(Session):
         if not isinstance(outcome, Completion):
             return Failure(*request.key, outcome.reason, outcome.final)
         self._filtered += outcome.finish_reason == "content_filter"
-        response = Response(
-            request.id,
-            outcome.text,
-            request.sample,
-            request.turn,
-            outcome.finish_reason,
-            outcome.prompt_tokens,
-            outcome.completion_tokens,
-            outcome.reasoning,
-            outcome.reasoning_tokens,
-            unfinished=outcome.unfinished,
-        )
+        response = outcome.response(request)
         return self._thinking.of_text(response)  # of a server that leaves the marks in the text
 
     def learnt(self) -> dict[str, Any]:

@@ -151,6 +151,7 @@ class _RaySession(Session):
         self._lives: dict[int, _Life] = {}
         self._pending: dict[Any, int] = {}
         self._finished = [0] * placing.replicas
+        self.gpus = placing.replicas * placing.gpus
         self._ready: list[Response | Failure] = []
         self._in_vain = 0
         self._say(
@@ -191,6 +192,9 @@ class _RaySession(Session):
 
     def unfinished_tokens(self) -> int:
         return sum(life.tokens for life in self._lives.values())
+
+    def state(self) -> list[str]:
+        return [f"{len(self._dispatch.replicas)} of {self._placing.replicas} replicas"]
 
     def _feed(self, number: int) -> None:
         """Keeps calls to the replica under way as long as it has anything to do."""

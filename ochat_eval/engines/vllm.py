@@ -12,6 +12,7 @@ from typing import Any
 
 from ochat_eval.engines.engine import Engine, Failure, Session, Work
 from ochat_eval.engines.guard import Guard
+from ochat_eval.engines.overlong import refuse_overlong
 from ochat_eval.engines.vllm_build import (
     budget_arguments,
     cpu_arguments,
@@ -24,7 +25,6 @@ from ochat_eval.engines.vllm_build import (
     vllm_arguments,
 )
 from ochat_eval.model.chat import load_format
-from ochat_eval.model.chat.conversation import first_prompt
 from ochat_eval.model.chat.format import ChatFormat
 from ochat_eval.model.chat.thinking import decoder
 from ochat_eval.model.context import context_of
@@ -75,8 +75,6 @@ _WATCH_SECONDS = 0.2
 _COLLECT_SECONDS = 1.0
 _LOOP_TOKENS = 64
 """The longest piece of an answer that is looked for again and again."""
-_PIECE_TOKENS = 64
-"""More than any chat format adds around a message, in tokens."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +140,9 @@ class Vllm(Engine):
             if preload is not None:
                 os.environ["LD_PRELOAD"] = preload
         more = {"thinking_token_budget": work.model.thinking_budget, **self._repetition()}
-        return _VllmSession(llm, chat, self.window, guard, more)
+        session = _VllmSession(llm, chat, self.window, guard, more)
+        session.gpus = 0 if on_cpu() else self.world
+        return session
 
     def _repetition(self) -> dict[str, Any]:
         """What a request's sampling parameters have for `stop_loops`."""
@@ -234,7 +234,7 @@ class Vllm(Engine):
         path = str(prepare(work.model))
         chat = load_format(work.model, path, work.say).sharing(work.say)
         if not work.truncate_overlong:
-            _refuse_overlong(work, chat, self._context(work.model))
+            refuse_overlong(work, chat, self._context(work.model))
         return path, chat
 
     def import_llm(self) -> Any:
@@ -247,29 +247,6 @@ class Vllm(Engine):
         from vllm import LLM
 
         return LLM
-
-
-def _refuse_overlong(work: Work, chat: ChatFormat, context: int) -> None:
-    """Refuses a run that has first prompts longer than the context, before the model loads.
-
-    A token is at least one byte, so only prompts of more bytes than the context has tokens are
-    tokenised.
-    """
-    found: list[tuple[int, str]] = []
-    for item in work.items():
-        messages = first_prompt(item, work.model.system)
-        size = sum(len(m.content.encode(errors="replace")) + _PIECE_TOKENS for m in messages)
-        if size >= context:
-            tokens = len(chat.encode(messages, item.condition))
-            if tokens >= context:
-                found.append((tokens, item.id))
-    if found:
-        tokens, longest = max(found)
-        raise UserError(
-            f"{counted(len(found), 'prompt leaves', 'prompts leave')} no room in the context of "
-            f"{context:,} tokens (longest: {longest}, {tokens:,}); raise engine.max_model_len, or "
-            "keep their last tokens as the published evaluation did with overlong=truncate"
-        )
 
 
 class _VllmSession(Session):
@@ -292,6 +269,7 @@ class _VllmSession(Session):
         self._context: int = config.model_config.max_model_len
         self.window = window or 2 * config.scheduler_config.max_num_seqs
         self._in_flight: dict[str, Request] = {}
+        self._cached = self._prompts = 0  # tokens of finished requests
         self._ready: deque[Response | Failure] = deque()
         self._closed = threading.Event()
         resources = getattr(self._engine.engine_core, "resources", None)
@@ -352,6 +330,10 @@ class _VllmSession(Session):
         states = self._engine.output_processor.request_states.values()
         return sum(s.detokenizer.num_output_tokens() for s in states if s.detokenizer)
 
+    def state(self) -> list[str]:
+        share = self._cached / self._prompts if self._prompts else 0
+        return [f"{share:.0%} of prompts from cache"] if share else []
+
     def _step(self) -> Iterator[Response | Failure]:
         """One step of the engine: the loop of `vllm.LLM` itself, but nothing is held back."""
         from vllm.v1.engine.exceptions import EngineDeadError
@@ -373,6 +355,8 @@ class _VllmSession(Session):
                 continue
             request = self._in_flight.pop(output.request_id.split("-")[0])
             [answer] = output.outputs
+            self._cached += output.num_cached_tokens or 0
+            self._prompts += len(output.prompt_token_ids)
             if answer.finish_reason not in ("stop", "length", "repetition"):
                 yield Failure(*request.key, f"vLLM ended it with {answer.finish_reason!r}")
                 continue

@@ -7,6 +7,7 @@ import math
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
@@ -19,8 +20,30 @@ Judged = tuple[Answered, Sequence[Score]]
 """An item with its responses, and the scores of both rules."""
 
 
+@dataclass(frozen=True)
+class Stopped:
+    """That a benchmark was stopped early.
+
+    Attributes:
+        look, looks: at which of how many.
+        why: what was decided then.
+        confidence: that an interval must have so that it holds at any look with 95 %.
+    """
+
+    look: int
+    looks: int
+    why: str
+    confidence: float
+
+
 def summarise_task(
-    task: Task, judged: Iterable[Judged], asked: int, of: int, *, named: bool = False
+    task: Task,
+    judged: Iterable[Judged],
+    asked: int,
+    of: int,
+    *,
+    named: bool = False,
+    stopped: Stopped | None = None,
 ) -> dict[str, Any]:
     """One task's part of the summary, from one pass over its items.
 
@@ -34,6 +57,7 @@ def summarise_task(
         asked: items that the run asked; what is not in `judged` is missing, never wrong.
         of: items that the whole benchmark has.
         named: whether the items were named one by one, so that they are no random sample of it.
+        stopped: where it was stopped early; the items are those that the deciding look saw.
 
     Returns:
         `published` and `robust` (`score`, `n`, `stderr`, `ci95`, `unmatched`, `truncated`,
@@ -56,15 +80,15 @@ def summarise_task(
         unasked += task.n * len(one.item.turns) - len(one.responses)
         unjudged += _unjudged(task.scored(one.item, one.responses), scores)
         if one.item.subset not in subsets:
-            subsets[one.item.subset] = {rule: _Part(task, codes) for rule in RULES}
+            subsets[one.item.subset] = {rule: _Part(task, codes, stopped) for rule in RULES}
         for rule, part in subsets[one.item.subset].items():
             part.add(one, [s for s in scores if s.rule == rule])
     whole: dict[str, Any] = {}
-    fraction = 0.0 if named or asked >= of else _drawn(task, scored / of)
+    fraction = 0.0 if named or asked >= of else _drawn(task, scored / of, stopped)
     for rule in RULES:
         parts = {name: part[rule] for name, part in subsets.items()}
         more = _own_figures(task, kept, rule) if kept else {}
-        whole[rule] = _of_rule(_Part(task, codes, fraction), parts, more)
+        whole[rule] = _of_rule(_Part(task, codes, stopped, fraction), parts, more)
     whole.update(
         metric=task.metric,
         asked=asked,
@@ -78,6 +102,9 @@ def summarise_task(
     )
     whole["rule"] = {option: getattr(task, option) for option in task.rule_options}
     whole["notes"] = _notes(task, whole, unjudged, unasked, fraction > 0)
+    if stopped is not None:
+        at = f"stopped at look {stopped.look} of {stopped.looks}, {stopped.why}"
+        whole["notes"].insert(0, f"{at} (the interval holds at any look)")
     return whole
 
 
@@ -133,9 +160,11 @@ def _unjudged(responses: Sequence[Response], scores: Sequence[Score]) -> int:
     return sum((r.sample, r.turn) not in judged for r in responses)
 
 
-def _drawn(task: Task, share: float) -> float:
-    """The share of the benchmark that was asked, where its `limit` drew it at random, else 0."""
-    at_random = task.limit is not None and task.subsets is None and task.data != "sample"
+def _drawn(task: Task, share: float, stopped: Stopped | None) -> float:
+    """The share of the benchmark that was asked, where its `limit` or the order of blocks drew it
+    at random, else 0."""
+    drawn = task.limit is not None or stopped is not None
+    at_random = drawn and task.subsets is None and task.data != "sample"
     return share if at_random else 0.0
 
 
@@ -210,8 +239,9 @@ class _Part:
         fraction: as in `stats.estimate`.
     """
 
-    def __init__(self, task: Task, codes: _Codes, fraction: float = 0.0):
+    def __init__(self, task: Task, codes: _Codes, stopped: Stopped | None, fraction: float = 0.0):
         self._task, self._codes, self._fraction = task, codes, fraction
+        self._confidence = 0.95 if stopped is None else stopped.confidence
         self._values = array("d")  # a number for each item, or for each judged turn of it
         self._clusters, self._strata = array("q"), array("q")
         self._also = {name: array("d") for name in task.also}
@@ -316,6 +346,7 @@ class _Part:
             strata=self._strata if len(set(self._strata)) > 1 else None,
             bounds=self._task.bounds,
             scale=self._task.scale,
+            confidence=self._confidence,
             fraction=1 - ratio * (1 - self._fraction),
         )
         return {

@@ -14,6 +14,10 @@ MODEL_OPTIONS = "model_options"
 """Of an identity, the model's options that are not at their defaults."""
 STOP_LOOPS = "stop_loops"
 """An engine's option that ends answers which the published figures' models could go on with."""
+LIVE = "live"
+"""Of an engine over what a program held: what that was. No command line makes such a run again."""
+OWN_SAMPLING = "own_sampling"
+"""Of such an engine, that it draws answers in its own way, whatever the benchmark says."""
 
 
 def with_model_options(engine: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

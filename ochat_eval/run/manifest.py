@@ -24,6 +24,7 @@ from ochat_eval.run import store
 from ochat_eval.run.folder import RunDir
 from ochat_eval.run.hardware import gpus
 from ochat_eval.run.otherwise import Learnt, learnt_of
+from ochat_eval.run.sequential import Sequential
 
 _PACKAGES = (
     "vllm",
@@ -67,6 +68,7 @@ class Facts:
         seed, overlong: of the identity.
         only_ids: whether the items were named one by one (`ids=FILE`).
         published_row: the row of the model's own published figures, where one is known.
+        sequential: the looks at it while it went on; None where there were none.
         report_only: by benchmark, the options that only add figures.
         about: what else is known of it (versions, hardware, the command line, what was learnt of
             servers), for people.
@@ -81,6 +83,7 @@ class Facts:
     overlong: str
     only_ids: bool
     published_row: str | None
+    sequential: Sequential | None = None
     report_only: dict[str, dict[str, Any]]
     about: dict[str, Any]
 
@@ -114,6 +117,7 @@ def read_facts(path: Path) -> Facts:
         # Runs of before this was noted have it on their command line.
         "only_ids": values.get("only_ids", any(str(o).startswith("ids=") for o in command_line)),
         "published_row": values.get("published_row"),
+        "sequential": values.get("sequential"),
         "report_only": values.get("report_only", {}),
         "about": {key: values[key] for key in _ABOUT if key in values},
     }
@@ -174,10 +178,11 @@ class Manifest:
         self._write()
 
     @contextlib.contextmanager
-    def timing(self, stage: str) -> Iterator[None]:
-        """Notes how long a stage took, and by which line of a UserError it failed."""
+    def timing(self, stage: str, gpus: float = 0) -> Iterator[None]:
+        """Notes how long a stage took, how many GPUs it held, and by which line of a UserError it
+        failed."""
         begun, start = _now(), time.monotonic()
-        entry: dict[str, Any] = {"stage": stage, "begun": begun}
+        entry: dict[str, Any] = {"stage": stage, "begun": begun, **({"gpus": gpus} if gpus else {})}
         try:
             yield
         except UserError as e:

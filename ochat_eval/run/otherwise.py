@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from ochat_eval.records import UserError
-from ochat_eval.run.identity import MODEL_OPTIONS, STOP_LOOPS
+from ochat_eval.run.identity import LIVE, MODEL_OPTIONS, OWN_SAMPLING, STOP_LOOPS
 
 _OF_MODEL = ("template", "template_kwargs", "system", "thinking_budget")
 _NO_MATTER = ("n", "seed")
@@ -70,6 +70,10 @@ def asked_otherwise(identity: Mapping[str, Any], learnt: Learnt) -> list[str]:
         found += [(f"model.{name}", str(options[name])) for name in _OF_MODEL if name in options]
     if STOP_LOOPS in identity:
         found.append((f"engine.{STOP_LOOPS}", str(identity[STOP_LOOPS])))
+    if LIVE in identity:
+        found.append(("engine", f"{identity[LIVE]}, of a program: no command makes it again"))
+    if OWN_SAMPLING in identity:
+        found.append(("sampling", "the engine's own"))
     try:
         by_option = msgspec.convert(identity, Learnt)
     except msgspec.ValidationError as e:

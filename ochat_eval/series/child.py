@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from ochat_eval.config.allowed import allowed
 from ochat_eval.config.groups import own_folder
 from ochat_eval.run import store
 from ochat_eval.terminal.say import tell
@@ -50,6 +51,7 @@ def run_alone(options: Sequence[str], show: Callable[[str], None] = tell) -> End
     """
     folder = own_folder()
     own = [] if folder is None else ["--config-dir", str(folder)]
+    own += [part for package in allowed() for part in ("--allow", package)]
     command = [sys.executable, "-m", "ochat_eval", *own, "run", *options]
     last = ""
     # In a group of its own, so that a terminal's Ctrl-C reaches it once, through us.

@@ -18,41 +18,35 @@ RATES = ("unmatched", "truncated", "unfinished")
 """Shares of a benchmark's answers: that is where a broken checkpoint shows first."""
 
 
-def series_table(series: Sequence[Point], found: Sequence[Curve], style: str = "simple") -> str:
-    """The series' curves below each other, a row for each checkpoint.
+def tables(series: Sequence[Point], found: Sequence[Curve], style: str = "simple") -> str:
+    """The curves as a table, a row for each checkpoint, and how answers ended as another.
 
     Args:
         style: as in `grid`.
     """
     unit = series[0].checkpoint.unit
-    headers = ["task", unit, "score", "95 % CI", "change", "best?", *RATES, "tokens"]
-    rows = []
+    scores, ends = [], []
     for curve in found:
         steps = curve.steps()
         for place, point in enumerate(series):
-            task = point.summary["tasks"].get(curve.task)
+            step, task = f"{point.checkpoint.step:g}", point.summary["tasks"].get(curve.task)
             pair = steps.get(place)
             sign = "" if pair is None or not pair.moved else UP if pair.difference > 0 else DOWN
             best = "best" if place == curve.best else "as good" if place in curve.among else ""
-            rows.append(
-                [
-                    curve.task or "average",
-                    f"{point.checkpoint.step:g}",
-                    number(curve.scores[place]) + MARK * bool(task and marks_of(task)),
-                    interval(*(curve.ends[place] or (None, None))),
-                    DASH if pair is None else f"{pair.difference:+.2f}{sign}",
-                    best,
-                    *_rates(task),
-                ]
-            )
-    align = ["left", *("right" for _ in headers[1:5]), "left", *("right" for _ in headers[6:])]
-    return grid(rows, headers, style, align=align)
+            score = number(curve.scores[place]) + MARK * bool(task and marks_of(task))
+            interval_ = interval(*(curve.ends[place] or (None, None)))
+            change = DASH if pair is None else f"{pair.difference:+.2f}{sign}"
+            scores.append([curve.task or "average", step, score, interval_, change, best])
+            if task is not None:
+                ends.append([curve.task, step, *_rates(task)])
+    align = ["left", *("right" for _ in range(4)), "left"]
+    first = grid(scores, ["task", unit, "score", "95 % CI", "change", "best?"], style, align)
+    align = ["left", *("right" for _ in range(5))]
+    return f"{first}\n\n{grid(ends, ['task', unit, *RATES, 'tokens'], style, align)}"
 
 
-def _rates(task: Mapping[str, Any] | None) -> list[str]:
-    """Of a benchmark how answers ended and how long they are; nothing for the average."""
-    if task is None:
-        return [""] * (len(RATES) + 1)
+def _rates(task: Mapping[str, Any]) -> list[str]:
+    """Of a benchmark how answers ended and how long they are."""
     shares = (task["published"][rate] for rate in RATES)
     mean = mean_tokens(task)
     return [
@@ -101,7 +95,7 @@ EXPLAINED = (
 def terminal(series: Sequence[Point], found: Sequence[Curve], left: Mapping[str, str]) -> str:
     """The table for a terminal, with what is to be said below it."""
     lines = [*below(series, found, left), *(EXPLAINED if len(series) > 1 else ())]
-    return "\n".join([series_table(series, found), *notes(lines)])
+    return "\n".join([tables(series, found), *notes(lines)])
 
 
 def markdown(
@@ -109,5 +103,5 @@ def markdown(
 ) -> str:
     """The same as a Markdown document."""
     lines = [*below(series, found, left), *(EXPLAINED if len(series) > 1 else ())]
-    table = series_table(series, found, "github")
+    table = tables(series, found, "github")
     return "\n".join([f"# {plain(name)}", "", table, "", *(f"- {line}" for line in lines), ""])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
-import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -19,8 +19,12 @@ from ochat_eval.run import store
 from ochat_eval.run.index import Index
 from ochat_eval.run.journal import Journal, recovered
 from ochat_eval.run.reuse import Signature
+from ochat_eval.run.sequential import Sequential, read_sequential
+from ochat_eval.stages.estimate import answer_tokens, earlier_runs
 from ochat_eval.stages.plan import Plan
-from ochat_eval.terminal.say import bar, say
+from ochat_eval.stages.progress import Meter
+from ochat_eval.stages.until import Watch
+from ochat_eval.terminal.say import say
 from ochat_eval.terminal.words import counted
 
 Done = Callable[[str], Sequence[Response]]
@@ -38,9 +42,11 @@ class Queue:
         shuffle: int | None = None,
         system: str | None = None,
         signature: Signature,
+        watch: Watch | None = None,
     ):
         """`done` gives an item's recorded responses; `shuffle` seeds another order; `system` stands
-        in front of every conversation; `signature` makes the digests of requests.
+        in front of every conversation; `signature` makes the digests of requests; `watch`
+        withdraws what is decided.
 
         Attributes:
             digests: of the requests in flight, by their key.
@@ -48,16 +54,21 @@ class Queue:
         self.digests: dict[tuple[str, int, int], str] = {}
         self._signature = signature
         self._system = system
+        self._watch = watch
         self._seed = seed
         self._tasks = planned.tasks
         self._follow_ups: deque[Request] = deque()
-        self._fresh = self._from_plan(
-            planned.items() if shuffle is None else planned.shuffled(shuffle), done
-        )
+        if watch is not None:
+            items = watch.items()
+        else:
+            items = planned.items() if shuffle is None else planned.shuffled(shuffle)
+        self._fresh = self._from_plan(items, done)
         self._open: dict[tuple[str, int], tuple[Item, tuple[Message, ...]]] = {}
 
     def _from_plan(self, items: Iterable[Item], done: Done) -> Iterator[Request]:
         for item in items:
+            if self._withdrawn(item.task):
+                continue
             texts = {(r.sample, r.turn): r.text for r in done(item.id)}
             for sample in range(self._tasks[item.task].n):
                 messages = before_first(item, self._system)
@@ -88,12 +99,19 @@ class Queue:
             self.digests[one.key] = self._signature.of(one)
         return one
 
+    def _withdrawn(self, task: str) -> bool:
+        return self._watch is not None and self._watch.withdrawn(task)
+
     def answered(self, response: Response) -> None:
         """Queues the item's next turn, asked with the model's own answer."""
         self.digests.pop(response.key, None)
+        if self._watch is not None:
+            self._watch.note(response)
         if (waiting := self._open.pop((response.id, response.sample), None)) is None:
             return
         item, messages = waiting
+        if self._withdrawn(item.task):
+            return
         turn = response.turn + 1
         messages = (*messages, Message("assistant", response.text))
         messages = (*messages, Message("user", item.turns[turn]))
@@ -114,11 +132,50 @@ class SignedJournal(Journal):
 
 
 def generate(job: Job, planned: Plan) -> None:
-    """Asks what has no response yet; each response is on disk the moment it exists."""
+    """Asks what has no response yet; each response is on disk the moment it exists.
+
+    With `until`, of a benchmark that is decided nothing more is asked.
+    """
     known = recorded(planned)
-    missing = planned.requests - len(known)
-    if not missing:
-        say(f"all {planned.requests:,} responses are there; nothing to generate")
+    left = unanswered(planned, known)
+    if job.until is None:
+        _generate(job, planned, known, left, None)
+        _write_looks(planned, None)
+        return
+    watch = Watch(job.until, job, planned)
+    ended = False
+    try:
+        watch.resume(known.of)
+        _write_looks(planned, watch.found(None))
+        left = {name: n for name, n in left.items() if not watch.withdrawn(name)}
+        _generate(job, planned, known, left, watch)
+        ended = True
+    finally:
+        watch.close(wait=ended)
+    with contextlib.closing(Index(planned.run.file(store.RESPONSES), Response)) as responses:
+        _write_looks(planned, watch.found(responses))
+
+
+def _write_looks(planned: Plan, found: Sequential | None) -> None:
+    """What the looks say, in the manifest; None: all was asked, and none stopped anything."""
+    before = read_sequential(planned.manifest.values, str(planned.run.file(store.MANIFEST)))
+    if found is None and before is not None and before.stopped:
+        tasks = {n: dataclasses.replace(one, stopped=False) for n, one in before.tasks.items()}
+        found = dataclasses.replace(before, tasks=tasks)
+    if found is not None:
+        planned.manifest.set("sequential", dataclasses.asdict(found))
+
+
+def _generate(
+    job: Job,
+    planned: Plan,
+    known: Index[Response],
+    left: Mapping[str, int],
+    watch: Watch | None,
+) -> None:
+    """Asks what is `left` by benchmark; less where `watch` withdraws some."""
+    if not any(left.values()):
+        say(f"all {len(known):,} responses are there; nothing to generate")
         return
     if known:
         say(f"going on: {len(known):,} of {counted(planned.requests, 'response')} are there")
@@ -130,6 +187,7 @@ def generate(job: Job, planned: Plan) -> None:
         say=say,
         note=functools.partial(store.append_line, planned.run.file(store.REPLICAS)),
     )
+    expected = functools.partial(_expected, job)
     with planned.manifest.timing("start"):
         session = job.engine.start(work)
     queue = Queue(
@@ -139,11 +197,12 @@ def generate(job: Job, planned: Plan) -> None:
         shuffle=job.shuffle,
         system=job.model.system,
         signature=Signature(planned.manifest.values["identity"]),
+        watch=watch,
     )
     journal = SignedJournal(planned.run.file(store.RESPONSES), queue)
     try:
-        with planned.manifest.timing("generate"):
-            failures = drive(session, queue, journal, missing)
+        with planned.manifest.timing("generate", session.gpus):
+            failures = drive(session, queue, journal, Meter("generate", left, expected))
     finally:
         planned.manifest.learn("engine", session.learnt())
         journal.close()
@@ -172,6 +231,26 @@ def recorded(planned: Plan) -> Index[Response]:
     return known
 
 
+def unanswered(planned: Plan, known: Index[Response]) -> dict[str, int]:
+    """By benchmark, how many responses are still missing."""
+    if not known:
+        return dict(planned.answers)
+    return {
+        name: of - sum(len(known.of(item.id)) for item in planned.items(name))
+        for name, of in planned.answers.items()
+    }
+
+
+def _expected(job: Job) -> dict[str, float]:
+    """By benchmark, how long its answers were in an earlier run, in tokens."""
+    earlier = earlier_runs(job.results)
+    found = {
+        name: answer_tokens(name, 1, task.max_tokens, job.model.name, earlier).tokens
+        for name, task in job.tasks.items()
+    }
+    return {name: tokens for name, tokens in found.items() if tokens is not None}
+
+
 def _nothing(item_id: str) -> Sequence[Response]:
     return ()
 
@@ -186,21 +265,15 @@ class Requests(Protocol):
         """Takes note of an answer."""
 
 
-def drive(
-    session: Session, queue: Requests, journal: Journal, missing: int, what: str = "generate"
-) -> list[Failure]:
+def drive(session: Session, queue: Requests, journal: Journal, meter: Meter) -> list[Failure]:
     """Keeps the session's window full until every request is answered or has failed.
-
-    Args:
-        missing: how many requests there are; `what` is done with them, for the progress bar.
 
     Returns:
         The requests that got no response.
     """
     failures: list[Failure] = []
-    in_flight = tokens = 0
-    shown = time.monotonic()
-    with bar(what, "answers", missing, delay=0) as progress:
+    in_flight = 0
+    with meter:
         while True:
             while in_flight < session.window and (request := queue.next()):
                 session.submit(request)
@@ -213,15 +286,8 @@ def drive(
             journal.append(responses)
             for response in responses:
                 queue.answered(response)
-                tokens += response.completion_tokens or 0
             in_flight -= len(finished)
-            written = tokens + session.unfinished_tokens()
-            if written and (elapsed := progress.format_dict["elapsed"]):
-                progress.set_postfix_str(f"{written / elapsed:,.0f} tokens/s", refresh=False)
-            progress.update(len(finished))
-            if time.monotonic() - shown > progress.mininterval:  # also while nothing finishes
-                progress.refresh()
-                shown = time.monotonic()
+            meter.add(finished, session)
 
 
 def record_failures(path: Path, failures: list[Failure], where: str) -> None:

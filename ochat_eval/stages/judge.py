@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from ochat_eval.run.index import Index
 from ochat_eval.run.journal import Journal, recovered
 from ochat_eval.stages.generate import drive, record_failures
 from ochat_eval.stages.plan import Plan
+from ochat_eval.stages.progress import Meter
 from ochat_eval.terminal.say import say
 from ochat_eval.terminal.words import counted
 
@@ -65,7 +67,7 @@ def judge_answers(
     count = _write_prompts(planned, wanted())
     kept = _drop_stale(judge, wanted(), known)
     if kept < count:
-        _ask(judge, planned, wanted, count - kept)
+        _ask(judge, planned, wanted)
     return _sum_up(judge, planned, count) > 0 or not count
 
 
@@ -178,17 +180,20 @@ class _VerdictJournal(Journal):
         )
 
 
-def _ask(judge: Judge, planned: Plan, wanted: Callable[[], Iterable[_Asked]], missing: int) -> None:
+def _ask(judge: Judge, planned: Plan, wanted: Callable[[], Iterable[_Asked]]) -> None:
     """Asks what has no verdict of this judge; the orders of comparisons one after the other."""
     known = Index(planned.run.file(store.JUDGMENTS), Verdict)
 
-    def unanswered(swapped: bool) -> Iterator[_Asked]:
+    def unanswered() -> Iterator[_Asked]:
         for one in wanted():
             ours = (v for v in known.of(one.request.id) if v.judge == judge.served_name)
-            there = {(*v.key, v.style, v.swapped) for v in ours}
-            if one.swapped is swapped and one.key not in there:
+            if one.key not in {(*v.key, v.style, v.swapped) for v in ours}:
                 yield one
 
+    left: defaultdict[bool, Counter[str]] = defaultdict(Counter)
+    for one in unanswered():
+        left[one.swapped][one.request.id.partition("/")[0]] += 1
+    missing = sum(counts.total() for counts in left.values())
     say(f"judge {judge.served_name}: {counted(missing, 'verdict')} to ask for")
     journal = _VerdictJournal(planned.run.file(store.JUDGMENTS))
     journal.judge, failures = judge, []
@@ -196,9 +201,10 @@ def _ask(judge: Judge, planned: Plan, wanted: Callable[[], Iterable[_Asked]], mi
         session = judge.start(judge.work())
         try:
             with planned.manifest.timing("judge"):
-                for swapped in (False, True):
-                    journal.waiting = _Waiting(unanswered(swapped))
-                    failures += drive(session, journal.waiting, journal, missing, "judge")
+                for swapped, counts in sorted(left.items()):
+                    those = (one for one in unanswered() if one.swapped is swapped)
+                    journal.waiting = _Waiting(those)
+                    failures += drive(session, journal.waiting, journal, Meter("judge", counts))
         finally:
             planned.manifest.learn("judge", session.learnt())
             session.close()

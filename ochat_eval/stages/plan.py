@@ -10,9 +10,9 @@ import random
 import re
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,7 @@ class Plan:
         totals: items that the whole task has.
         answers: generations per task, later turns and samples counted.
         spans: where each task's items stand in items.jsonl.
+        seen: of benchmarks that were stopped early, the items that count.
     """
 
     run: RunDir
@@ -65,6 +66,7 @@ class Plan:
     spans: dict[str, store.Span]
     model: str
     manifest: Manifest
+    seen: Mapping[str, Collection[str]] = field(default_factory=dict)
 
     @property
     def requests(self) -> int:
@@ -74,7 +76,10 @@ class Plan:
     def items(self, task: str | None = None) -> Iterator[Item]:
         """The planned items, of one task or of all, read anew from disk."""
         span = None if task is None else self.spans[task]
-        return store.read_records(self.run.file(store.ITEMS), Item, span)
+        items = store.read_records(self.run.file(store.ITEMS), Item, span)
+        if not self.seen:
+            return items
+        return (i for i in items if i.task not in self.seen or i.id in self.seen[i.task])
 
     def shuffled(self, seed: int) -> Iterator[Item]:
         """The planned items in a random order; only their places are kept in memory."""
@@ -89,6 +94,13 @@ class Plan:
         for item in self.items(task):
             if found := responses.of(item.id):
                 yield Answered(item, tuple(found))
+
+    def whole(self, responses: Index[Response]) -> bool:
+        """Whether every item that counts has all its responses."""
+        if not self.seen:
+            return len(responses) == self.requests
+        found = (one for name in self.tasks for one in self.answered(name, responses))
+        return sum(len(one.responses) for one in found) == self.requests
 
     def digests(self) -> dict[str, str]:
         """SHA-256 of the files that a finished run is made of, so far as they are there."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from ochat_eval import stats
 from ochat_eval.config.job import Job
 from ochat_eval.engines.judge import Judge
 from ochat_eval.records import Response, Score, UserError
 from ochat_eval.report import scores_table
 from ochat_eval.report.page.entries import reported
 from ochat_eval.report.page.page import write_page
-from ochat_eval.report.summary import summarise_task
+from ochat_eval.report.summary import Stopped, summarise_task
 from ochat_eval.report.tables import files
 from ochat_eval.report.why import Differences, markdown
 from ochat_eval.review import rate_formats
@@ -19,6 +20,8 @@ from ochat_eval.run import store
 from ochat_eval.run.folder import RunDir
 from ochat_eval.run.index import Index
 from ochat_eval.run.otherwise import asked_otherwise
+from ochat_eval.run.sequential import read_sequential
+from ochat_eval.stages.cost import cost_line
 from ochat_eval.stages.plan import Plan
 from ochat_eval.terminal.say import tell
 
@@ -40,6 +43,7 @@ def report(job: Job, planned: Plan, responses: Index[Response]) -> None:
                 planned.counts[name],
                 planned.totals[name],
                 named=job.ids is not None,
+                stopped=_stopped(planned, name),
             )
             for name, task in planned.tasks.items()
         }
@@ -66,7 +70,7 @@ def report(job: Job, planned: Plan, responses: Index[Response]) -> None:
         shown = reported(run_dir.path)
         shown.responses, shown.scores = responses, scores
         write_page(run_dir.file(store.REPORT), [shown])
-    whole = len(responses) == planned.requests
+    whole = planned.whole(responses)
     judging = planned.manifest.values.get("judging", {})
     all_judged = judging and judging["verdicts"] == judging["of"]
     judge = [judging["judge"], judging["style"]] if all_judged else None
@@ -76,12 +80,26 @@ def report(job: Job, planned: Plan, responses: Index[Response]) -> None:
     show(run_dir)
 
 
+def _stopped(planned: Plan, name: str) -> Stopped | None:
+    """How a benchmark was stopped early, for its figures; None where it was not."""
+    found = read_sequential(planned.manifest.values, str(planned.run.file(store.MANIFEST)))
+    one = found.stopped.get(name) if found else None
+    if found is None or one is None:
+        return None
+    shares = [seen / one.planned for seen in one.looks]
+    confidence = stats.look_confidences(shares, 0.95)[one.look - 1]
+    why = f"{one.verdict} against {found.against}, {found.mode.replace('-', ' ')}"
+    return Stopped(one.look, len(one.looks), why, confidence)
+
+
 def show(run_dir: RunDir) -> None:
-    """Prints a reported run's tables, and where its page is."""
-    summary = store.read_json(run_dir.file(store.SUMMARY))
+    """Prints a reported run's tables, what its answers cost, and where its page is."""
+    summary, manifest = (store.read_json(run_dir.file(f)) for f in (store.SUMMARY, store.MANIFEST))
     tell(scores_table.terminal(summary))
     files.show(summary)
-    tell(f"\n{run_dir.file(store.REPORT)}")
+    copied = "replay" in manifest["identity"]  # what its answers cost once, nobody knows
+    cost = "" if copied else cost_line(summary, manifest["times"])
+    tell(f"\n{cost}\n{run_dir.file(store.REPORT)}" if cost else f"\n{run_dir.file(store.REPORT)}")
 
 
 def is_finished(planned: Plan, judge: Judge | None) -> bool:

@@ -16,8 +16,9 @@ from ochat_eval.run import store
 from ochat_eval.run.identity import differences, engine_part
 from ochat_eval.run.manifest import Facts, read_facts
 from ochat_eval.run.reuse import Earlier, Signature
-from ochat_eval.stages.generate import Queue, SignedJournal, drive, recorded
+from ochat_eval.stages.generate import Queue, SignedJournal, drive, recorded, unanswered
 from ochat_eval.stages.plan import Plan
+from ochat_eval.stages.progress import Meter
 from ochat_eval.terminal.say import say
 from ochat_eval.terminal.words import counted
 
@@ -36,8 +37,8 @@ def reuse_answers(job: Job, planned: Plan) -> None:
     if job.reuse is None:
         return
     known = recorded(planned)
-    missing = planned.requests - len(known)
-    if not missing:
+    left = unanswered(planned, known)
+    if not any(left.values()):
         return
     earlier = Earlier()
     names = [one.name for one in _sources(job, planned) if _add(earlier, one)]
@@ -50,7 +51,7 @@ def reuse_answers(job: Job, planned: Plan) -> None:
     planned.manifest.set("reused", dict.fromkeys(names, 0))  # how many is known at the end
     try:
         with planned.manifest.timing("reuse"):
-            drive(_Recalled(earlier, signature), queue, journal, missing, "reuse")
+            drive(_Recalled(earlier, signature), queue, journal, Meter("reuse", left))
     finally:
         journal.close()
         earlier.close()

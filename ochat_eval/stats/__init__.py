@@ -18,6 +18,7 @@ from ochat_eval.stats.agreement import (
 from ochat_eval.stats.at_k import all_at_k, maj_at_k, pass_at_k
 from ochat_eval.stats.chances import Chances, chances, detects, normal_chance
 from ochat_eval.stats.checks import Bounds, mean
+from ochat_eval.stats.counted import counted_intervals
 from ochat_eval.stats.equivalence import (
     CONFIDENCE,
     FLIP_SDS,
@@ -96,6 +97,7 @@ __all__ = [
     "cluster_sums",
     "clustered_stderr",
     "contrast",
+    "counted_intervals",
     "decide",
     "delta",
     "detects",

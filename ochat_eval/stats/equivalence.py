@@ -139,7 +139,7 @@ def rerun_interval(
     lows, highs = [found.lo, found.score - half], [found.hi, found.score + half]
     if set(new) <= {0.0, 1.0}:
         low, high = changes_interval(
-            [y - x for x, y in zip(recorded, new, strict=True)], confidence
+            [y - x for x, y in zip(recorded, new, strict=True)], confidence, clusters=clusters
         )
         lows.append(low)
         highs.append(high)

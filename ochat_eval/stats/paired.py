@@ -6,6 +6,7 @@ import math
 import operator
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ochat_eval.stats.checks import (
     Bounds,
@@ -107,7 +108,9 @@ def contrast(
     if bounds == (0, 1) and all(set(run) <= {0.0, 1.0} for run in numbers):
         # Without a spread nothing tells how clusters hang together: they count as one item each.
         units = n if found.stderr else found.units
-        stderr = max(found.stderr, _bonett_price(values, units, most))
+        share = units / n
+        squares = share * math.fsum(x * x for x in values)
+        stderr = max(found.stderr, bonett_price(share * math.fsum(values), squares, units, most))
         middle = center * units / (units + 2)
         half = _reach(found, clusters is not None, confidence) * stderr
         lo, hi = min(center, middle - half), max(center, middle + half)
@@ -125,20 +128,18 @@ def _reach(found: Spread, clustered: bool, confidence: float) -> float:
     return t_value(confidence, found.df) if clustered else z_value(confidence)
 
 
-def _bonett_price(values: Sequence[float], n: int, most: float) -> float:
-    """The error with a gain and a loss of `most` more: Bonett & Price 2012, eq. 6.
+def bonett_price(total: Any, squares: Any, n: int, most: float = 1.0) -> Any:
+    """The error of a mean contrast with a gain and a loss more: Bonett & Price 2012, eq. 6.
 
     Of differences of 0/1 verdicts theirs, √((p̃₁ + p̃₂ − (p̃₁ − p̃₂)²)/(n + 2)) with
     p̃ = (count + 1)/(n + 2).
 
     Args:
-        values: contrasts, each within ±`most`.
-        n: how many of them are independent.
+        total, squares: the sums of the contrasts and of their squares; numbers, or arrays of them.
+        n: of how many independent items.
+        most: the largest contrast that an item can have.
     """
-    share = n / len(values)
-    total = share * math.fsum(values)
-    squares = share * math.fsum(x * x for x in values) + 2 * most**2
-    return math.sqrt((squares - total**2 / (n + 2)) / (n + 2) / (n + 2))
+    return ((squares + 2 * most**2 - total**2 / (n + 2)) ** 0.5) / (n + 2)
 
 
 def flips(a: Mapping[str, float], b: Mapping[str, float]) -> Flips:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 from ochat_eval.stats.checks import check_numbers
 from ochat_eval.stats.quantiles import z_value
+from ochat_eval.stats.significance import cluster_sums
 
 
 def changes_interval(
-    differences: Sequence[float], confidence: float = 0.9, most: float = 1.0
+    differences: Sequence[float],
+    confidence: float = 0.9,
+    most: float = 1.0,
+    *,
+    clusters: Sequence[Hashable] | None = None,
 ) -> tuple[float, float]:
     """The interval of the mean of paired differences, in their unit, from gains and losses apart.
 
@@ -22,27 +28,41 @@ def changes_interval(
     Bonett & Price's, is too narrow there: it takes a run with a true loss of the margin for as
     good more often than it says. With many changes it is the normal one.
 
+    Items of a cluster change together: their sum is one change, and the one that may be yet unseen
+    is as large as the cluster that an item is in on average.
+
     Args:
-        differences: of independent items, item by item, each within ±`most`.
+        differences: item by item, each within ±`most`.
         confidence: between 0 and 1.
         most: the largest change that an item can have.
+        clusters: as in `paired`.
 
     Raises:
         ValueError: no differences, one that is out of bounds, or such a confidence.
     """
-    numbers = check_numbers(differences, (-most, most))
+    numbers = cluster_sums(check_numbers(differences, (-most, most)), clusters)
+    n = len(differences)
+    size = 1.0 if clusters is None else sum(k * k for k in Counter(clusters).values()) / n
     sums = [
         (math.fsum(found), math.fsum(x * x for x in found))
         for found in ([x for x in numbers if x > 0], [-x for x in numbers if x < 0])
     ]
-    (gain, lost), (gain_lo, lost_lo), (gain_hi, lost_hi) = (
-        [float(x) for x in row]
-        for row in limits([x for x, _ in sums], [q for _, q in sums], confidence, most)
+    found = limits([x for x, _ in sums], [q for _, q in sums], confidence, size * most)
+    low, high = put_together(found, n, most)
+    return float(low), float(high)
+
+
+def put_together(found: Any, n: int, most: float = 1.0) -> tuple[Any, Any]:
+    """The interval of (gains − losses)/n, by MOVER, from `limits` of both; numbers or arrays."""
+    import numpy as np
+
+    (gain, lost), (gain_lo, lost_lo), (gain_hi, lost_hi) = found
+    down = np.hypot(gain - gain_lo, lost_hi - lost)
+    up = np.hypot(gain_hi - gain, lost - lost_lo)
+    return (
+        np.maximum(-most, (gain - lost - down) / n),
+        np.minimum(most, (gain - lost + up) / n),
     )
-    down = math.hypot(gain - gain_lo, lost_hi - lost)
-    up = math.hypot(gain_hi - gain, lost - lost_lo)
-    center, n = gain - lost, len(numbers)
-    return max(-most, (center - down) / n), min(most, (center + up) / n)
 
 
 def limits(sums: Any, squares: Any, confidence: float, most: float) -> Any:

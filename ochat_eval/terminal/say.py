@@ -12,6 +12,7 @@ import contextlib
 import importlib
 import logging
 import sys
+import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -75,31 +76,88 @@ def uncaught(kind: type[BaseException], error: BaseException, trace: TracebackTy
     say("".join(traceback.format_exception(kind, error, trace)).rstrip())
 
 
-def bar(what: str, unit: str, total: int | None = None, *, delay: float = 2) -> Any:
-    """A progress bar on the error stream; at a terminal it moves, in a pipe or log it is rare.
+def bar(
+    what: str, unit: str, total: int | None = None, *, delay: float = 2, timed: bool = True
+) -> Any:
+    """Progress on the error stream: a bar at a terminal, a line every ten seconds elsewhere.
 
     Args:
         what: stands before it: `score`.
         unit: what is counted, in the plural: `scores`.
         total: how many there are; None where nobody knows.
-        delay: seconds before it is shown at all.
+        delay: seconds before a bar is shown at all.
+        timed: whether rate and time left are reckoned from what is counted.
 
     Returns:
-        A tqdm bar: a context manager with `update`.
+        A tqdm bar or `Lines`: a context manager with `update`.
     """
-    module = importlib.import_module("tqdm.auto" if _voices[-1].notebook else "tqdm")
-    moving = sys.stderr.isatty()
-    interval = 0.5 if moving else 10
+    voice_now = _voices[-1]
+    if voice_now.bars and not voice_now.notebook and not sys.stderr.isatty():
+        return Lines(plain(what), plain(unit), total)
+    module = importlib.import_module("tqdm.auto" if voice_now.notebook else "tqdm")
     made = module.tqdm(
         total=total,
         desc=plain(what),
         unit=f" {plain(unit)}",
         delay=delay,
-        dynamic_ncols=moving,
+        dynamic_ncols=True,
         smoothing=0.05,
-        mininterval=interval,
+        mininterval=_MOVES,
         file=sys.stderr,
-        disable=not _voices[-1].bars,
+        bar_format=None if timed else _UNTIMED,
+        disable=not voice_now.bars,
     )
-    made.mininterval = interval  # one that is not shown has none
+    made.mininterval = _MOVES  # one that is not shown has none
     return made
+
+
+_MOVES = 0.5
+"""Seconds between two moves of a bar."""
+_UNTIMED = "{desc}: {percentage:3.0f}%|{bar:20}| {n_fmt}/{total_fmt}{postfix}"
+
+
+class Lines:
+    """Progress where nothing can move, as in a log: a line every ten seconds. It has what is asked
+    of a tqdm bar here.
+
+    Attributes:
+        n, total: what has been counted, and all that there is; None where nobody knows.
+        mininterval: seconds between two lines.
+    """
+
+    mininterval = 10.0
+
+    def __init__(self, what: str, unit: str, total: int | None):
+        self.n, self.total = 0, total
+        self._what, self._unit, self._more = what, unit, ""
+        self._shown = time.monotonic()
+        self._said: int | None = None
+
+    def __enter__(self) -> Lines:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def update(self, n: int = 1) -> None:
+        """Counts on."""
+        self.n += n
+        if time.monotonic() - self._shown >= self.mininterval:
+            self._say()
+
+    def set_postfix_str(self, text: str, refresh: bool = True) -> None:
+        """What is said behind the count."""
+        self._more = text
+        if refresh:
+            self._say()
+
+    def _say(self) -> None:
+        self._shown, self._said = time.monotonic(), self.n
+        of = "" if self.total is None else f" of {self.total:,}"
+        more = f"; {self._more}" if self._more else ""
+        say(f"{self._what}: {self.n:,}{of} {self._unit}{more}")
+
+    def close(self) -> None:
+        """Says where it ended, if anything was said before."""
+        if self._said is not None and self._said != self.n:
+            self._say()

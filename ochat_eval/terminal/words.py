@@ -16,6 +16,13 @@ def counted(number: float, one: str, several: str = "") -> str:
     return f"{shown} {one if number == 1 else several or f'{one}s'}"
 
 
+def duration(seconds: float) -> str:
+    """A time in the unit that fits: `40 s`, `12 min`, `3.4 hours`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:,.1f} hours"
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """`; did you mean X?`, or all that there is where nothing is near."""
     by_case = {one.casefold(): one for one in known}

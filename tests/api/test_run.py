@@ -53,7 +53,7 @@ def test_what_a_notebook_shows(here):
     assert (
         frame.startswith('<iframe sandbox="allow-scripts" srcdoc="&lt;!') and "<script" not in frame
     )
-    assert [one.name for one in ochat_eval.runs()][:2] == ["a", "b"]
+    assert {"a", "b"} <= {one.name for one in ochat_eval.runs()}
     assert ochat_eval.runs("nowhere") == []
 
 

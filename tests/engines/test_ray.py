@@ -23,6 +23,7 @@ from ochat_eval.model.model import Model
 from ochat_eval.records import Message, Request, Response, Sampling, UserError
 from ochat_eval.run.journal import Journal
 from ochat_eval.stages.generate import drive as run_through
+from ochat_eval.stages.progress import Meter
 from tests.conftest import CHECKOUT, environment, lines
 from tests.fake_model import POISON, FakeRay, work
 
@@ -58,7 +59,7 @@ def drive(tmp_path: Path, engine: FakeRay, requests: Requests, count: int, meddl
     if meddle:
         session.submit = meddle(session, noted)
     try:
-        failures = run_through(session, requests, journal, count)
+        failures = run_through(session, requests, journal, Meter("generate", {"t": count}))
     finally:
         session.close()
         journal.close()

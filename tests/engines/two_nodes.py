@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ochat_eval.run.journal import Journal
 from ochat_eval.stages.generate import drive
+from ochat_eval.stages.progress import Meter
 from tests.engines.test_ray import Requests
 from tests.fake_model import FakeRay, work
 
@@ -43,7 +44,7 @@ def main(folder: Path, count: int) -> None:
 
     session.submit = submit_and_lose_a_machine  # type: ignore[method-assign]
     journal = Journal(folder / "responses.jsonl")
-    failures = drive(session, Requests(count), journal, count)
+    failures = drive(session, Requests(count), journal, Meter("generate", {"t": count}))
     session.close()
     journal.close()
     cluster.shutdown()

@@ -29,7 +29,8 @@ def harmless(done: Done, word: str = "EVIL") -> str:
     return printed
 
 
-def test_a_line_stands_above_a_bar(capsys):
+def test_a_line_stands_above_a_bar(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     with bar("generate", "answers", 10, delay=0) as progress:
         progress.update(3)
         say("the server refused")

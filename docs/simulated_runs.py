@@ -1,4 +1,5 @@
-"""How often what is said of a series of runs is right, by simulation; for `claims.py`."""
+"""How often what is said of a series of runs, and of a run that goes on, is right, by simulation;
+for `claims.py`."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import numpy as np
 from simulations import Share, drawn
 
 from ochat_eval import stats
+from ochat_eval.bench.decide import decided
 
 
 def checkpoints(rng: np.random.Generator, truths: np.ndarray, n: int, psi: float) -> np.ndarray:
@@ -49,5 +51,38 @@ def slope_covers(count: int, n: int, psi: float, rise: float) -> Share:
         runs = checkpoints(rng, 0.5 + rise * steps, n, psi)
         found = stats.slope(runs.tolist(), steps.tolist())
         return found.lo <= rise <= found.hi
+
+    return lambda rng, draws: drawn(rng, draws, hit)
+
+
+def looked_at(n: int, psi: float, loss: float, margin: float, what: str, mode: str) -> Share:
+    """How often the looks at a run with a true loss in points pass it, fail it, or agree with the
+    gate of all its items (`what`: `passed`, `failed`, `agreed`)."""
+
+    def share(rng: np.random.Generator, draws: int) -> float:
+        seed = int(rng.integers(1 << 30))
+        return getattr(decided(n, psi, loss, margin, mode=mode, draws=draws, seed=seed), what)
+
+    return share
+
+
+def passages_looked_at(count: int, size: int, looks: int, margin: float) -> Share:
+    """How often a true loss of the margin (a fraction) passes where passages fall as a whole."""
+    shares = [k / looks for k in range(1, looks + 1)]
+    confidences = stats.look_confidences(shares)
+    clusters = np.arange(count).repeat(size).tolist()
+    base = [1.0] * (count * size)
+
+    def hit(rng: np.random.Generator) -> bool:
+        chance = rng.choice([0.0, 0.3], count, p=[1 - margin / 0.3, margin / 0.3]).repeat(size)
+        new = (rng.random(count * size) >= chance).astype(float).tolist()
+        for share, confidence in zip(shares, confidences, strict=True):
+            n = size * round(count * share)
+            found = stats.rerun_interval(
+                base[:n], new[:n], 0.0, 1, clusters=clusters[:n], confidence=confidence
+            )
+            if found.lo >= -100 * margin:
+                return True
+        return False
 
     return lambda rng, draws: drawn(rng, draws, hit)
