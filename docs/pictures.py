@@ -1,6 +1,7 @@
 """Remakes every picture of the guide (`make pictures`): no model, no network; needs Chromium.
 
     report.png         the report of a run: made-up answers to the sample items, replayed
+    series.png         the page of a series of checkpoints: made-up answers, replayed
     chat.png           the chat page, before a stub that says what the small model once said
     architecture.svg   the rooms of the code, and what imports what, read from the code
 
@@ -27,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import grimp
+import series_example
 import uvicorn
 from PIL import Image
 from playwright.sync_api import sync_playwright
@@ -104,6 +106,19 @@ def report(browser: Any) -> None:
         page.wait_for_selector("table")
         page.wait_for_timeout(500)
         _keep(page.screenshot(), "report.png")
+
+
+# --- a series -----------------------------------------------------------------------------------
+
+
+def series(browser: Any) -> None:
+    """The page of a made-up series."""
+    with tempfile.TemporaryDirectory() as folder:
+        page = browser.new_page(viewport={"width": 1280, "height": 720})
+        page.goto(series_example.make(Path(folder)).as_uri())
+        page.wait_for_selector("html[data-ready]")
+        _keep(page.screenshot(), "series.png")
+        page.close()
 
 
 # --- the chat page ------------------------------------------------------------------------------
@@ -291,10 +306,11 @@ def architecture() -> None:
 
 def main(names: list[str]) -> None:
     """Makes the pictures named, by default all."""
-    names = names or ["architecture", "report", "chat"]
+    names = names or ["architecture", "report", "series", "chat"]
     if "architecture" in names:
         architecture()
-    shots = [{"report": report, "chat": chat}[name] for name in names if name != "architecture"]
+    made = {"report": report, "series": series, "chat": chat}
+    shots = [made[name] for name in names if name != "architecture"]
     if not shots:
         return
     path = shutil.which("chromium")

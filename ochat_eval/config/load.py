@@ -65,6 +65,8 @@ def job(arguments: Sequence[str], live: Live | None = None) -> Job:
         judge=_judge(config),
         seed=known.seed if known and "seed" not in named else config.seed,
         ids=ids,
+        step=config.step,
+        trackers=config.trackers,
         until=_gated(config, named),
         reuse=config.reuse,
         shuffle=config.shuffle,
@@ -80,6 +82,19 @@ def job(arguments: Sequence[str], live: Live | None = None) -> Job:
         arguments=tuple(shown),
         resolved=to_yaml(config),
     )
+
+
+def trackers(names: Sequence[str], options: Sequence[str]) -> Mapping[str, Any]:
+    """The trackers of these names, as `Job.trackers`.
+
+    Args:
+        options: `NAME=VALUE`, of them.
+
+    Raises:
+        UserError: an unknown tracker or option.
+    """
+    found: Mapping[str, Any] = load([f"track=[{','.join(names)}]", *options]).trackers
+    return found
 
 
 def build_tasks(config: Config, named: Container[str] = ()) -> dict[str, Task]:
