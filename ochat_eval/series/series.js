@@ -9,9 +9,10 @@ const RATES = [
 ];
 const signOf = (pair) => (!pair || !pair.moved ? "" : pair.difference > 0 ? "▲" : "▼");
 const signed = (value) => (value > 0 ? "+" : "") + number(value);
+const sayP = (p) => (p < 0.001 ? "< 0.001" : p.toFixed(3));
 const sayPair = (p) =>
   `${signed(p.difference)} (${number(p.lo)} to ${number(p.hi)})` +
-  (p.p === null ? "" : `, p ${p.p < 0.001 ? "< 0.001" : p.p.toFixed(3)}`);
+  (p.p === null ? "" : `, p ${sayP(p.p)}`);
 
 // Round numbers that span the values: [least, most, step].
 function scaleOf(values) {
@@ -150,7 +151,7 @@ function showPair({ points, curves, items }, a, b) {
     const cells = [
       curve.task || "average", number(curve.scores[a]), number(curve.scores[b]),
       signed(seen.difference) + sign, `${number(seen.lo)} to ${number(seen.hi)}`,
-      pair.p === null ? "–" : pair.p.toFixed(3), whole(gained), whole(lost),
+      pair.p === null ? "–" : sayP(pair.p), whole(gained), whole(lost),
     ];
     return [row(cells, ["name", "n", "n", kind])];
   });

@@ -81,6 +81,9 @@ def run_series(series: Series, alone: Callable[[Sequence[str]], Ended] = run_alo
         raise UserError(f"there is no checkpoint in {', '.join(series.places)}")
     if shown:
         tell(shown)
+    else:
+        for label, why in _missing(progress).items():
+            say(f"{label} is not here: {why}")
     failed = [one.label for one, ended in progress.ended.items() if ended.code]
     if failed:
         say(f"failed, each said why: {', '.join(failed)}")
@@ -109,20 +112,26 @@ def _run(series: Series, checkpoint: Checkpoint, alone: Callable[[Sequence[str]]
         link.unlink(missing_ok=True)
 
 
+def _missing(progress: Progress) -> dict[str, str]:
+    """The checkpoints that have no figures, and why."""
+    failed = {
+        one.label: f"its run failed (exit code {ended.code})"
+        for one, ended in progress.ended.items()
+        if ended.folder is None
+    }
+    return {**{one.label: why for one, why in progress.left.items()}, **failed}
+
+
 def _write(series: Series, progress: Progress) -> str:
     """Writes table and page; returns the table for the terminal, empty where nothing was run."""
-    left = {one.label: why for one, why in progress.left.items()}
-    points = []
-    for checkpoint, ended in sorted(progress.ended.items(), key=lambda pair: pair[0].step or 0):
-        if ended.folder is None:
-            left[checkpoint.label] = f"its run failed (exit code {ended.code})"
-        else:
-            points.append(read_point(checkpoint, ended.folder))
+    points = [
+        read_point(checkpoint, ended.folder)
+        for checkpoint, ended in sorted(progress.ended.items(), key=lambda pair: pair[0].step or 0)
+        if ended.folder is not None
+    ]
     if not points:
-        for label, why in left.items():
-            say(f"{label} is not here: {why}")
         return ""
-    found = curves(points)
+    found, left = curves(points), _missing(progress)
     page = series.folder / f"{series.name}.html"
     store.write_text(page.with_suffix(".md"), markdown(series.name, points, found, left))
     write_series_page(page, series.name, points, found, left)
