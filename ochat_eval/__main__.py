@@ -43,6 +43,7 @@ COMMANDS = {
     "pull": ("fetch data for machines without a network", "ochat_eval.config.command"),
     "import": ("other tools' answers, to be scored here", "ochat_eval.exchange.command"),
     "export": ("a run's results in other tools' formats", "ochat_eval.exchange.command"),
+    "track": ("send a run to MLflow, W&B, TensorBoard, Trackio", "ochat_eval.track.command"),
     "serve": ("an OpenAI-compatible server with a chat page", "ochat_eval.serve.command"),
     "bench": ("measure what the harness costs", "ochat_eval.bench.command"),
     "completion": ("tab completion for bash and zsh", "ochat_eval.config.completion"),
@@ -58,7 +59,6 @@ _OF_ALL = {
 _HELP = """\
 usage: ochat-eval [SUBCOMMAND] [NAME=VALUE | OPTION ...]
 The benchmarks of the OpenChat-3.5 model card, as published; better, or noise?
-
 {commands}
 examples:
   ochat-eval task=demo                    a first look, no network needed

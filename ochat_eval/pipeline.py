@@ -26,6 +26,7 @@ from ochat_eval.stages.score import recorded_responses, score
 from ochat_eval.stages.show import shown_prompts
 from ochat_eval.stages.until import as_stopped, stands
 from ochat_eval.terminal.say import say, tell
+from ochat_eval.track.send import STEP, chosen, send
 
 
 def run(argv: Sequence[str]) -> int:
@@ -56,34 +57,48 @@ def execute(job: Job) -> Path:
         job.engine.check_options()
     if generates and new:
         job.engine.check_model(job.model)
-    planned = plan(job)
+    trackers = chosen(job.trackers)
+    planned, reported = plan(job), False
     with contextlib.closing(planned.run):
         if new or job.stage is Stage.plan:
             for task in planned.tasks.values():
                 for line in advice(task, planned.items(task.name)):
                     say(line)
         if job.stage is Stage.plan:
-            chat = format_at_hand(job.model)
-            tell(planned_work(job, planned, chat))
-            if job.show > 0:
-                tell("\n" + shown_prompts(planned, job.model, chat, job.show))
+            _show_plan(job, planned)
         elif (
             job.stage is Stage.all
-            and is_finished(planned, job.judge)
+            and is_finished(planned, job.judge, job.control)
             and stands(job.until, planned)
         ):
-            say("finished before, nothing to do; stage=score or stage=report do their part anew")
+            again = "stage=score or stage=report do their part anew"
+            if trackers:
+                again = f"trackers are told again by: ochat-eval track {planned.run.path} --to …"
+            say(f"finished before, nothing to do; {again}")
             show(planned.run)
         else:
             if generates and not new:  # not before: what is finished needs neither of them
                 job.engine.check_model(job.model)
             _go_on(job, planned)
+            reported = job.stage is not Stage.generate
+    if trackers and reported:
+        send(trackers, planned.run.path)
     return planned.run.path
+
+
+def _show_plan(job: Job, planned: Plan) -> None:
+    """What a dry run prints."""
+    chat = format_at_hand(job.model)
+    tell(planned_work(job, planned, chat))
+    if job.show > 0:
+        tell("\n" + shown_prompts(planned, job.model, chat, job.show))
 
 
 def _go_on(job: Job, planned: Plan) -> None:
     """Generates, judges, scores and reports, as far as the stage says."""
     stage, judge, baselines = job.stage, job.judge, Baselines(planned)
+    if job.step is not None:
+        planned.manifest.set(STEP, job.step)
     options = ScoringOptions(job.sandbox, job.workers, against=baselines.of)
     if stage in (Stage.all, Stage.score):
         baselines.check()

@@ -6,6 +6,7 @@ often cheaper to grade than a wrong one, and each has some 700 characters.
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -17,9 +18,10 @@ from ochat_eval.bench.costs import Table, measure
 from ochat_eval.benchmark.selection import Selection
 from ochat_eval.benchmark.task import Task
 from ochat_eval.config.load import job
-from ochat_eval.data.source import data_root
+from ochat_eval.data.source import cache_root, data_root
 from ochat_eval.records import Item, Response
 from ochat_eval.run.store import write_records
+from ochat_eval.sandbox.kept import RESULTS
 from ochat_eval.terminal.say import say
 
 CODE = ("humaneval",)
@@ -86,6 +88,16 @@ def workload(names: Sequence[str], folder: Path) -> Workload:
     )
 
 
+def without_results(folder: Path) -> Path:
+    """A cache folder made here, with all that the user's own has but kept results."""
+    own, ours = cache_root(), folder / "ochat_eval"
+    ours.mkdir(parents=True)
+    for one in own.iterdir() if own.is_dir() else ():
+        if one.name != RESULTS:
+            (ours / one.name).symlink_to(one)
+    return folder
+
+
 def harness(names: Sequence[str]) -> Table:
     """Times the stages over the named tasks, each a process of its own."""
     rows, seconds = [], {}
@@ -93,10 +105,13 @@ def harness(names: Sequence[str]) -> Table:
         folder = Path(name)
         say(f"making answers to {', '.join(names)}")
         work = workload(names, folder)
-        # Each stage plans first; `all` is a fresh run, so that it has everything to do.
+        # Each stage plans first; `all` is a fresh run that finds no kept grades, so that it has
+        # everything to do, and `score` finds those of `all`.
+        environment = {**os.environ, "XDG_CACHE_HOME": str(without_results(folder / "cache"))}
         for stage, run in (("all", 1), ("generate", 2), ("score", 2), ("report", 2)):
             say(f"{', '.join(names)}: stage={stage}")
-            cost = measure([*work.command, f"stage={stage}", f"run=bench{run}"], folder)
+            command = [*work.command, f"stage={stage}", f"run=bench{run}"]
+            cost = measure(command, folder, environment)
             seconds[f"stage={stage}"] = [cost.seconds]
             each = f"{1000 * cost.seconds / work.items:.3f}"
             rows.append([f"stage={stage}", f"{cost.seconds:.2f}", each, f"{cost.mib:.0f}"])

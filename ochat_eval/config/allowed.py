@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ochat_eval.records import UserError
 
-OURS = ("ochat_eval.tasks", "ochat_eval.engines")
+OURS = ("ochat_eval.tasks", "ochat_eval.engines", "ochat_eval.track")
 _ENTRY_POINTS = {"task": "ochat_eval.tasks", "engine": "ochat_eval.engines",
                  "judge": "ochat_eval.judges"}  # fmt: skip
 """By group of conf/, the group of entry points whose names are choices of it."""

@@ -35,7 +35,8 @@ def build(node: Any, base: type[T], where: str, **given: Any) -> T:
     target = values.pop("_target_", None)
     if target is None:
         group, _, name = where.partition(".")
-        choice = f"task={name}" if group == "tasks" else f"{group}=…"
+        several = {there: choice for choice, there in groups.SEVERAL.items()}
+        choice = f"{several[group]}={name}" if group in several else f"{group}=…"
         raise UserError(f"{where} is set but not chosen: choose it with {choice}")
     return typed(class_of(str(target), base, where), values, where, **given)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ochat_eval.benchmark.task import Task
 from ochat_eval.config.build import class_of
-from ochat_eval.config.groups import GROUPS, node, options
+from ochat_eval.config.groups import GROUPS, SEVERAL, node, options
 from ochat_eval.config.schema import Config, Data, Overlong, Sandbox, Stage
 from ochat_eval.engines.engine import Engine
 from ochat_eval.engines.judge import Judge
@@ -19,7 +19,7 @@ from ochat_eval.terminal.command import Parser, ending
 from ochat_eval.terminal.say import tell
 
 _VALUES = {"stage": Stage, "data": Data, "sandbox": Sandbox, "overlong": Overlong}
-_OF_RUNS = ("compare", "gate", "record", "read", "tables", "report", "export")
+_OF_RUNS = ("compare", "gate", "record", "read", "tables", "report", "export", "track")
 """Subcommands whose plain words are names of runs."""
 
 SCRIPTS = {
@@ -118,7 +118,7 @@ def _options(current: str, before: Sequence[str]) -> Iterator[str]:
         yield from (f"{one}=" for one in _nested(key.partition(".")[0], chosen))
         return
     if key in (*GROUPS, "models"):
-        head = value[: value.rfind(",") + 1] if key in ("task", "models") else ""
+        head = value[: value.rfind(",") + 1] if key in (*SEVERAL, "models") else ""
         yield from (f"{key}={head}{name}" for name in options(key.removesuffix("s")))
     elif key in _VALUES:
         yield from (f"{key}={one.value}" for one in _VALUES[key])
@@ -126,7 +126,7 @@ def _options(current: str, before: Sequence[str]) -> Iterator[str]:
         yield from (f"run={name}" for name in _runs())
 
 
-_NESTED = ("tasks", "model", "engine", "judge")
+_NESTED = ("tasks", "model", "engine", "judge", "trackers")
 
 
 def _nested(group: str, chosen: Mapping[str, str]) -> Iterator[str]:
@@ -138,6 +138,10 @@ def _nested(group: str, chosen: Mapping[str, str]) -> Iterator[str]:
         name = chosen.get(group, "vllm" if group == "engine" else "local")
         for option in _fields(group, name, base):
             yield f"{group}.{option}"
+    elif group == "trackers":
+        for name in chosen.get("track", "none").strip("[]").split(","):
+            options_of = (key for key in node("track", name) if key != "_target_")
+            yield from (f"trackers.{name}.{option}" for option in options_of)
     elif group == "tasks":
         for name in chosen.get("task", "gsm8k").strip("[]").split(","):
             yield from (f"tasks.{name}.{option}" for option in _fields("task", name, Task))

@@ -16,13 +16,13 @@ from typing import Any
 from ochat_eval.config import hidden
 from ochat_eval.config.arguments import quoted
 from ochat_eval.config.build import typed
-from ochat_eval.config.groups import GROUPS, bare, options, own_folder
+from ochat_eval.config.groups import GROUPS, SEVERAL, bare, options, own_folder
 from ochat_eval.config.schema import Config
 from ochat_eval.model.model import Model
 from ochat_eval.records import UserError
 from ochat_eval.terminal.words import nearest
 
-_OPEN = ("engine.", "model.", "tasks.", "judge.")
+_OPEN = ("engine.", "model.", "tasks.", "judge.", "trackers.")
 """What may name options that the YAML files do not list."""
 _TEXTS = re.compile(r"model\.(system|template)|tasks\.\w+\.(prompt|rubric)")
 _MARKS = ("model.thinking", "model.stop")
@@ -64,7 +64,8 @@ def compose_file(file: str, schema: type, overrides: Sequence[str]) -> Any:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    known = [*(f.name for f in dataclasses.fields(schema) if f.name != "tasks"), "task"]
+    fields = (f.name for f in dataclasses.fields(schema))
+    known = [*(name for name in fields if name not in SEVERAL.values()), *SEVERAL]
     written = [part for override in overrides for part in _written(override, schema, known)]
     own = own_folder()
     if own is not None:
@@ -91,7 +92,7 @@ def _composed(file: str, schema: type, written: Sequence[str]) -> Any:
     store.store(f"{file}_schema", schema)
     for group in GROUPS:
         for name, target in bare(group).items():
-            package = f"tasks.{name}" if group == "task" else group
+            package = f"{SEVERAL[group]}.{name}" if group in SEVERAL else group
             store.store(name, {"_target_": target}, group, package)
     hydra.clear()
     try:
@@ -114,7 +115,7 @@ def _written(override: str, schema: type, known: Sequence[str]) -> list[str]:
     if name in ("_target_", "hydra") or "._target_" in key or "hydra" in key or "@" in key:
         raise UserError(f"{key}: this cannot be set from the command line")
     first = name.partition(".")[0]
-    if first not in known and first != "tasks":
+    if first not in known and first not in SEVERAL.values():
         raise UserError(f"{name}: there is no such option{nearest(first, known)}")
     if name != key:
         raise UserError(f"{override}: write {name}={value}, without {key[: len(key) - len(name)]}")
@@ -127,7 +128,7 @@ def _written(override: str, schema: type, known: Sequence[str]) -> list[str]:
         return [f"++{name}={_list(value)}"]
     if name == "model" and _is_place(value):
         return ["model=hf", f"++model.path={quoted(value)}"]
-    if name == "task":
+    if name in SEVERAL:
         value = _list(value)
     elif "," in value and _is_scalar(schema, name) and value[:1] not in ("'", '"', "["):
         raise UserError(f"{override}: {name} is one value, not several")

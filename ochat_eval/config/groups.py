@@ -17,7 +17,9 @@ import yaml
 from ochat_eval.config.allowed import installed_classes
 from ochat_eval.records import UserError
 
-GROUPS = ("task", "model", "engine", "judge")
+GROUPS = ("task", "model", "engine", "judge", "track")
+SEVERAL = {"task": "tasks", "track": "trackers"}
+"""The groups of which several can be chosen: where the configuration has them, each by its name."""
 
 _own: list[Path] = []
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ochat_eval.config.groups import GROUPS, option_texts, options, own_folder
+from ochat_eval.config.groups import GROUPS, SEVERAL, option_texts, options, own_folder
 from ochat_eval.terminal.grid import listing
 
 _RUN = """\
@@ -34,7 +34,10 @@ OCHAT_EVAL_DATA   a data root, for machines without a network (ochat-eval pull)
 
 def run_help() -> str:
     """Three examples, every task, model, engine and judge, every option."""
-    groups = [f"{group}s ({group}=NAME):\n{listing(options(group))}\n" for group in GROUPS]
+    groups = [
+        f"{SEVERAL.get(group, f'{group}s')} ({group}=NAME):\n{listing(options(group))}\n"
+        for group in GROUPS
+    ]
     own = own_folder()
     return _RUN.format(
         groups="\n".join(groups),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from ochat_eval.benchmark.task import Task
 from ochat_eval.config.schema import Stage
@@ -45,7 +45,10 @@ class Job:
         judge: who rates answers; None: nobody.
         seed: of the sample that a limit draws, and of sampled answers.
         ids: ask only these items; None: all.
+        step: the training step that the model is of; None: nobody said.
+        trackers: who is told of the finished run, by name: the class and its options, not checked.
         until: ask no further once this is decided; None: ask all.
+        control: the earlier run that tells a limited one's scores better; None: none.
         reuse: take answers from this earlier run, or `auto`: from all; None: from none.
         shuffle: seed of another order of asking; None: the plan's.
         truncate_overlong: whether a prompt longer than the context keeps its last tokens.
@@ -68,7 +71,10 @@ class Job:
     judge: Judge | None
     seed: int
     ids: Collection[str] | None
+    step: int | None
+    trackers: Mapping[str, Any]
     until: Gated | None
+    control: str | None
     reuse: str | None
     shuffle: int | None
     truncate_overlong: bool

@@ -61,6 +61,7 @@ class Config:
     sampling: Any = "published"
     seed: int = 0
     ids: str | None = None
+    step: int | None = None
     until: Until | None = None
     against: str | None = None
     margin: float | None = None
@@ -77,3 +78,4 @@ class Config:
     model: Any = None
     engine: Any = None
     judge: Any = None
+    trackers: dict[str, Any] = field(default_factory=dict)

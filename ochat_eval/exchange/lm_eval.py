@@ -21,7 +21,7 @@ from ochat_eval.benchmark.task import Task
 from ochat_eval.exchange import Asked, Note, Recorded, made_folder
 from ochat_eval.exchange.logs import as_line, file_time, messages, model_of
 from ochat_eval.records import RULES, Item, Response, Rule, Score, UserError
-from ochat_eval.report.measures import SCORE, marks_of, measures
+from ochat_eval.report.measures import SCORE, marks_of, measures, subsets_of
 from ochat_eval.report.tables.cells import MARK
 from ochat_eval.run import store
 from ochat_eval.stats import mean
@@ -134,7 +134,7 @@ def write(run: Recorded, path: Path, rule: Rule | None) -> Iterator[Note]:
 
 def _leaf(task: str, subset: str, summary: Mapping[str, Any]) -> str:
     """The name of a benchmark's subset as a task of lm-eval's; of an only one, the benchmark's."""
-    several = len(summary["tasks"][task]["published"]["subsets"]) > 1
+    several = subsets_of(summary["tasks"][task]["published"])
     return re.sub(r"\W", "_", f"{task}_{subset}" if several else task)
 
 

@@ -56,7 +56,7 @@ def is_whole(task: Mapping[str, Any]) -> bool:
 
 
 def measures(summary: Mapping[str, Any], rule: Rule | None = None) -> Iterator[Measure]:
-    """The figures of a summary, those of a benchmark before those of its subsets.
+    """The figures of a summary, those of a benchmark before those of its subsets, if several.
 
     Args:
         rule: only this rule's; None for both.
@@ -65,8 +65,14 @@ def measures(summary: Mapping[str, Any], rule: Rule | None = None) -> Iterator[M
         for chosen in RULES if rule is None else (rule,):
             also = task.get("also", ())
             yield from _of(name, None, chosen, task[chosen], also)
-            for subset, figures in task[chosen]["subsets"].items():
+            for subset, figures in subsets_of(task[chosen]).items():
                 yield from _of(name, subset, chosen, figures, also)
+
+
+def subsets_of(one: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    """The subsets of a rule's figures; none where an only one says the same."""
+    found: Mapping[str, Mapping[str, Any]] = one["subsets"]
+    return found if len(found) > 1 else {}
 
 
 def _of(
