@@ -5,27 +5,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ochat_eval.api.callback import EvaluationCallback
     from ochat_eval.api.comparison import Comparison, compare, gate
     from ochat_eval.api.evaluate import evaluate, use
     from ochat_eval.api.run import Run, load, runs
     from ochat_eval.engines.answer import Completion
     from ochat_eval.engines.live import Function, Server
+    from ochat_eval.engines.weights import Weights
     from ochat_eval.records import UserError
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "Comparison", "Completion", "Function", "Run", "Server", "UserError", "compare", "evaluate",
-    "gate", "load", "runs", "use",
+    "Comparison", "Completion", "EvaluationCallback", "Function", "Run", "Server", "UserError",
+    "Weights", "compare", "evaluate", "gate", "load", "runs", "use",
 ]  # fmt: skip
 
 _WHERE = {
     "Comparison": "ochat_eval.api.comparison",
     "Completion": "ochat_eval.engines.answer",
+    "EvaluationCallback": "ochat_eval.api.callback",
     "Function": "ochat_eval.engines.live",
     "Run": "ochat_eval.api.run",
     "Server": "ochat_eval.engines.live",
     "UserError": "ochat_eval.records",
+    "Weights": "ochat_eval.engines.weights",
     "compare": "ochat_eval.api.comparison",
     "evaluate": "ochat_eval.api.evaluate",
     "gate": "ochat_eval.api.comparison",

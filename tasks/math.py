@@ -6,12 +6,17 @@ Published setting: openchat's evaluation of January 2024, graded as in PRM800K.
 from __future__ import annotations
 
 import gc
+import importlib.metadata
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
 
+import ochat_eval.records
+from ochat_eval import answers
 from ochat_eval.answers.math import (
     grade,
     grade_plainly,
@@ -26,6 +31,7 @@ from ochat_eval.data.hub import HubSource
 from ochat_eval.data.rows import Row
 from ochat_eval.data.shipped import SampleSource
 from ochat_eval.records import Item, Reading, Response, Rule, Score
+from ochat_eval.sandbox.kept import Kept, rules_digest
 from ochat_eval.sandbox.workers import Killed, run_jobs
 
 # subject: rows of the test split, and their digest
@@ -51,7 +57,14 @@ MEMORY_BYTES = 2 << 30
 """Address space of a grading process, its imports included."""
 
 _Job = tuple[Rule, str, str]  # the rule, what is graded, and the gold answer
+_Verdict = tuple[bool, Reading | None]  # what was read, where that was not known before
 _UNREAD = Reading(None, matched=False)
+
+
+class _Known(NamedTuple):
+    """A verdict that no process need be asked for."""
+
+    verdict: _Verdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,8 +98,20 @@ class Math(RowTask):
         return make_item(self, subset, index, row["problem"], row["solution"][slice(*box)])
 
     def score(self, answered: Iterable[Answered], options: ScoringOptions) -> Iterator[Score]:
-        """Grades in processes that can be killed, equal answers to an item only once."""
-        waiting: dict[int, tuple[Rule, list[tuple[Response, Reading]]]] = {}
+        """Grades in processes that can be killed, and never again what was graded before."""
+        kept: Kept[_Verdict] = Kept("math", _rules(), _Verdict)
+        with kept:
+            yield from self._graded(answered, options, kept)
+
+    def _graded(
+        self, answered: Iterable[Answered], options: ScoringOptions, kept: Kept[_Verdict]
+    ) -> Iterator[Score]:
+        """The scores; equal answers to an item are one job."""
+        waiting: dict[int, tuple[_Job, list[tuple[Response, Reading]]]] = {}
+
+        def known(job: _Job) -> _Known | None:
+            verdict = judge_plainly(job) or kept.get(job)
+            return None if verdict is None else _Known(verdict)
 
         def jobs() -> Iterator[_Job]:
             places = count()
@@ -97,26 +122,32 @@ class Math(RowTask):
                     asked["published", read.answer or "", gold].append((response, read))
                     asked["robust", response.text, gold].append((response, _UNREAD))
                 for job, who in asked.items():
-                    waiting[next(places)] = job[0], who
+                    waiting[next(places)] = job, who
                     yield job
 
-        results = run_jobs(
+        results: Iterator[tuple[int, _Verdict | _Known | Killed]] = run_jobs(
             judge,
             jobs(),
             workers=options.workers,
             seconds=SECONDS,
             memory_bytes=MEMORY_BYTES,
             setup=warm_up,
-            here=judge_plainly,
+            here=known,
         )
-        for place, verdict in results:
-            rule, who = waiting.pop(place)
+        for place, result in results:
+            job, who = waiting.pop(place)
+            if isinstance(result, Killed):
+                for response, reading in who:
+                    killed = score_of(response, job[0], reading, 0)
+                    yield killed.with_detail(reason=result.reason)
+                continue
+            if isinstance(result, _Known):
+                right, read = result.verdict
+            else:
+                kept.add(job, result)
+                right, read = result
             for response, reading in who:
-                if isinstance(verdict, Killed):
-                    killed = score_of(response, rule, reading, 0)
-                    yield killed.with_detail(reason=verdict.reason)
-                else:
-                    yield score_of(response, rule, verdict[1] or reading, verdict[0])
+                yield score_of(response, job[0], read or reading, right)
 
     def cause(self, item: Item, text: str, published: Score, robust: Score) -> str:
         """How the answer is marked, brackets, or how the graders compare."""
@@ -140,13 +171,22 @@ def _bracketed(answer: str) -> bool:
     return answer.strip(" $\\")[:1] in tuple("([{")
 
 
-def judge(job: _Job) -> tuple[bool, Reading | None]:
+def _rules() -> str:
+    """A digest of all that a verdict depends on beside what is graded."""
+    readers, records = Path(answers.__file__).parent, Path(ochat_eval.records.__file__)
+    names = ("sympy", "mpmath", "math-verify", "latex2sympy2-extended", "antlr4-python3-runtime")
+    packages = [importlib.metadata.version(name) for name in names]
+    versions = [sys.version, SECONDS, MEMORY_BYTES, *packages]
+    return rules_digest(readers, records, Path(__file__), versions=versions)
+
+
+def judge(job: _Job) -> _Verdict:
     """One rule's verdict, and what it read where that was not known before."""
     rule, answer, gold = job
     return verify(answer, gold) if rule == "robust" else (grade(answer, gold), None)
 
 
-def judge_plainly(job: _Job) -> tuple[bool, Reading | None] | None:
+def judge_plainly(job: _Job) -> _Verdict | None:
     """The same where texts or plain numbers decide it, as they do for most answers; else None."""
     rule, answer, gold = job
     if rule == "robust":

@@ -14,6 +14,7 @@ from ochat_eval.api.run import Run
 from ochat_eval.config.allowed import allow as allow_packages
 from ochat_eval.config.arguments import arguments_of
 from ochat_eval.config.groups import use_folder
+from ochat_eval.config.job import Job
 from ochat_eval.config.load import job
 from ochat_eval.engines.live import Live
 from ochat_eval.pipeline import execute
@@ -59,13 +60,28 @@ def evaluate(
         UserError: what a user can mend, in one line. What `generate` raises comes through as it
             is; answers before it are kept.
     """
-    chosen = {"task": task} if model is None else {"task": task, "model": model}
-    given = {**chosen, **(options or {}), **named}
     live = None if generate is None else live_engine(generate)
+    with _ALONE, voice(_voice(verbose, progress)):
+        return Run(execute(composed(task, model, live, name, {**(options or {}), **named})))
+
+
+def composed(
+    task: str | Sequence[str],
+    model: str | os.PathLike[str] | Mapping[str, Any] | None,
+    live: Live | None,
+    name: str | None,
+    options: Mapping[str, Any],
+) -> Job:
+    """What `evaluate` is to do, checked so far as the configuration can; arguments as there.
+
+    Raises:
+        UserError: an option that cannot be.
+    """
+    chosen = {"task": task} if model is None else {"task": task, "model": model}
+    given = {**chosen, **options}
     if live is not None or name is not None:
         given = _held(given, live, name)
-    with _ALONE, voice(_voice(verbose, progress)):
-        return Run(execute(job(arguments_of(given), live)))
+    return job(arguments_of(given), live)
 
 
 def _held(given: Mapping[str, Any], live: Live | None, name: str | None) -> dict[str, Any]:

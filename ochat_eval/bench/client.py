@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 GOAL = 1.02
 """Where the server is the bound."""
 IN_FLIGHT = 256
-REQUESTS = 4000
+REQUESTS = 2000
 RATE = 500.0
 """Answers a second of the server that is the bound: 100,000 tokens a second."""
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ochat_eval.bench import decide
 from ochat_eval.bench.client import client
-from ochat_eval.bench.costs import PAIRS, Table, claims_table
+from ochat_eval.bench.costs import FEW_PAIRS, PAIRS, Table, claims_table
 from ochat_eval.bench.gpu_check import gpu_check
 from ochat_eval.bench.harness import harness
 from ochat_eval.bench.lm_eval import LM_EVAL, comparison, with_model
@@ -58,28 +58,29 @@ def _tables(given: argparse.Namespace) -> Iterator[Callable[[], Table]]:
     """The chosen measurements."""
     chosen = [x for x in WHAT if x not in BY_NAME] if given.what == "all" else [given.what]
     sized = {} if given.requests is None else {"requests": given.requests}
+    pairs, few = given.pairs or PAIRS, given.pairs or FEW_PAIRS
     if "harness" in chosen:
         for names in [given.more] if given.more else [["gsm8k"], ["all"]]:
             yield functools.partial(harness, names)
     if "lm-eval" in chosen:
-        yield lambda: comparison(given.pairs)
+        yield lambda: comparison(pairs)
     if "lm-eval-vllm" in chosen:
-        yield lambda: with_model(given.pairs, more=given.more, **sized)
+        yield lambda: with_model(few, more=given.more, **sized)
     if "client" in chosen:
-        yield lambda: client(given.pairs, **sized)
+        yield lambda: client(pairs, **sized)
     if "vllm" in chosen:
-        yield lambda: vllm(given.pairs, more=given.more, **sized)
+        yield lambda: vllm(pairs, more=given.more, **sized)
     if "prefix" in chosen:
-        yield lambda: prefix(given.pairs, more=given.more, **sized)
-        yield lambda: suite(given.pairs, more=given.more, **sized)
+        yield lambda: prefix(given.pairs or 1, more=given.more, **sized)
+        yield lambda: suite(few, more=given.more, **sized)
     if "replicas" in chosen:
-        yield lambda: replicas(given.pairs, more=given.more, **sized)
+        yield lambda: replicas(few, more=given.more, **sized)
     if "decide" in chosen:
         yield decide.made_up
         for name in given.more or [decide.SHIPPED]:
             yield functools.partial(decide.recorded, name)
     if "gpu-check" in chosen:
-        yield from gpu_check(given.pairs, more=given.more, **sized)
+        yield from gpu_check(pairs, more=given.more, **sized)
     if "readings" in chosen:
         yield lambda: readings(given.more)
 
@@ -111,7 +112,10 @@ def _parser() -> Parser:
         "as in model=NAME or engine.NAME=VALUE; for decide: recorded runs; for readings: files or "
         "folders",
     )  # fmt: skip
-    parser.add_argument("--pairs", type=_count, default=PAIRS, metavar="N", help="runs of a side")
+    parser.add_argument(
+        "--pairs", type=_count, metavar="N",
+        help=f"runs of a side; {PAIRS} by default, {FEW_PAIRS} or one of what takes minutes",
+    )  # fmt: skip
     parser.add_argument(
         "--requests", type=_count, metavar="N", help=f"requests of a run: {', '.join(MEASURED)}"
     )

@@ -24,6 +24,8 @@ from ochat_eval.terminal.say import say
 
 PAIRS = 3
 """How often each side of a comparison runs, in turn."""
+FEW_PAIRS = 2
+"""The same, where a run takes a minute on two cores."""
 
 _SAMPLE_SECONDS = 0.05
 T = TypeVar("T")

@@ -45,7 +45,7 @@ from ochat_eval.terminal.say import say
 
 LM_EVAL = "0.4.13"
 """The version of lm-eval that ours is compared with."""
-REQUESTS = 50
+REQUESTS = 25
 MAX_TOKENS = 64
 
 

@@ -25,8 +25,8 @@ SHARED = ("bbh_cot", "gsm8k")
 SUITE = ("gsm8k", "bbh_mc", "truthfulqa", "agieval")
 SMALL_CACHE = 16_384
 """Tokens; some ten of the prefixes."""
-REQUESTS = 108
-SUITE_REQUESTS = 32
+REQUESTS = 81
+SUITE_REQUESTS = 16
 
 Seconds = dict[str, list[float]]
 

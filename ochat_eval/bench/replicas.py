@@ -16,7 +16,7 @@ from ochat_eval.records import Response, UserError
 from ochat_eval.run.hardware import cores
 from ochat_eval.run.store import RESPONSES, read_records
 
-REQUESTS = 64
+REQUESTS = 24
 MAX_TOKENS = 64
 
 

@@ -67,7 +67,8 @@ def job(arguments: Sequence[str], live: Live | None = None) -> Job:
         ids=ids,
         step=config.step,
         trackers=config.trackers,
-        until=_gated(config, named),
+        until=_gated(config, named, tasks),
+        control=config.against if config.until is None else None,
         reuse=config.reuse,
         shuffle=config.shuffle,
         truncate_overlong=(
@@ -141,11 +142,13 @@ def _judge(config: Config) -> Judge | None:
     return judge
 
 
-def _gated(config: Config, named: Container[str]) -> Gated | None:
+def _gated(config: Config, named: Container[str], tasks: Mapping[str, Task]) -> Gated | None:
     """What ends the run early. Raises UserError for options that do not go together."""
     if config.until is None:
-        if alone := [name for name in ("against", "margin", "gate") if name in named]:
+        if alone := [name for name in ("margin", "gate") if name in named]:
             raise UserError(f"{alone[0]} is for until=decided: say that, too")
+        if config.against and all(task.limit is None for task in tasks.values()):
+            raise UserError("against is for until=decided, or for a limited run: say limit=N")
         return None
     if not config.against:
         raise UserError("until=decided: say against=NAME, a recorded run")

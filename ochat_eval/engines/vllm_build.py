@@ -106,6 +106,9 @@ def cpu_environment(world: int) -> None:
     if not on_cpu():
         return
     os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "4")  # GiB, per engine
+    # Threads that wait for each other must not spin: beside other work the one that is waited for
+    # would not get its core, and what takes three seconds takes fifty.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     _preload_by_plain_names()
     if world > 1:  # else vLLM wants a NUMA node for each
         os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")

@@ -9,6 +9,7 @@ from ochat_eval.config.job import Job
 from ochat_eval.engines.judge import Judge
 from ochat_eval.records import Response, Score, UserError
 from ochat_eval.report import scores_table
+from ochat_eval.report.controlled import add_controlled
 from ochat_eval.report.page.entries import reported
 from ochat_eval.report.page.page import write_page
 from ochat_eval.report.summary import Stopped, summarise_task
@@ -54,6 +55,8 @@ def report(job: Job, planned: Plan, responses: Index[Response]) -> None:
             task["changed"] = [*job.changed[name], *otherwise]
             if name in review:
                 task["review"] = review[name]
+        if job.control is not None:
+            add_controlled(tasks, run_dir.path, job.control)
         summary = {
             "model": planned.model,
             "published_row": job.model.published,
@@ -76,6 +79,7 @@ def report(job: Job, planned: Plan, responses: Index[Response]) -> None:
     judge = [judging["judge"], judging["style"]] if all_judged else None
     planned.manifest.set("judged_by", judge)
     planned.manifest.set("report_only", _report_only(planned))
+    planned.manifest.set("control", job.control)
     planned.manifest.set("finished", planned.digests() if whole else "no")
     show(run_dir)
 
@@ -102,7 +106,7 @@ def show(run_dir: RunDir) -> None:
     tell(f"\n{cost}\n{run_dir.file(store.REPORT)}" if cost else f"\n{run_dir.file(store.REPORT)}")
 
 
-def is_finished(planned: Plan, judge: Judge | None) -> bool:
+def is_finished(planned: Plan, judge: Judge | None, control: str | None) -> bool:
     """Whether a run is done: its files are those that were reported, rated by this judge, and the
     report is as now asked for."""
     done, asked = planned.manifest.values, any(task.judged for task in planned.tasks.values())
@@ -110,6 +114,7 @@ def is_finished(planned: Plan, judge: Judge | None) -> bool:
     return (
         done.get("finished") == planned.digests()
         and (by is None or done.get("judged_by") == by)
+        and control in (None, done.get("control"))
         and done.get("report_only", {}) == _report_only(planned)
     )
 

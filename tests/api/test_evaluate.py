@@ -165,8 +165,9 @@ def test_the_import_is_light_and_every_name_is_there():
         "known = {name.partition('.')[0] for name in sys.modules}\n"
         "heavy = known & {'pandas', 'numpy', 'hydra', 'omegaconf', 'msgspec', 'yaml', 'tqdm'}\n"
         "rooms = [name for name in sys.modules if name.startswith('ochat_eval.')]\n"
-        "names = {name: repr(getattr(ochat_eval, name)) for name in ochat_eval.__all__}\n"
-        "assert set(names) == set(ochat_eval._WHERE) <= set(dir(ochat_eval))\n"
+        "assert set(ochat_eval.__all__) == set(ochat_eval._WHERE) <= set(dir(ochat_eval))\n"
+        "for name in set(ochat_eval.__all__) - {'EvaluationCallback'}:  # it takes transformers\n"
+        "    assert getattr(ochat_eval, name).__name__ == name\n"
         "print(json.dumps([sorted(heavy), rooms]))\n"
     )
     done = subprocess.run(

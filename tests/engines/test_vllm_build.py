@@ -11,7 +11,21 @@ from pathlib import Path
 
 import pytest
 
+from ochat_eval.engines import vllm_build
 from tests.conftest import environment
+
+
+@pytest.mark.parametrize("given", [None, "active"])
+def test_threads_sleep_as_they_wait_unless_somebody_has_said(monkeypatch, given):
+    monkeypatch.setattr(vllm_build, "on_cpu", lambda: True)
+    monkeypatch.setattr(vllm_build, "_preload_by_plain_names", lambda: None)
+    for name in ("OMP_WAIT_POLICY", "VLLM_CPU_KVCACHE_SPACE"):
+        monkeypatch.setenv(name, given or "")  # restored in the end
+        if given is None:
+            monkeypatch.delenv(name)
+    vllm_build.cpu_environment(1)
+    assert os.environ["OMP_WAIT_POLICY"] == (given or "passive")
+
 
 SCRIPT = """
 import os, sys
