@@ -101,7 +101,8 @@ def show(run_dir: RunDir) -> None:
     summary, manifest = (store.read_json(run_dir.file(f)) for f in (store.SUMMARY, store.MANIFEST))
     tell(scores_table.terminal(summary))
     files.show(summary)
-    copied = "replay" in manifest["identity"]  # what its answers cost once, nobody knows
+    # What answers that were copied cost once, nobody knows.
+    copied = "replay" in manifest["identity"] or manifest.get("reused")
     cost = "" if copied else cost_line(summary, manifest["times"])
     tell(f"\n{cost}\n{run_dir.file(store.REPORT)}" if cost else f"\n{run_dir.file(store.REPORT)}")
 

@@ -48,7 +48,7 @@ async function showRuns(address) {
   $("view").hidden = false;
   const models = new Set(runs.map((run) => run.row.model));
   heading(`${[...models].join(" · ")}: ${names.join(" · ")}`);
-  if (names.length > 1) showPairs(names);
+  if (names.length > 1) showPairs(runs);
   for (const run of runs) board.rows.set(run.name, run.row);
   $("states").replaceChildren(...runs.map((run) => stateCard(run.row)));
   showSections(runs);
@@ -77,8 +77,8 @@ function stateCard(row) {
 }
 
 // Each further run against the first, with the tests; it is read while the rest is looked at.
-async function showPairs(names) {
-  const parameters = names.map((name) => ["run", name]);
+async function showPairs(runs) {
+  const parameters = runs.map((run) => ["run", run.name]);
   $("pairs").hidden = false;
   $("pair-list").replaceChildren(el("p", { class: "dim" }, "comparing item by item …"));
   let found;
@@ -88,9 +88,9 @@ async function showPairs(names) {
     $("pair-list").replaceChildren(el("p", { class: "dim" }, visible(error.message)));
     return;
   }
-  const headers = found.headers.map((name, n) => (n > 1 && n < 12 ? right(name) : text(name)));
+  const headers = found.headers.map((name, n) => (n < 2 ? left(name) : n < 12 ? right(name) : text(name)));
   const tables = found.pairs.map(({ a, b, rows }, n) => {
-    const [filter] = flipFilter(n);
+    const [filter] = flipFilters(runs)[n];
     const table = grid(headers, rows.map((cells) => ({ cells })), `A: ${a}, B: ${b}`);
     const flips = el("button", { type: "button", class: "link" }, "show what flipped");
     flips.addEventListener("click", () => board.browser?.only(filter));
