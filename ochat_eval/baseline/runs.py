@@ -177,6 +177,7 @@ def outcome(task: Task, item: Item, given: Sequence[Response], scores: Sequence[
         responses=tuple(digest(r.text) for r in given),
         ends=tuple((r.finish_reason, r.prompt_tokens, r.completion_tokens) for r in given),
         rules=rules,
+        unfinished=stats.mean([r.unfinished for r in given]),
     )
 
 
