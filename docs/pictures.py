@@ -1,6 +1,7 @@
 """Remakes every picture of the guide (`make pictures`): no model, no network; needs Chromium.
 
     report.png         the report of a run: made-up answers to the sample items, replayed
+    board.png          the board over that run and made-up copies of it, one of them running
     series.png         the page of a series of checkpoints: made-up answers, replayed
     chat.png           the chat page, before a stub that says what the small model once said
     architecture.svg   the rooms of the code, and what imports what, read from the code
@@ -37,6 +38,8 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
+from ochat_eval.board.board import Board
+from ochat_eval.board.server import gated
 from ochat_eval.model.model import Model
 from ochat_eval.serve.chat_page import page_routes
 
@@ -78,8 +81,9 @@ def _answers(item: dict[str, Any], number: int) -> Iterator[dict[str, Any]]:
         }
 
 
-def report(browser: Any) -> None:
-    """The report of a replayed run over the sample items."""
+@contextlib.contextmanager
+def _example() -> Iterator[Path]:
+    """A replayed run over the sample items; yields its folder."""
     with tempfile.TemporaryDirectory() as folder:
 
         def evaluate(*options: str) -> None:
@@ -101,11 +105,41 @@ def report(browser: Any) -> None:
         made = (one for number, item in enumerate(items) for one in _answers(item, number))
         answers.write_text("".join(json.dumps(one) + "\n" for one in made), "utf-8")
         evaluate("run=example")
+        shutil.rmtree(run.parent / "plan")
+        yield run
+
+
+def report(browser: Any) -> None:
+    """The report of the example."""
+    with _example() as run:
         page = browser.new_page(viewport={"width": 1100, "height": 820})
         page.goto((run / "report.html").as_uri())
         page.wait_for_selector("table")
         page.wait_for_timeout(500)
         _keep(page.screenshot(), "report.png")
+        page.close()
+
+
+# --- the board ----------------------------------------------------------------------------------
+
+
+def board(browser: Any) -> None:
+    """The board over the example, copies of it, and one that runs."""
+    sys.path.insert(0, str(CHECKOUT))
+    from tests.board.shelves import copies, running  # noqa: PLC0415 (a script of the tests)
+
+    with _example() as run:
+        copies(run, [f"sweep-{n}" for n in range(1, 9)])
+        app = gated(Board(run.parent), "127.0.0.1", [])
+        with running(run, "now", 20), _served(app) as address:
+            page = browser.new_page(viewport={"width": 1280, "height": 760})
+            page.goto(address)
+            page.wait_for_selector("table.runs")
+            for name in ("sweep-3", "sweep-5"):
+                page.check(f"[aria-label='choose {name}']")
+            page.wait_for_timeout(300)
+            _keep(page.screenshot(), "board.png")
+            page.close()
 
 
 # --- a series -----------------------------------------------------------------------------------
@@ -165,9 +199,14 @@ def _stub() -> Iterator[str]:
 
     model = Model(path="", name="smollm2_135m")
     routes = [*page_routes(model, False), Route("/v1/chat/completions", chat, methods=["POST"])]
-    server = uvicorn.Server(
-        uvicorn.Config(Starlette(routes=routes), "127.0.0.1", 0, log_level="error")
-    )
+    with _served(Starlette(routes=routes)) as address:
+        yield address
+
+
+@contextlib.contextmanager
+def _served(app: Any) -> Iterator[str]:
+    """An application on some port of this machine; yields its address."""
+    server = uvicorn.Server(uvicorn.Config(app, "127.0.0.1", 0, log_level="error"))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:
@@ -306,10 +345,10 @@ def architecture() -> None:
 
 def main(names: list[str]) -> None:
     """Makes the pictures named, by default all."""
-    names = names or ["architecture", "report", "series", "chat"]
+    names = names or ["architecture", "report", "board", "series", "chat"]
     if "architecture" in names:
         architecture()
-    made = {"report": report, "series": series, "chat": chat}
+    made = {"report": report, "board": board, "series": series, "chat": chat}
     shots = [made[name] for name in names if name != "architecture"]
     if not shots:
         return

@@ -129,10 +129,11 @@ class FromFile(Judged):
                 f"{self._option('ratings')} is {self.ratings}; write the worst rating and the "
                 "best, from 0 to 100: [1,10]"
             )
-        if self.rubric is not None and is_whole_prompt(self.rubric):
+        option = self._option("rubric")
+        if self.rubric is not None and is_whole_prompt(self.rubric, option):
             wanted = {"answer"} if self.against is None else {"answer_a", "answer_b"}
-            if missing := sorted(wanted - set(named_fields(self.rubric))):
-                raise UserError(f"{self._option('rubric')} does not say where {missing[0]} stands")
+            if missing := sorted(wanted - set(named_fields(self.rubric, option))):
+                raise UserError(f"{option} does not say where {missing[0]} stands")
 
     def _option(self, name: str) -> str:
         return f"tasks.{self.name}.{name}"
@@ -177,7 +178,7 @@ class FromFile(Judged):
         if self.answer is None:
             told = ", ".join(f"{kind}: {n:,}" for kind, n in kinds.most_common())
             lines.append(f"answers as the rows tell: {told} ({self._option('answer')} names one)")
-        for name in named_fields(self.prompt or ""):
+        for name in named_fields(self.prompt or "", self._option("prompt")):
             if empty := _numbers(row.fields.get(name) in (None, "", []) for row in rows):
                 lines.append(f"{name} is empty in {some(empty, 'row')}")
         if odd := _numbers(not _all_differ(row.choices or ()) for row in rows):
@@ -239,13 +240,16 @@ class FromFile(Judged):
         return self._shape(item).right(item, answer, rule)
 
     def score(self, answered: Iterable[Answered], options: ScoringOptions) -> Iterator[Score]:
-        if self.answer == "math":
-            return Math(name=self.name).score(answered, options)
-        if self.answer == CODE:
-            return code_scores(answered, options)
-        return (
-            super().score(answered, options) if self.judged else Task.score(self, answered, options)
+        if self.judged:
+            return super().score(answered, options)
+        last = (
+            replace(one, responses=tuple(self.scored(one.item, one.responses))) for one in answered
         )
+        if self.answer == "math":
+            return Math(name=self.name).score(last, options)
+        if self.answer == CODE:
+            return code_scores(last, options)
+        return Task.score(self, last, options)
 
     def rating_messages(
         self, item: Item, answers: Sequence[str], style: str

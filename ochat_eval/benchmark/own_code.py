@@ -7,7 +7,9 @@ nothing else.
 
 from __future__ import annotations
 
+import ast
 import secrets
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -16,6 +18,7 @@ from ochat_eval.benchmark.task import Answered, ScoringOptions, score_of
 from ochat_eval.records import RULES, Reading, Response, Rule, Score, UserError
 from ochat_eval.sandbox.checks import Check, run_checks
 from ochat_eval.sandbox.limits import Limits
+from ochat_eval.terminal.words import one_line
 
 _READERS = {"published": code_block, "robust": robust_code}
 _CHECK = "def check(candidate):\n    assert candidate() == {passed!r}\n"
@@ -41,9 +44,11 @@ def tests_of(fields: Mapping[str, Any], where: str) -> tuple[str, str]:
         raise UserError(f"{where}: answer=code needs a field tests: code with asserts, or a list")
     tests = "\n".join(lines)
     try:
-        compile(tests, "tests", "exec", dont_inherit=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # odd escapes in them are not our news
+            ast.parse(tests)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise UserError(f"{where}: its tests are no Python: {error}") from error
+        raise UserError(f"{where}: its tests are no Python: {one_line(error)}") from error
     called = f"\ncheck({name})" if "def check(" in tests else ""
     return name, tests + called
 
@@ -58,8 +63,6 @@ def code_scores(answered: Iterable[Answered], options: ScoringOptions) -> Iterat
     for one in answered:
         entry_point, tests = one.item.target
         for response in one.responses:
-            if response.turn < len(one.item.turns) - 1:
-                continue
             for rule in RULES:
                 reading = _READERS[rule](response.text, "", entry_point)
                 if reading.answer is None:

@@ -54,9 +54,9 @@ First say in a few sentences how far each answer meets the rubric. Then end with
 double brackets: [[A]] if A is better, [[B]] if B is better, [[C]] if neither is."""
 
 
-def is_whole_prompt(rubric: str) -> bool:
+def is_whole_prompt(rubric: str, option: str) -> bool:
     """Whether a rubric is all that a judge is told: it says where the answer stands."""
-    return not {"answer", "answer_a", "answer_b"}.isdisjoint(named_fields(rubric))
+    return not {"answer", "answer_a", "answer_b"}.isdisjoint(named_fields(rubric, option))
 
 
 def rating_prompt(rubric: str | None, fields: Mapping[str, Any], option: str) -> str:
@@ -79,7 +79,7 @@ def pair_prompt(rubric: str | None, fields: Mapping[str, Any], option: str) -> s
 
 
 def _filled(usual: str, rubric: str | None, fields: Mapping[str, Any], option: str) -> str:
-    if rubric is not None and is_whole_prompt(rubric):
+    if rubric is not None and is_whole_prompt(rubric, option):
         return compiled(rubric, option)(fields)
     text = usual % (_REFERENCE if fields["reference"] else "")
     return compiled(text, option)({**fields, "rubric": rubric or RUBRIC})

@@ -15,14 +15,24 @@ _PROMPT_CHARACTERS = 4_000_000
 """The longest prompt that a template may make; a loop in it can make one without end."""
 
 
-def named_fields(template: str) -> list[str]:
+def named_fields(template: str, option: str) -> list[str]:
     """The fields of a row that a template names, in their order of appearance; of Jinja's those
-    that it takes from the row."""
+    that it takes from the row.
+
+    Args:
+        option: the option's full name, for messages.
+
+    Raises:
+        UserError: it is no template.
+    """
     if not _is_jinja(template):
         return list(dict.fromkeys(_FIELD.findall(template)))
     import jinja2.meta
 
-    found = jinja2.meta.find_undeclared_variables(jinja2.Environment().parse(template))
+    try:
+        found = jinja2.meta.find_undeclared_variables(jinja2.Environment().parse(template))
+    except jinja2.TemplateError as error:
+        raise UserError(f"{option}: {one_line(error)}") from error
     return sorted(found, key=template.index)
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from ochat_eval.report.page import page
+from ochat_eval.report.page import formula_files, page
 from ochat_eval.report.page.frame import assets
 
-STYLES = (*page.STYLES, "board.css")
-SCRIPTS = (*page.SCRIPTS, "remote.js", "runs.js", "marks.js", "board.js")
+STYLES = (*formula_files.STYLES, *page.STYLES, "board.css")
+_OWN_SCRIPTS = ("drawn.js", "remote.js", "runs.js", "marks.js", "board.js")
+SCRIPTS = (*formula_files.SCRIPTS, *page.SCRIPTS, *_OWN_SCRIPTS)
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "img-src data:; base-uri 'none'; form-action 'none'"
+    "font-src 'self'; img-src data:; base-uri 'none'; form-action 'none'"
 )
 """What the page may load and run: its own files."""
 _KINDS = {"css": "text/css", "js": "text/javascript"}
@@ -30,11 +31,11 @@ def page_files(static: bool) -> dict[str, tuple[bytes, str]]:
         .replace("<!--files-->", f"{styles}\n{scripts}")
         .replace("<!--sections-->", assets("sections.html"))
     )
-    found = {"index.html": (html.encode(), "text/html")}
-    for name in (*STYLES, *SCRIPTS):
-        shared = name in (*page.STYLES, *page.SCRIPTS)
-        text = assets(name) if shared else _own(name)
-        found[name] = text.encode(), _KINDS[name.rpartition(".")[2]]
+    found = {"index.html": (html.encode(), "text/html"), **formula_files.formula_files()}
+    for name in (*page.STYLES, *page.SCRIPTS):
+        found[name] = assets(name).encode(), _KINDS[name.rpartition(".")[2]]
+    for name in ("board.css", *_OWN_SCRIPTS):
+        found[name] = _own(name).encode(), _KINDS[name.rpartition(".")[2]]
     return found
 
 

@@ -261,7 +261,7 @@ def _state(folder: Path, manifest: _Manifest) -> tuple[str, str]:
             return "failed", f"{failures.name} cannot be read: {e}"
         got = f"{counted(number, 'request')} got no response, the first: {first.id}"
         return "failed", f"{got}: {first.reason}"
-    return "stopped", "the same command goes on where it stopped"
+    return "stopped", ""
 
 
 def _decoded(path: Path, kind: type[Any]) -> Any:

@@ -40,6 +40,8 @@ def write_board(root: Path, into: Path) -> Path:
             _report(shelf.folder(row["name"]), into)
     _write(into / "runs.json", as_json({"runs": rows}))
     for name, (data, _) in page_files(static=True).items():
+        with store.writing(into):
+            (into / name).parent.mkdir(parents=True, exist_ok=True)
         _write(into / name, data)
     return into / "index.html"
 

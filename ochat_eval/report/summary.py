@@ -63,7 +63,8 @@ def summarise_task(
         `published` and `robust` (`score`, `n`, `stderr`, `ci95`, `unmatched`, `truncated`,
         `empty`, `unfinished`, `subsets`, for several samples what `Samples.figures` gives and, as
         `samples`, `samples.entry`, and what the task's `figures` adds), and beside them `metric`,
-        `asked`, `of`, `missing`, `data`, `notes`, and what `_Written.figures` gives.
+        `asked`, `of`, `missing`, `drawn` (whether those asked are a random part of the benchmark),
+        `data`, `notes`, and what `_Written.figures` gives.
     """
     codes = _Codes()
     subsets: dict[str, dict[Rule, _Part]] = {}
@@ -100,6 +101,7 @@ def summarise_task(
         also=list(task.also),
         **written.figures(),
     )
+    whole["drawn"] = fraction > 0
     whole["rule"] = {option: getattr(task, option) for option in task.rule_options}
     whole["notes"] = _notes(task, whole, unjudged, unasked, fraction > 0)
     if stopped is not None:

@@ -11,7 +11,7 @@ from ochat_eval.report.page.frame import assets, page_file, write_data
 from ochat_eval.series.curve import Curve, Point
 from ochat_eval.series.table import RATES, below, mean_tokens
 
-_STYLES = ("tokens.css", "page.css", "phone.css")
+_STYLES = ("tokens.css", "page.css", "phone.css", "print.css")
 _SCRIPTS = ("basics.js", "pictures.js")
 
 

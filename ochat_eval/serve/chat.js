@@ -32,8 +32,10 @@ function inline(text) {
 }
 
 function lines(block) {
-  const parts = block.split("\n").flatMap((line) => [element("br"), ...inline(line)]);
-  return parts.slice(1);
+  return formulas(block, (text) => {
+    const parts = text.split("\n").flatMap((line) => [element("br"), ...inline(line)]);
+    return parts.slice(1);
+  });
 }
 
 function blocks(text) {
@@ -67,7 +69,7 @@ function blocks(text) {
       }
       lists.push({ indent, kind, list });
     }
-    lists.at(-1).list.append(element("li", ...inline(words)));
+    lists.at(-1).list.append(element("li", ...formulas(words, inline)));
   };
   for (const line of text.split("\n")) {
     if (code) {
@@ -82,7 +84,7 @@ function blocks(text) {
       code = [];
     } else if (heading) {
       close();
-      made.push(element("h" + Math.min(heading[1].length + 1, 4), ...inline(heading[2])));
+      made.push(element("h" + Math.min(heading[1].length + 1, 4), ...formulas(heading[2], inline)));
     } else if (item) {
       const indent = item[1].replaceAll("\t", "    ").length;
       add(Math.min(indent, 16), item[2], item[3]); // not any depth

@@ -9,19 +9,24 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ochat_eval.model.model import Model
+from ochat_eval.report.page.formula_files import formula_files
 
+_OURS, _SHARED = "ochat_eval.serve", "ochat_eval.report.page"
 _FILES = {
-    "/": ("chat.html", "text/html"),
-    "/chat.js": ("chat.js", "text/javascript"),
-    "/chat.css": ("chat.css", "text/css"),
+    "/": (_OURS, "chat.html", "text/html"),
+    "/chat.js": (_OURS, "chat.js", "text/javascript"),
+    "/chat.css": (_OURS, "chat.css", "text/css"),
+    "/tokens.css": (_SHARED, "tokens.css", "text/css"),
 }
 _FACTS = "/chat.json"
-PAGE_PATHS = (*_FILES, _FACTS)
+_FORMULAS = {f"/{name}": file for name, file in formula_files().items()}
+PAGE_PATHS = (*_FILES, *_FORMULAS, _FACTS)
 """All paths of the page; none of them generates."""
 _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-        "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "font-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -39,10 +44,15 @@ def page_routes(model: Model, needs_key: bool) -> list[Route]:
         "condition": model.condition if model.conditions else None,
         "needs_key": needs_key,
     }
-    folder = resources.files("ochat_eval.serve")
     routes = [
-        _route(path, Response(folder.joinpath(file).read_bytes(), 200, _HEADERS, kind))
-        for path, (file, kind) in _FILES.items()
+        _route(
+            path, Response(resources.files(whose).joinpath(file).read_bytes(), 200, _HEADERS, kind)
+        )
+        for path, (whose, file, kind) in _FILES.items()
+    ]
+    routes += [
+        _route(path, Response(data, 200, _HEADERS, kind))
+        for path, (data, kind) in _FORMULAS.items()
     ]
     return [*routes, _route(_FACTS, JSONResponse(facts, 200, _HEADERS))]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ochat_eval import stats
@@ -9,6 +10,7 @@ from ochat_eval.config.job import Job
 from ochat_eval.engines.judge import Judge
 from ochat_eval.records import Response, Score, UserError
 from ochat_eval.report import scores_table
+from ochat_eval.report.controlled import add_controlled
 from ochat_eval.report.page.entries import reported
 from ochat_eval.report.page.page import write_page
 from ochat_eval.report.summary import Stopped, summarise_task
@@ -54,6 +56,8 @@ def report(job: Job, planned: Plan, responses: Index[Response]) -> None:
             task["changed"] = [*job.changed[name], *otherwise]
             if name in review:
                 task["review"] = review[name]
+        if job.controls:
+            add_controlled(tasks, run_dir.path, job.controls)
         summary = {
             "model": planned.model,
             "published_row": job.model.published,
@@ -76,6 +80,7 @@ def report(job: Job, planned: Plan, responses: Index[Response]) -> None:
     judge = [judging["judge"], judging["style"]] if all_judged else None
     planned.manifest.set("judged_by", judge)
     planned.manifest.set("report_only", _report_only(planned))
+    planned.manifest.set("controls", list(job.controls))
     planned.manifest.set("finished", planned.digests() if whole else "no")
     show(run_dir)
 
@@ -97,12 +102,13 @@ def show(run_dir: RunDir) -> None:
     summary, manifest = (store.read_json(run_dir.file(f)) for f in (store.SUMMARY, store.MANIFEST))
     tell(scores_table.terminal(summary))
     files.show(summary)
-    copied = "replay" in manifest["identity"]  # what its answers cost once, nobody knows
+    # What answers that were copied cost once, nobody knows.
+    copied = "replay" in manifest["identity"] or manifest.get("reused")
     cost = "" if copied else cost_line(summary, manifest["times"])
     tell(f"\n{cost}\n{run_dir.file(store.REPORT)}" if cost else f"\n{run_dir.file(store.REPORT)}")
 
 
-def is_finished(planned: Plan, judge: Judge | None) -> bool:
+def is_finished(planned: Plan, judge: Judge | None, controls: Sequence[str]) -> bool:
     """Whether a run is done: its files are those that were reported, rated by this judge, and the
     report is as now asked for."""
     done, asked = planned.manifest.values, any(task.judged for task in planned.tasks.values())
@@ -110,6 +116,7 @@ def is_finished(planned: Plan, judge: Judge | None) -> bool:
     return (
         done.get("finished") == planned.digests()
         and (by is None or done.get("judged_by") == by)
+        and list(controls) in ([], done.get("controls"))
         and done.get("report_only", {}) == _report_only(planned)
     )
 

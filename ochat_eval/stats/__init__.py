@@ -18,6 +18,7 @@ from ochat_eval.stats.agreement import (
 from ochat_eval.stats.at_k import all_at_k, maj_at_k, pass_at_k
 from ochat_eval.stats.chances import Chances, chances, detects, normal_chance
 from ochat_eval.stats.checks import Bounds, mean
+from ochat_eval.stats.control import controlled
 from ochat_eval.stats.counted import counted_intervals
 from ochat_eval.stats.equivalence import (
     CONFIDENCE,
@@ -97,6 +98,7 @@ __all__ = [
     "cluster_sums",
     "clustered_stderr",
     "contrast",
+    "controlled",
     "counted_intervals",
     "decide",
     "delta",

@@ -16,12 +16,21 @@ from tests.replays import REPLAY, sample_answers, write
 HOSTILE = "</script><img src=x onerror='window.pwned=1'> \u202e {{7*7}}"
 
 
+FORMULAS = (
+    r"It costs $3 and $8. So $\frac{84}{7}=12$ and \[x^2\] but $\href{javascript:alert(1)}{y}$ and "
+    r"$\def\a{\a\a}\a$ \(\frac\) \(\rule{9999em}{9999em}\) שלום 你好. The answer is 120"
+)
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """`one` and `two`, done; `live`, which this process holds at 5 of 12 answers; `stopped` at as
     many; `failed`; `damaged`; a link to a run; a file."""
     folder = tmp_path_factory.mktemp("board")
-    for name, changed in (("one", {}), ("two", {"i2": f"The answer is 8. {HOSTILE}", "i3": "Hm."})):
+    for name, changed in (
+        ("one", {}),
+        ("two", {"i2": f"The answer is 8. {HOSTILE}", "i3": "Hm.", "i6": FORMULAS}),
+    ):
         write(
             folder / "a.jsonl", *({**a, "completion_tokens": 5} for a in sample_answers(**changed))
         )

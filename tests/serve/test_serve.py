@@ -302,7 +302,7 @@ def test_pages_of_other_origins_only_where_they_are_named(tmp_path):
 
 def test_the_page_loads_nothing_and_runs_nothing_else(tmp_path):
     client = client_of(application(tmp_path)[0])
-    for path in ("/", "/chat.js", "/chat.css"):
+    for path in ("/", "/chat.js", "/chat.css", "/tokens.css", "/formulas.js"):
         answer = client.get(path)
         assert answer.status_code == 200
         policy = answer.headers["content-security-policy"]

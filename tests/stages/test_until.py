@@ -131,7 +131,7 @@ def test_only_what_is_decided_is_withdrawn(folder, server):
 def test_what_cannot_be_decided_is_refused_before_anything_is_asked(folder, server):
     for options, why in (
         (("until=decided",), "say against=NAME"),
-        (("against=base",), "against is for until=decided"),
+        (("against=base",), "say limit=N"),
         ((*UNTIL[:2],), "recorded once, without reruns"),
         ((*UNTIL[:2], "margin=0"), "margin is 0"),
         ((*UNTIL, "shuffle=1"), "leave shuffle away"),

@@ -82,6 +82,13 @@ def test_formulas_are_graded_where_they_are_asked_for(tmp_path):
     assert one.items().__next__().turns[0].endswith(r"within \boxed{}.")
     assert values(one, r"It is $\boxed{0.5x}$.") == [{"published": 1.0, "robust": 1.0}]
     assert values(one, r"It is $\boxed{x}$.") == [{"published": 0.0, "robust": 0.0}]
+    talk = [{"turns": ["A half of x?", "Twice that?"], "answer": "x"}]
+    [item] = task(write(tmp_path / "rows.jsonl", talk), answer="math").items()
+    said = (Response(item.id, r"$\boxed{x}$"), Response(item.id, r"$\boxed{2x}$", turn=1))
+    scores = one.score([Answered(item, said)], ScoringOptions("none", 1))
+    assert {(s.rule, s.turn, s.value) for s in scores} == {
+        ("published", 1, 0.0), ("robust", 1, 0.0),
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv", "parquet", "folder"])

@@ -113,6 +113,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"answer": "judge", "ratings": [5, 1]}, "write the worst rating and the best"),
     ({"answer": "judge", "ratings": [-1, 5]}, "write the worst rating and the best"),
     ({"answer": "judge", "against": "r", "rubric": "{answer}"}, "where answer_a stands"),
+    ({"answer": "judge", "rubric": "{% if %}{answer}"}, r"tasks\.file\.rubric: Expected"),
     ({"answer": "judge", "rubric": "{answer_a} {answer_b}"}, "does not say where answer stands"),
 ]
 

@@ -4,15 +4,18 @@ const FRESH_SECONDS = 4;
 
 const board = { runs: null, browser: null, names: [], rows: new Map(), turn: 0 };
 
-// Does something, and says in one line why it could not.
-async function trying(work) {
+// Does something, and says in one line why it could not. What is done by the clock takes back only
+// what it has said itself.
+async function trying(work, by = "person") {
+  const fault = $("fault");
   try {
     await work();
-    $("fault").hidden = true;
+    if (by === "person" || fault.dataset.by === by) fault.hidden = true;
   } catch (error) {
     $("key-form").hidden = !(error instanceof KeyNeeded);
-    $("fault").hidden = error instanceof KeyNeeded;
-    $("fault").textContent = visible(error.message);
+    fault.hidden = error instanceof KeyNeeded;
+    fault.textContent = visible(error.message);
+    fault.dataset.by = by;
   }
 }
 
@@ -48,7 +51,7 @@ async function showRuns(address) {
   $("view").hidden = false;
   const models = new Set(runs.map((run) => run.row.model));
   heading(`${[...models].join(" · ")}: ${names.join(" · ")}`);
-  if (names.length > 1) showPairs(names);
+  if (names.length > 1) showPairs(runs);
   for (const run of runs) board.rows.set(run.name, run.row);
   $("states").replaceChildren(...runs.map((run) => stateCard(run.row)));
   showSections(runs);
@@ -77,8 +80,8 @@ function stateCard(row) {
 }
 
 // Each further run against the first, with the tests; it is read while the rest is looked at.
-async function showPairs(names) {
-  const parameters = names.map((name) => ["run", name]);
+async function showPairs(runs) {
+  const parameters = runs.map((run) => ["run", run.name]);
   $("pairs").hidden = false;
   $("pair-list").replaceChildren(el("p", { class: "dim" }, "comparing item by item …"));
   let found;
@@ -88,9 +91,9 @@ async function showPairs(names) {
     $("pair-list").replaceChildren(el("p", { class: "dim" }, visible(error.message)));
     return;
   }
-  const headers = found.headers.map((name, n) => (n > 1 && n < 12 ? right(name) : text(name)));
+  const headers = found.headers.map((name, n) => (n < 2 ? left(name) : n < 12 ? right(name) : text(name)));
   const tables = found.pairs.map(({ a, b, rows }, n) => {
-    const [filter] = flipFilter(n);
+    const [filter] = flipFilters(runs)[n];
     const table = grid(headers, rows.map((cells) => ({ cells })), `A: ${a}, B: ${b}`);
     const flips = el("button", { type: "button", class: "link" }, "show what flipped");
     flips.addEventListener("click", () => board.browser?.only(filter));
@@ -124,8 +127,8 @@ async function freshen() {
     const rows = await latest();
     if (turn !== board.turn) return;
     if (!names.length) {
-      if (!$("index").contains(document.activeElement) || document.activeElement.id.startsWith("run-"))
-        board.runs.show(rows);
+      const used = $("run-table").contains(document.activeElement); // its focus would be lost
+      if (!used && JSON.stringify(rows) !== JSON.stringify(board.runs.rows)) board.runs.show(rows);
       return;
     }
     const now = names.map((name) => board.rows.get(name));
@@ -138,7 +141,7 @@ async function freshen() {
       board.browser.source.forget();
       await board.browser.again();
     }
-  });
+  }, "clock");
 }
 
 function keys(event) {
@@ -160,6 +163,10 @@ function startBoard() {
   board.runs = new Runs((state) => history.replaceState(null, "", `#${asQuery(state)}`));
   window.addEventListener("hashchange", route);
   document.addEventListener("keydown", keys);
+  // Of a list that is filtered or scrolled nobody waits for what the server says.
+  window.addEventListener("unhandledrejection", (event) =>
+    trying(() => Promise.reject(event.reason)),
+  );
   // The head's links go to a part of this page; an address names a view.
   $("nav").addEventListener("click", (event) => {
     const link = event.target.closest("a");

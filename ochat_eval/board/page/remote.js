@@ -32,8 +32,7 @@ class Remote {
     this.runNames = names;
     this.names = about.names;
     this.size = about.size;
-    const flips = runs.slice(1).map((run, n) => flipFilter(n, run));
-    this.filters = [...about.filters, ...flips, ...causeFilters(runs)];
+    this.filters = [...about.filters, ...flipFilters(runs), ...causeFilters(runs)];
     this.entries = new Map();
     this.searching = 0;
   }
@@ -92,6 +91,10 @@ class Remote {
   // What is known of the texts may be old: they are asked for again.
   forget() {
     this.entries.clear();
+  }
+
+  drawn(node) {
+    offerFormulas(node);
   }
 
   // Below an item: what a person thinks of its readings.

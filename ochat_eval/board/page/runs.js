@@ -49,7 +49,9 @@ const when = (created) => created.replace("T", " ").slice(0, 16);
 const runAddress = (names) => `#run/${names.map(encodeURIComponent).join("+")}`;
 
 class Runs {
+  // `moved` is called with what is chosen, for the page's address.
   constructor(moved) {
+    this.moved = moved;
     this.rows = [];
     this.picked = new Set();
     this.order = { by: "created", down: true };
@@ -136,14 +138,16 @@ class Runs {
     $("run-count").textContent = `${whole(rows.length)} of ${whole(this.rows.length)} runs`;
     $("picked").hidden = !this.picked.size;
     $("beside").textContent = this.picked.size > 1 ? `${this.picked.size} side by side` : "open";
+    const aside = $("run-table").querySelector(".wide")?.scrollLeft ?? 0;
     $("run-table").replaceChildren(this.rows.length ? this.table(rows, tasks, rule) : nothingYet());
     if (this.rows.length && !rows.length)
       $("run-table").append(el("p", { class: "dim" }, "No run fits: widen the search or choose “all”."));
+    else if (this.rows.length) $("run-table").querySelector(".wide").scrollLeft = aside;
   }
 
   table(rows, tasks, rule) {
-    const heads = [["", ""], ["run", "name"], ["state", "state"], ["when", "created"]];
-    heads.push(...tasks.map((task) => [task, `task ${task}`]));
+    const sorts = [[["run", "name"], ["when", "created"]], [["state", "state"]]];
+    sorts.push(...tasks.map((task) => [[task, `task ${task}`]]));
     const scales = tasks.map((task) => {
       const ends = rows.flatMap((row) => {
         const one = row.tasks[task]?.[rule];
@@ -151,23 +155,29 @@ class Runs {
       });
       return [Math.min(...ends), Math.max(...ends)];
     });
-    const head = el("tr", {}, ...heads.map(([said, by], n) => this.head(said, by, n > 3)));
+    const choose = el("th", {}, el("span", { class: "unseen" }, "choose"));
+    const head = el("tr", {}, choose, ...sorts.map((by, n) => this.head(by, n > 1)));
     const body = rows.map((row) => this.row(row, tasks, scales, rule));
     const table = el("table", { class: "runs" }, el("thead", {}, head), el("tbody", {}, ...body));
     return el("div", { class: "wide", tabindex: 0, role: "region", "aria-label": "Runs" }, table);
   }
 
-  head(said, by, figure) {
-    if (!by) return el("th", {}, el("span", { class: "unseen" }, "choose"));
-    const mine = this.order.by === by;
-    const sort = mine ? (this.order.down ? "descending" : "ascending") : "none";
-    const arrow = mine ? (this.order.down ? " ↓" : " ↑") : "";
-    const button = el("button", { type: "button", class: "link" }, visible(said) + arrow);
-    button.addEventListener("click", () => {
-      this.order = { by, down: mine ? !this.order.down : figure || by === "created" };
-      this.draw();
+  // A column's head: a button for each way that its rows can be sorted, [said, by].
+  head(ways, figure) {
+    const { by: chosen, down } = this.order;
+    const mine = ways.some(([, by]) => by === chosen);
+    const sort = mine ? (down ? "descending" : "ascending") : "none";
+    const buttons = ways.map(([said, by]) => {
+      const arrow = by === chosen ? (down ? " ↓" : " ↑") : "";
+      const button = el("button", { type: "button", class: "link" }, visible(said) + arrow);
+      button.addEventListener("click", () => {
+        this.order = { by, down: by === chosen ? !down : figure || by === "created" };
+        this.draw();
+        this.moved(this.state());
+      });
+      return button;
     });
-    return el("th", { scope: "col", class: figure ? "n" : "", "aria-sort": sort }, button);
+    return el("th", { scope: "col", class: figure ? "n" : "", "aria-sort": sort }, ...buttons);
   }
 
   row(row, tasks, scales, rule) {
@@ -182,13 +192,13 @@ class Runs {
     const href = STATIC ? scored && `${encodeURIComponent(row.name)}/report.html` : runAddress([row.name]);
     const name = href ? el("a", { href }, visible(row.name)) : visible(row.name);
     const tags = row.tags.map(tagBadge);
-    const about = el("td", { class: "name" }, el("bdi", {}, name), el("div", { class: "dim" }, visible(row.model)));
+    const of = el("div", { class: "dim" }, visible(`${row.model} · ${when(row.created)}`));
+    const about = el("td", { class: "name" }, el("bdi", {}, name), of);
     if (tags.length) about.append(el("div", {}, ...tags));
     if (row.note) about.append(el("div", { class: "line", dir: "auto", title: visible(row.note) }, visible(row.note)));
     const cells = tasks.map((task, n) => scoreCell(row.tasks[task], rule, scales[n]));
     const state = el("td", { class: "state" }, ...stateOf(row));
-    const made = el("td", { class: "dim" }, visible(when(row.created)));
-    return el("tr", {}, el("td", {}, STATIC ? null : box), about, state, made, ...cells);
+    return el("tr", {}, el("td", {}, STATIC ? null : box), about, state, ...cells);
   }
 }
 

@@ -237,7 +237,10 @@ def entry(item: Item, answers: Sequence[dict[str, Any]]) -> dict[str, Any]:
                     [s.sample, s.turn, s.rule, s.answer, s.matched, s.value, s.detail]
                     for s in found["scores"]
                 ],
-                "verdicts": [[v.sample, v.turn, v.text, v.judge] for v in found["verdicts"]],
+                "verdicts": [
+                    [v.sample, v.turn, v.text, v.judge + ", the answers swapped" * v.swapped]
+                    for v in found["verdicts"]
+                ],
             }
             for found in answers
         ],

@@ -34,7 +34,7 @@ const asState = (address) =>
 //              item asked for and for rows that are there}; null where another search has begun
 //              since. progress(found, said) may be called before.
 //   entry(row) -> a promise of all that is shown of an item
-//   more(entry, row) -> further elements to show below it
+//   more(entry, row) -> further elements to show below it; drawn(node) is told where it stands
 class Browser {
   // `moved` is called with what is chosen, for the page's address.
   constructor(source, runs, moved) {
@@ -207,6 +207,7 @@ class Browser {
     );
     // The question stands at the end, behind the examples.
     for (const prompt of detail.querySelectorAll(".prompt")) prompt.scrollTop = prompt.scrollHeight;
+    this.source.drawn?.(detail);
     detail.scrollTop = stay ? before : 0;
   }
 

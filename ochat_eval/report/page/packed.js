@@ -31,9 +31,9 @@ class Packed {
 
   // Each filter: [value, said, test of a row].
   makeTests(filters) {
-    const flips = this.runs.slice(1).map((run, n) => {
+    const flips = flipFilters(this.runs).map((filter, n) => {
       const flipped = (row) => (row[BITS + 1 + n] & FLIPPED) !== 0;
-      return [...flipFilter(n, run), flipped];
+      return [...filter, flipped];
     });
     return [
       ...filters.map(([value, said, some, none]) => {

@@ -28,9 +28,17 @@ SHOWN = 100_000
 """Answers with their texts on a page; many more a browser does not hold."""
 _BLOCK_ITEMS = 200
 _BLOCK_CHARACTERS = 2_000_000
-STYLES = ("tokens.css", "page.css", "items.css", "phone.css")
+STYLES = ("tokens.css", "page.css", "items.css", "phone.css", "print.css")
 """What a page that shows runs is drawn with."""
-SCRIPTS = ("basics.js", "pictures.js", "sections.js", "review.js", "detail.js", "items.js")
+SCRIPTS = (
+    "basics.js",
+    "pictures.js",
+    "overview.js",
+    "sections.js",
+    "review.js",
+    "detail.js",
+    "items.js",
+)
 """What shows runs; where they and their items come from is another script's."""
 _OF_A_FILE = ("packed.js", "page.js")
 

@@ -43,124 +43,6 @@ function benchmarks(runs) {
   });
 }
 
-// What a column of a published table is called in a picture: the benchmark where it is its score.
-const columnName = (column, table) =>
-  !column.task ? `${column.name}, ${table}` : column.figure ? column.name : column.task;
-
-// Calls back with each column of a run's tables: its name, itself, its cells by rule.
-function eachColumn(run, look) {
-  for (const [name, table] of Object.entries(run.summary.tables || {}))
-    table.columns.forEach((column, i) => {
-      const cells = (table.runs || []).map((row) => [row.rule, row.cells[i]]);
-      look(columnName(column, name), column, Object.fromEntries(cells));
-    });
-}
-
-// The figures published for the same model as a run's, by the column's name.
-function publishedFigures(run) {
-  const found = {};
-  eachColumn(run, (name, column, { published }) => {
-    if (published && published.published !== null) found[name] = published.published;
-  });
-  return found;
-}
-
-// What the tables have beside the benchmarks' scores (averages, HumanEval+), as `benchmarks`.
-function otherColumns(runs) {
-  const found = new Map();
-  runs.forEach((run, n) =>
-    eachColumn(run, (name, column, cells) => {
-      if ((column.task && !column.figure) || !cells.published || cells.published.score === null)
-        return;
-      found.set(name, found.get(name) || Array(runs.length).fill(undefined));
-      found.get(name)[n] = cells;
-    }),
-  );
-  const points = { scale: 100, bounds: [0, 1] };
-  return [...found].map(([name, tasks]) => ({ name, tasks, first: points }));
-}
-
-function showScores(runs) {
-  const published = publishedFigures(runs[0]);
-  const groups = new Map();
-  for (const one of [...benchmarks(runs), ...otherColumns(runs)]) {
-    const key = scale(one.first).join();
-    groups.set(key, [...(groups.get(key) || []), one]);
-  }
-  const draw = (heading, group, series, made, withReference) => {
-    const rows = group.map((one) => ({
-      name: one.name,
-      reference: withReference ? published[one.name] : undefined,
-      bars: made(one),
-    }));
-    const entries = series.map((name, n) => [`series${n % SERIES}`, name]);
-    const whose = runs.length > 1 ? `, model of ${runs[0].name}` : "";
-    if (rows.some((row) => row.reference !== undefined))
-      entries.push(["ref", `published figure${whose}`]);
-    const chart = bars(rows, scale(group[0].first), heading);
-    $("score-charts").append(card(heading, false, chart, legend(...entries)));
-  };
-  for (const group of groups.values()) {
-    const unit = group[0].first.scale === 100 ? "Points" : "Ratings";
-    if (runs.length === 1) {
-      const both = (one) => RULES.map((rule) => bar(rule, one.tasks[0][rule]));
-      const names = ["published rule", "robust rule"];
-      draw(`${unit}, with 95 % intervals`, group, names, both, true);
-      continue;
-    }
-    for (const rule of RULES) {
-      const each = (one) => one.tasks.map((task, n) => bar(runs[n].name, task && task[rule]));
-      const heading = `${unit}, ${rule} rule, with 95 % intervals`;
-      draw(
-        heading,
-        group,
-        runs.map((run) => run.name),
-        each,
-        rule === "published",
-      );
-    }
-  }
-  showFigures(runs);
-}
-
-function showFigures(runs) {
-  const several = runs.length > 1;
-  const headers = [left("task"), left("rule"), right("score"), right("95 % interval"), right("n")];
-  const shown = rates(runs);
-  headers.push(...shown.map((rate) => right(rate)), text("note"));
-  if (several) headers.splice(1, 0, left("run"));
-  const rows = [];
-  for (const { name, tasks } of benchmarks(runs))
-    tasks.forEach((task, n) => {
-      for (const rule of task ? RULES : []) {
-        const one = task[rule];
-        const ends = one.ci95 || [];
-        const interval = one.ci95 ? ends.map((end) => number(end, 1)).join(" … ") : "–";
-        const cells = [name, rule, number(one.score), interval, whole(one.n)];
-        cells.push(...shown.map((rate) => percent(one[rate] ?? null)));
-        const notes = rule === RULES[0] ? [...(task.thoughts?.said || []), ...(task.notes || [])] : [];
-        cells.push([...moreFigures(one), ...notes].join("; "));
-        if (several) cells.splice(1, 0, runs[n].name);
-        rows.push({ kind: rule === RULES[0] ? "first" : "", cells });
-      }
-    });
-  $("score-table").append(grid(headers, rows, "Scores"));
-}
-
-// The rates of answers that are looked at; thoughts without an end only where there are thoughts.
-const rates = (runs) => {
-  const thoughtful = runs.some((run) => Object.values(run.summary.tasks).some((t) => t.thoughts));
-  return ["unmatched", "truncated", "empty", ...(thoughtful ? ["unfinished"] : [])];
-};
-
-// A rule's figures beside its score, as the terminal's table has them.
-const moreFigures = (one) => [
-  ...Object.entries(one)
-    .filter(([, value]) => value !== null && typeof value === "object" && "ci95" in value)
-    .map(([name, value]) => `${name} ${number(value.score)}`),
-  ...(one.samples?.said || []),
-];
-
 // A published figure with the digits that it was published with, at least one behind the point.
 const asPublished = (value) => (Number.isInteger(value) ? number(value, 1) : String(value ?? "–"));
 const signed = (value) =>
@@ -280,8 +162,9 @@ function showWhy(runs) {
 
 // The value of the items' filter that shows the answers of a cause.
 const causeFilter = (run, task, { cause }) => `why/${run.name}/${task}/${cause}`;
-// Value and name of the filter of what flipped in the n-th further run.
-const flipFilter = (n, run) => [n ? `flipped${n + 1}` : "flipped", `flipped against ${run.name}`];
+// The filters of what flipped in each further run: [value, said].
+const flipFilters = (runs) =>
+  runs.slice(1).map((run, n) => [n ? `flipped${n + 1}` : "flipped", `flipped against ${run.name}`]);
 // A filter for each cause by which the rules part: [value, said, the cause].
 const causeFilters = (runs) =>
   runs.flatMap((run) =>

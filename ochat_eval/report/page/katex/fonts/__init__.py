@@ -1,0 +1,1 @@
+"""KaTeX's fonts."""
