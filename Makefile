@@ -109,8 +109,8 @@ pictures: $(READY) ## remake every picture of docs/, without a model; needs Chro
 	@command -v chromium >/dev/null || $(MAKE) -s chromium
 	@$(PY) docs/pictures.py
 
-bench: $(READY) ## what the harness costs, each as a ratio from one run; about 16 minutes on 2 cores, quiet machine [RECORD=FILE]
-	@$(PY) -m ochat_eval bench $(if $(RECORD),--record "$(RECORD)")
+bench: $(READY) ## what the harness costs, each as a ratio from one run; about 16 minutes on 2 cores, quiet machine [WHAT=decide] [RECORD=FILE]
+	@$(PY) -m ochat_eval bench $(WHAT) $(if $(RECORD),--record "$(RECORD)")
 
 .PHONY: gpu-check
 gpu-check: $(READY) ## on a GPU, in ten minutes: engine=vllm against bare vLLM, the suite, its tail, memory: [MODEL=…] [RECORD=FILE]

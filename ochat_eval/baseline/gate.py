@@ -15,6 +15,7 @@ from typing import Literal
 from ochat_eval import stats
 from ochat_eval.baseline.policy import Policy
 from ochat_eval.baseline.results import (
+    Outcome,
     RunResults,
     TaskResults,
     Verdicts,
@@ -142,6 +143,16 @@ def overall(rows: Sequence[TaskGate]) -> Verdict:
     return next((v for v in ORDER if v in verdicts), "REFUSED")
 
 
+def _unfinished(new: Sequence[Outcome], recorded: Sequence[Outcome]) -> list[str]:
+    """How many answers are thoughts without an end, where some are."""
+    if not any(one.unfinished for one in (*new, *recorded)):
+        return []
+    shares = [100 * stats.mean([one.unfinished for one in side]) for side in (new, recorded)]
+    return [
+        f"{shares[0]:.1f} % of the answers are thoughts without an end, recorded {shares[1]:.1f} %"
+    ]
+
+
 def notes(run: RunResults, recorded: RunResults, rows: Sequence[TaskGate]) -> list[str]:
     """What is no ground for refusal, but must be known: parts, other models, other engines."""
     found = []
@@ -155,6 +166,7 @@ def notes(run: RunResults, recorded: RunResults, rows: Sequence[TaskGate]) -> li
     new = [one for task in run.tasks.values() for one in task.outcomes.values() if one.id in known]
     same = sum(one.responses == known[one.id].responses for one in new)
     found.append(f"{same:,} of {len(new):,} items were answered with the very same text")
+    found += _unfinished(new, [known[one.id] for one in new])
     found += [f"{name} is not in the recorded run: not gated" for name in run.tasks
               if name not in recorded.tasks]  # fmt: skip
     if recorded.runs < 2:

@@ -143,6 +143,8 @@ def _to_line(one: Outcome) -> dict[str, Any]:
     line = {name: getattr(one, name) for name in ("id", "prompt", "stratum", "responses", "ends")}
     if one.cluster != one.id:
         line["cluster"] = one.cluster
+    if one.unfinished:
+        line["unfinished"] = one.unfinished
     for rule, verdicts in one.rules.items():
         line[rule] = dataclasses.asdict(verdicts)
         if not verdicts.unread:

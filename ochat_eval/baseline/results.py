@@ -54,6 +54,7 @@ class Outcome:
         responses: digests of the texts, ordered by sample and turn.
         ends: for each response the finish reason and the numbers of prompt and answer tokens.
         rules: the verdicts by rule.
+        unfinished: the share of its responses that are thoughts without an end.
     """
 
     id: str
@@ -63,6 +64,7 @@ class Outcome:
     responses: tuple[str, ...]
     ends: tuple[tuple[str | None, int | None, int | None], ...]
     rules: Mapping[Rule, Verdicts]
+    unfinished: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,11 @@ def read_run(folder: Path) -> RunResults:
     tasks = tasks_of(facts)
     stopped = facts.sequential.stopped if facts.sequential else {}
     looks = looks_at(folder) if stopped else {}
-    seen = {name: frozenset(looks[name].seen(one.look - 1)) for name, one in stopped.items()}
+    seen = {
+        name: frozenset(looks[name].seen(one.look - 1))
+        for name, one in stopped.items()
+        if name in looks
+    }
     outcomes: dict[str, dict[str, Outcome]] = {name: {} for name in tasks}
     with indexes(folder) as (responses, scores):
         for item in store.read_records(folder / store.ITEMS, Item):
@@ -173,6 +177,7 @@ def outcome(task: Task, item: Item, given: Sequence[Response], scores: Sequence[
         responses=tuple(digest(r.text) for r in given),
         ends=tuple((r.finish_reason, r.prompt_tokens, r.completion_tokens) for r in given),
         rules=rules,
+        unfinished=stats.mean([r.unfinished for r in given]),
     )
 
 

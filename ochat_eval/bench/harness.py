@@ -18,9 +18,10 @@ from ochat_eval.bench.costs import Table, measure
 from ochat_eval.benchmark.selection import Selection
 from ochat_eval.benchmark.task import Task
 from ochat_eval.config.load import job
-from ochat_eval.data.source import data_root
+from ochat_eval.data.source import cache_root, data_root
 from ochat_eval.records import Item, Response
 from ochat_eval.run.store import write_records
+from ochat_eval.sandbox.kept import RESULTS
 from ochat_eval.terminal.say import say
 
 CODE = ("humaneval",)
@@ -87,6 +88,16 @@ def workload(names: Sequence[str], folder: Path) -> Workload:
     )
 
 
+def without_results(folder: Path) -> Path:
+    """A cache folder made here, with all that the user's own has but kept results."""
+    own, ours = cache_root(), folder / "ochat_eval"
+    ours.mkdir(parents=True)
+    for one in own.iterdir() if own.is_dir() else ():
+        if one.name != RESULTS:
+            (ours / one.name).symlink_to(one)
+    return folder
+
+
 def harness(names: Sequence[str]) -> Table:
     """Times the stages over the named tasks, each a process of its own."""
     rows, seconds = [], {}
@@ -94,9 +105,9 @@ def harness(names: Sequence[str]) -> Table:
         folder = Path(name)
         say(f"making answers to {', '.join(names)}")
         work = workload(names, folder)
-        # Each stage plans first; `all` is a fresh run with an empty cache, so that it has
-        # everything to do, and `score` finds MATH's grades there.
-        environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache")}
+        # Each stage plans first; `all` is a fresh run that finds no kept grades, so that it has
+        # everything to do, and `score` finds those of `all`.
+        environment = {**os.environ, "XDG_CACHE_HOME": str(without_results(folder / "cache"))}
         for stage, run in (("all", 1), ("generate", 2), ("score", 2), ("report", 2)):
             say(f"{', '.join(names)}: stage={stage}")
             command = [*work.command, f"stage={stage}", f"run=bench{run}"]

@@ -101,8 +101,9 @@ def entry(
 
     Returns:
         `n` answers an item, `items_stderr` and `answers_stderr`, whose squares add up to the
-        score's, `items_share` of these squares, `half_width` of the interval by the number of
-        answers (now, one more, twice as many), and what is `said` of it all.
+        score's (unless the items' is 0), `items_share` of these squares, `half_width` of the
+        interval by the number of answers (now, one more, twice as many), and what is `said` of
+        it all.
     """
     n = parts.n
     widths = {str(m): width(parts.ratio(m)) for m in (n, n + 1, 2 * n)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 import msgspec
@@ -36,7 +37,10 @@ class Looked:
     stopped: bool = False
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a look that was not planned."""
+        """Raises ValueError for looks that cannot be planned, and for one that was not."""
+        ends = [0, *self.looks]
+        if ends[-1] != self.planned or any(a >= b for a, b in pairwise(ends)):
+            raise ValueError(f"looks at {self.looks} of {self.planned} items")
         if not 0 <= self.look <= len(self.looks) or (self.stopped and not self.look):
             raise ValueError(f"look {self.look} of {len(self.looks)}")
 

@@ -27,7 +27,8 @@ T = TypeVar("T")
 
 MOST_BYTES = 8 << 20
 """A file that has grown to this is begun anew: some 60,000 short results."""
-_FOLDER = "results"
+RESULTS = "results"
+"""The cache's folder of these files."""
 _VERSIONS = 3
 """Files of so many rules, the latest ones, are left beside each other."""
 _AT_ONCE = 64
@@ -47,7 +48,7 @@ class Kept(Generic[T]):
             kind: the type of a result, `T`; one that `msgspec` can write and read as JSON.
         """
         self._files = f"{name}-*.jsonl"
-        self.path = cache_root() / _FOLDER / self._files.replace("*", rules[:32])
+        self.path = cache_root() / RESULTS / self._files.replace("*", rules[:32])
         self._decoder: Any = msgspec.json.Decoder(tuple.__class_getitem__((str, kind)))
         self._known: dict[str, T] = {}
         self._new: list[bytes] = []

@@ -11,10 +11,11 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from ochat_eval.config.allowed import allowed
 from ochat_eval.config.groups import own_folder
@@ -56,35 +57,58 @@ def run_alone(options: Sequence[str], show: Callable[[str], None] = tell) -> End
     last = ""
     # In a group of its own, so that a terminal's Ctrl-C reaches it once, through us.
     with (
+        _HandedOn() as signals,
         subprocess.Popen(
             command, stdout=subprocess.PIPE, text=True, errors="replace", process_group=0
         ) as child,
-        _handing_on(child.pid) as got,
     ):
+        signals.to(child.pid)
         assert child.stdout is not None
         for line in child.stdout:
             show(line.rstrip("\n"))
             last = line.strip() or last
         code = child.wait()
-    if got:
+    if signals.came:
         raise KeyboardInterrupt
     page = Path(last)  # the last that a run prints, once it has been reported
     return Ended(code, page.parent if page.name == store.REPORT and page.is_file() else None)
 
 
-@contextlib.contextmanager
-def _handing_on(group: int) -> Iterator[list[int]]:
-    """Hands signals on to a group of processes meanwhile; gives the list of those that came."""
-    got: list[int] = []
+class _HandedOn:
+    """Hands signals on to a group of processes, once each; those from before there is one, too.
 
-    def hand_on(number: int, frame: FrameType | None) -> None:
-        got.append(number)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(group, number)
+    Attributes:
+        came: whether there was any.
+    """
 
-    before = {number: signal.signal(number, hand_on) for number in _HANDED_ON}
-    try:
-        yield got
-    finally:
-        for number, handler in before.items():
+    def __init__(self) -> None:
+        self.came = False
+        self._group: int | None = None
+        self._early: list[int] = []
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> _HandedOn:
+        self._before = {number: signal.signal(number, self._come) for number in _HANDED_ON}
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self._before.items():
             signal.signal(number, handler)
+
+    def to(self, group: int) -> None:
+        """Names the group."""
+        self._group = group
+        while self._early:
+            self._send(self._early.pop())
+
+    def _come(self, number: int, frame: FrameType | None) -> None:
+        self.came = True
+        if self._group is None:
+            self._early.append(number)
+        else:
+            self._send(number)
+
+    def _send(self, number: int) -> None:
+        assert self._group is not None
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._group, number)

@@ -113,6 +113,8 @@ def lacking(path: Path) -> str | None:
         _check_whole(path)
     except _NotWholeError as e:
         return str(e)
+    except OSError as e:
+        return f"it cannot be read ({e.strerror})"
     return None
 
 

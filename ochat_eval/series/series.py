@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from ochat_eval.config.arguments import quoted
 from ochat_eval.records import UserError
 from ochat_eval.run import store
 from ochat_eval.series.child import Ended, run_alone
-from ochat_eval.series.curve import curves, read_point
+from ochat_eval.series.curve import Point, curves, read_point
 from ochat_eval.series.find import Checkpoint
 from ochat_eval.series.follow import Progress, Watch, follow
 from ochat_eval.series.page import write_series_page
@@ -74,9 +74,14 @@ def run_series(series: Series, alone: Callable[[Sequence[str]], Ended] = run_alo
                 f"another process runs the series {series.name}; wait for it, or give this one "
                 "another --name"
             ) from None
-        shown = ""
+        shown, points = "", dict[Checkpoint, Point]()
         for progress in follow(series.places, lambda one: _run(series, one, alone), series.watch):
-            shown = _write(series, progress)
+            for checkpoint, ended in progress.ended.items():
+                if checkpoint not in points and ended.folder is not None:
+                    points[checkpoint] = read_point(checkpoint, ended.folder)
+            if points:
+                ordered = sorted(points.values(), key=lambda point: point.checkpoint.step or 0)
+                shown = _write(series, ordered, _missing(progress))
     if not progress.ended and not progress.left:
         raise UserError(f"there is no checkpoint in {', '.join(series.places)}")
     if shown:
@@ -122,16 +127,14 @@ def _missing(progress: Progress) -> dict[str, str]:
     return {**{one.label: why for one, why in progress.left.items()}, **failed}
 
 
-def _write(series: Series, progress: Progress) -> str:
-    """Writes table and page; returns the table for the terminal, empty where nothing was run."""
-    points = [
-        read_point(checkpoint, ended.folder)
-        for checkpoint, ended in sorted(progress.ended.items(), key=lambda pair: pair[0].step or 0)
-        if ended.folder is not None
-    ]
-    if not points:
-        return ""
-    found, left = curves(points), _missing(progress)
+def _write(series: Series, points: Sequence[Point], left: Mapping[str, str]) -> str:
+    """Writes table and page; returns the table for the terminal.
+
+    Args:
+        points: the checkpoints with figures, by step.
+        left: those without, and why.
+    """
+    found = curves(points)
     page = series.folder / f"{series.name}.html"
     store.write_text(page.with_suffix(".md"), markdown(series.name, points, found, left))
     write_series_page(page, series.name, points, found, left)

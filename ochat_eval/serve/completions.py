@@ -85,7 +85,7 @@ class HarnessRenderer(OnlineRenderer):  # type: ignore[misc]
         """The conversation and the engine's input: the ids of the chat format."""
         refuse(request)
         condition = _condition(request)
-        chat = chat_of(self.chats, request)
+        chat = await asyncio.to_thread(chat_of, self.chats, request)
         try:
             conversation = to_messages(messages)
             ids = await asyncio.to_thread(chat.encode, conversation, condition)
@@ -174,6 +174,11 @@ class HarnessChat(OpenAIServingChat):  # type: ignore[misc]
     chats: Variants
     default_condition: str | None
     log_texts: bool
+
+    async def create_chat_completion(self, request: Any, *rest: Any, **named: Any) -> Any:
+        """As vLLM's; a chat format that no request had before is made while others go on."""
+        await asyncio.to_thread(chat_of, self.chats, request)
+        return await super().create_chat_completion(request, *rest, **named)
 
     def _make_parser(self, request: Any, tokenizer: Any, *_: Any) -> ThoughtParser:
         """Ours, in the place of one by `reasoning_parser`."""

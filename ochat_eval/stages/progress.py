@@ -101,10 +101,11 @@ class Meter:
             + (f" ({self._failed[task]:,} failed)" if self._failed[task] else "")
             for task in under_way[:_SHOWN]
         ]
-        if more := len(under_way) - _SHOWN:
-            said += [f"{more} more"] if more > 0 else []
-        whole = sum(self._done[task] >= n for task, n in self._totals.items())
-        return [*said, f"{whole} of {len(self._totals)} benchmarks done"]
+        if (more := len(under_way) - _SHOWN) > 0:
+            said.append(f"{more} more")
+        if whole := sum(self._done[task] >= n for task, n in self._totals.items()):
+            said.append(f"{whole} of {len(self._totals)} benchmarks done")
+        return said
 
     def _seconds_left(self, written: int, seconds: float) -> float | None:
         """By the tokens that are still to be written, as long as answers so far and in an earlier

@@ -235,8 +235,11 @@ def as_stopped(planned: Plan) -> Plan:
     """The plan with, of benchmarks that were stopped, the items that the deciding look saw."""
     found = read_sequential(planned.manifest.values, str(planned.run.file(store.MANIFEST)))
     seen, counts, answers = {}, dict(planned.counts), dict(planned.answers)
-    for name, looked in (found.stopped if found else {}).items():
-        task, seed = planned.tasks[name], planned.manifest.values["identity"]["seed"]
+    seed = planned.manifest.values["identity"].get("seed", 0)
+    for name, task in planned.tasks.items():
+        looked = found.stopped.get(name) if found else None
+        if looked is None:
+            continue
         seen[name] = frozenset(looks_of(task, planned.items(name), seed).seen(looked.look - 1))
         counts[name] = len(seen[name])
         items = (item for item in planned.items(name) if item.id in seen[name])

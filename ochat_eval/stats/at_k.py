@@ -31,7 +31,7 @@ def pass_at_k(n: int, c: int, k: int) -> float:
 def all_at_k(n: int, c: int, k: int) -> float:
     """pass^k: the chance that k of an item's n samples, drawn without return, are all right.
 
-    C(c, k)/C(n, k), unbiased for p^k: Yao et al. 2024, "τ-bench", section 3. A fraction.
+    C(c, k)/C(n, k), unbiased for p^k: Yao et al. 2024, "τ-bench". A fraction.
 
     Args:
         n, c, k: as in `pass_at_k`.

@@ -25,10 +25,12 @@ def counted_intervals(
         Two arrays, the lower and the upper ends.
 
     Raises:
-        ValueError: as `rerun_error`, or such a confidence.
+        ValueError: as `rerun_error`, fewer than two items, or such a confidence.
     """
     import numpy as np
 
+    if n < 2:
+        raise ValueError(f"{n} item(s): need at least two")
     up, down = np.asarray(gained, float), np.asarray(lost, float)
     total, squares, z = up - down, up + down, z_value(confidence)
     own = np.sqrt((squares - total**2 / n) / (n * (n - 1)))

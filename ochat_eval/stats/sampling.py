@@ -48,7 +48,7 @@ def sampling_parts(stderr: float, squares: Sequence[float], n: int, values: int)
     "Adding Error Bars to Evals", section 3.1). The answers' part is Σᵢ Σⱼ(tᵢⱼ − t̄ᵢ)²/(n(n−1)·V²),
     unbiased whatever the items are; the items' part is what is left of the whole, none where that
     is negative: the ANOVA estimator of a one-way random-effects model (Searle, Casella & McCulloch
-    1992, "Variance Components", section 3.5). So it keeps to the clusters and strata of `stderr`.
+    1992, "Variance Components", chapter 3). So it keeps to the clusters and strata of `stderr`.
 
     Args:
         stderr: the standard error of the mean, over items (`Estimate.stderr`), in the values' unit.

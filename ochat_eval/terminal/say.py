@@ -113,7 +113,7 @@ def bar(
 
 _MOVES = 0.5
 """Seconds between two moves of a bar."""
-_UNTIMED = "{desc}: {percentage:3.0f}%|{bar:20}| {n_fmt}/{total_fmt}{postfix}"
+_UNTIMED = "{desc}: {percentage:3.0f}%|{bar:10}| {n_fmt}/{total_fmt}{postfix}"
 
 
 class Lines:

@@ -264,6 +264,18 @@ def test_a_mistake_is_one_line_and_neither_fail_nor_inconclusive(
     assert complaint in line
 
 
+def test_thoughts_without_an_end_are_said_beside_those_on_record(small, capsys):
+    edit(RUNS / "r/responses.jsonl", 3, unfinished=True)
+    gate(["r", "--against", "alone"])
+    said = capsys.readouterr().out.replace("\n  ", " ")
+    assert "8.3 % of the answers are thoughts without an end, recorded 0.0 %" in said
+    assert record(["r", "--as", "thoughtful"]) == 0
+    kept = read("thoughtful").tasks["gsm8k"].outcomes.values()
+    assert sorted(one.unfinished for one in kept) == [0.0] * 11 + [1.0]
+    gate(["r", "--against", "thoughtful"])
+    assert "without an end, recorded 8.3 %" in capsys.readouterr().out.replace("\n  ", " ")
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [

@@ -91,6 +91,17 @@ def test_the_harness_table_has_each_stage(capfd):
     assert "truthfulqa, humaneval: stage=score" in err
 
 
+def test_the_harness_grades_anew_but_fetches_and_computes_nothing_again(tmp_path, monkeypatch):
+    own = tmp_path / "own" / "ochat_eval"
+    for name in ("results", "ground_truth"):
+        (own / name).mkdir(parents=True)
+        (own / name / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "own"))
+    made = harness.without_results(tmp_path / "made") / "ochat_eval"
+    assert [str(one.relative_to(made)) for one in made.iterdir()] == ["ground_truth"]
+    assert (made / "ground_truth" / "file").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [

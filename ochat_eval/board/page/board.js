@@ -4,15 +4,18 @@ const FRESH_SECONDS = 4;
 
 const board = { runs: null, browser: null, names: [], rows: new Map(), turn: 0 };
 
-// Does something, and says in one line why it could not.
-async function trying(work) {
+// Does something, and says in one line why it could not. What is done by the clock takes back only
+// what it has said itself.
+async function trying(work, by = "person") {
+  const fault = $("fault");
   try {
     await work();
-    $("fault").hidden = true;
+    if (by === "person" || fault.dataset.by === by) fault.hidden = true;
   } catch (error) {
     $("key-form").hidden = !(error instanceof KeyNeeded);
-    $("fault").hidden = error instanceof KeyNeeded;
-    $("fault").textContent = visible(error.message);
+    fault.hidden = error instanceof KeyNeeded;
+    fault.textContent = visible(error.message);
+    fault.dataset.by = by;
   }
 }
 
@@ -124,8 +127,8 @@ async function freshen() {
     const rows = await latest();
     if (turn !== board.turn) return;
     if (!names.length) {
-      if (!$("index").contains(document.activeElement) || document.activeElement.id.startsWith("run-"))
-        board.runs.show(rows);
+      const used = $("run-table").contains(document.activeElement); // its focus would be lost
+      if (!used && JSON.stringify(rows) !== JSON.stringify(board.runs.rows)) board.runs.show(rows);
       return;
     }
     const now = names.map((name) => board.rows.get(name));
@@ -138,7 +141,7 @@ async function freshen() {
       board.browser.source.forget();
       await board.browser.again();
     }
-  });
+  }, "clock");
 }
 
 function keys(event) {
@@ -160,6 +163,10 @@ function startBoard() {
   board.runs = new Runs((state) => history.replaceState(null, "", `#${asQuery(state)}`));
   window.addEventListener("hashchange", route);
   document.addEventListener("keydown", keys);
+  // Of a list that is filtered or scrolled nobody waits for what the server says.
+  window.addEventListener("unhandledrejection", (event) =>
+    trying(() => Promise.reject(event.reason)),
+  );
   // The head's links go to a part of this page; an address names a view.
   $("nav").addEventListener("click", (event) => {
     const link = event.target.closest("a");

@@ -138,9 +138,11 @@ class Runs {
     $("run-count").textContent = `${whole(rows.length)} of ${whole(this.rows.length)} runs`;
     $("picked").hidden = !this.picked.size;
     $("beside").textContent = this.picked.size > 1 ? `${this.picked.size} side by side` : "open";
+    const aside = $("run-table").querySelector(".wide")?.scrollLeft ?? 0;
     $("run-table").replaceChildren(this.rows.length ? this.table(rows, tasks, rule) : nothingYet());
     if (this.rows.length && !rows.length)
       $("run-table").append(el("p", { class: "dim" }, "No run fits: widen the search or choose “all”."));
+    else if (this.rows.length) $("run-table").querySelector(".wide").scrollLeft = aside;
   }
 
   table(rows, tasks, rule) {
