@@ -22,6 +22,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from ochat_eval.baseline.runs import read_summary
 from ochat_eval.benchmark.task import OnHub, Task
 from ochat_eval.config.again import tasks_of
@@ -153,7 +155,10 @@ class Recorded:
     @property
     def created(self) -> datetime:
         """When it was planned."""
-        return datetime.fromisoformat(self.manifest["created"])
+        try:
+            return datetime.fromisoformat(self.manifest["created"])
+        except (KeyError, TypeError, ValueError) as e:
+            raise UserError(f"{self.path / store.MANIFEST} is damaged: created: {e}") from e
 
     @property
     def tasks(self) -> dict[str, Task]:
@@ -167,8 +172,12 @@ class Recorded:
     def revision(self, task: str, dataset: str) -> str | None:
         """The commit of a data set of the hub that a benchmark's rows were read from; None where
         they come from elsewhere."""
-        found = [s for s in self.manifest["sources"].get(task, ()) if s.get("id") == dataset]
-        return found[0].get("revision") if found else None
+        try:
+            sources = msgspec.convert(self.manifest["sources"], dict[str, list[dict[str, Any]]])
+        except (KeyError, msgspec.ValidationError) as e:
+            raise UserError(f"{self.path / store.MANIFEST} is damaged: sources: {e}") from e
+        found = [one for one in sources.get(task, ()) if one.get("id") == dataset]
+        return str(found[0]["revision"]) if found and "revision" in found[0] else None
 
     def items(self) -> Iterator[Item]:
         """Its items, read from disk one by one."""

@@ -56,7 +56,7 @@ def _entry(run: Recorded, one: Measure, dataset: str, task_id: str, notes: str) 
         task_id=task_id,
         value=round(one.score, 2),
         dataset_revision=run.revision(one.task, dataset),
-        date=run.manifest["created"],
+        date=run.created.isoformat(),
         notes=notes,
     )
     values = eval_result_entries_to_yaml([entry])

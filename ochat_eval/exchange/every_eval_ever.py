@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import re
 import uuid
 from collections import Counter
 from collections.abc import Iterator
@@ -21,7 +20,15 @@ from typing import Any, TextIO
 
 from ochat_eval.benchmark.task import Task
 from ochat_eval.exchange import Note, Recorded, made_folder
-from ochat_eval.exchange.logs import Scored, as_line, digest_of, messages, model_of, scored
+from ochat_eval.exchange.logs import (
+    Scored,
+    as_line,
+    digest_of,
+    file_name,
+    messages,
+    model_of,
+    scored,
+)
 from ochat_eval.records import RULES, Rule, UserError
 from ochat_eval.report.measures import RATES, Measure, marks_of, measures
 from ochat_eval.run import store
@@ -44,7 +51,7 @@ def write(run: Recorded, path: Path, rule: Rule | None) -> Iterator[Note]:
         for item, responses, scores in run.judged():
             for chosen in RULES:
                 if log_of := logs.get((item.task, chosen)):
-                    for one in scored(item, responses, scores, chosen):
+                    for one in scored(log_of.task, item, responses, scores, chosen):
                         if not log_of.add(one):
                             yield Note("counted, without a verdict that could be read", item.id)
     for log in logs.values():
@@ -94,8 +101,7 @@ class _Log:
     def folder(self) -> Path:
         """Where the log belongs, by the rules of the data store."""
         developer, _, model = self.model.partition("/")
-        names = (self.task.name, developer, model.replace("/", "_"))
-        return Path("data", *(re.sub(r"[^\w.+-]", "_", name) for name in names))
+        return Path("data", *map(file_name, (self.task.name, developer, model)))
 
     @cached_property
     def uuid(self) -> uuid.UUID:

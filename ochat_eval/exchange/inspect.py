@@ -29,7 +29,7 @@ from ochat_eval.report.tables.cells import MARK
 from ochat_eval.run import store
 
 _VERSION = 2
-_STOPS = {"stop": "stop", "length": "max_tokens", "repetition": "stop"}
+_STOPS = {"stop": "stop", "length": "max_tokens", "content_filter": "content_filter"}
 """Our reasons for an answer's end in its words."""
 
 
@@ -51,7 +51,7 @@ def write(run: Recorded, path: Path, rule: Rule | None) -> Iterator[Note]:
             file.write(as_line(head).removesuffix("}\n") + ',"samples":[\n')
             between = ""
             for item, responses, scores in judged:
-                for sample in _samples(item, responses, scores, rules, model):
+                for sample in _samples(tasks[name], item, responses, scores, rules, model):
                     file.write(between + as_line(sample))
                     between = ","
             file.write("]}\n")
@@ -131,6 +131,7 @@ def _score(one: Measure, task: Task, told: dict[str, Any]) -> dict[str, Any]:
 
 
 def _samples(
+    task: Task,
     item: Item,
     responses: Sequence[Response],
     scores: Sequence[Score],
@@ -139,7 +140,7 @@ def _samples(
 ) -> Iterator[dict[str, Any]]:
     """A sample for each answer to an item; the epoch counts them. A score that could not be read
     is left out, as inspect does."""
-    by_rule = {rule: list(scored(item, responses, scores, rule)) for rule in rules}
+    by_rule = {rule: list(scored(task, item, responses, scores, rule)) for rule in rules}
     for number in sorted({response.sample for response in responses}):
         own = sorted((r for r in responses if r.sample == number), key=lambda one: one.turn)
         found = {

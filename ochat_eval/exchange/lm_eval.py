@@ -19,7 +19,7 @@ from typing import Any, TextIO
 
 from ochat_eval.benchmark.task import Task
 from ochat_eval.exchange import Asked, Note, Recorded, made_folder
-from ochat_eval.exchange.logs import as_line, file_time, messages, model_of
+from ochat_eval.exchange.logs import as_line, file_name, file_time, messages, model_of
 from ochat_eval.records import RULES, Item, Response, Rule, Score, UserError
 from ochat_eval.report.measures import SCORE, marks_of, measures, subsets_of
 from ochat_eval.report.tables.cells import MARK
@@ -111,7 +111,7 @@ def write(run: Recorded, path: Path, rule: Rule | None) -> Iterator[Note]:
     """
     summary, tasks, model = run.summary, run.tasks, model_of(run)
     rules, time = RULES if rule is None else (rule,), file_time(run.created)
-    folder = made_folder(path / re.sub(r"[\"<>:/|\\?*\[\]]+", "__", model))
+    folder = made_folder(path / file_name(model.replace("/", "__")))
     with contextlib.ExitStack() as stack:
         files: dict[str, TextIO] = {}
         for item, responses, scores in run.judged():

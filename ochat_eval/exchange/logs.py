@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from ochat_eval.benchmark.task import Task
 from ochat_eval.exchange import Recorded
 from ochat_eval.records import Item, Response, Rule, Score
 
@@ -42,13 +43,14 @@ def messages(item: Item, responses: Sequence[Response]) -> list[dict[str, str]]:
 
 
 def scored(
-    item: Item, responses: Sequence[Response], scores: Sequence[Score], rule: Rule
+    task: Task, item: Item, responses: Sequence[Response], scores: Sequence[Score], rule: Rule
 ) -> Iterator[Scored]:
-    """An item's answers that the rule has scored; where a conversation is scored as one, that."""
+    """An item's answers that the rule has scored: those of a judged conversation one by one, any
+    other conversation as one."""
     for score in scores:
         if score.rule == rule:
             own = [one for one in responses if one.sample == score.sample]
-            if len({one.turn for one in scores if one.sample == score.sample}) > 1:
+            if task.judged:
                 own = [one for one in own if one.turn <= score.turn]
             if own:
                 yield Scored(item, tuple(sorted(own, key=lambda one: one.turn)), score)
@@ -74,6 +76,11 @@ def model_of(run: Recorded) -> str:
     """The model's id on the hub where its weights came from there, else its name."""
     found = re.fullmatch(r"hub:(.+)@[^@]*", str(run.manifest["identity"].get("weights")))
     return found[1] if found else str(run.manifest["identity"]["model"])
+
+
+def file_name(text: str) -> str:
+    """A text as one part of a path: it leads nowhere else."""
+    return re.sub(r"[^\w.+-]", "_", text).strip(".") or "_"
 
 
 def file_time(when: datetime) -> str:

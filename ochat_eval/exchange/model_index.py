@@ -21,7 +21,7 @@ def write(run: Recorded, path: Path, rule: Rule | None) -> Iterator[Note]:
     """Writes the block of both rules' figures, or one rule's, as the head of a card.
 
     Raises:
-        UserError: there is such a file: it may be a card with a text.
+        UserError: there is such a file (it may be a card with a text), or the run has no score.
     """
     from huggingface_hub import ModelCardData
 
@@ -37,6 +37,8 @@ def write(run: Recorded, path: Path, rule: Rule | None) -> Iterator[Note]:
             if results[-1].dataset_type == one.task:
                 own_names.add(one.task)
     card = ModelCardData(model_name=summary["model"], eval_results=results)
+    if not results:
+        raise UserError(f"{run.path} has no score")
     yield from (Note("under our own name, as no data set of the hub", n) for n in sorted(own_names))
     store.write_text(path, f"---\n{card.to_yaml(line_break=chr(10))}\n---\n")
 

@@ -111,6 +111,8 @@ def _run(series: Series, checkpoint: Checkpoint, alone: Callable[[Sequence[str]]
         f"model.path={quoted(str(link))}",
         f"model.name={quoted(checkpoint.path.resolve().name)}",
     ]
+    if checkpoint.step is not None and checkpoint.unit == "step":  # trackers count no epochs
+        options.append(f"step={int(checkpoint.step)}")
     try:
         return alone(options)
     finally:

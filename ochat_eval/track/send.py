@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -44,14 +45,16 @@ def send(trackers: Mapping[str, Tracker], folder: Path, step: int | None = None)
     Raises:
         UserError: the run has no report.
     """
-    sent, well = sent_of(folder, step), True
-    for name, tracker in trackers.items():
-        try:
-            say(f"{name}: {deliver(tracker, sent)}")
-        except UserError as error:
-            well = False
-            say(f"{name}: not sent: {error}; again: ochat-eval track {folder} --to {name}")
-    return well
+    sent, failed = sent_of(folder, step), 0
+    with ThreadPoolExecutor(max(1, len(trackers))) as pool:
+        waiting = {name: pool.submit(deliver, one, sent) for name, one in trackers.items()}
+        for name, answer in waiting.items():
+            try:
+                say(f"{name}: {answer.result()}")
+            except UserError as error:
+                failed += 1
+                say(f"{name}: not sent: {error}; again: ochat-eval track {folder} --to {name}")
+    return not failed
 
 
 def sent_of(folder: Path, step: int | None) -> Sent:
@@ -69,7 +72,8 @@ def sent_of(folder: Path, step: int | None) -> Sent:
             facts[f"mark.{name}"] = f"{MARK} {'; '.join(marks)}"
     files = tuple((folder / name).resolve() for name in _FILES if (folder / name).is_file())
     table = scores_table.markdown(summary)
-    return Sent(facts["run"], int(known or 0), dict(_figures(summary)), facts, table, files)
+    now = known if isinstance(known, int) else 0
+    return Sent(facts["run"], now, dict(_figures(summary)), facts, table, files)
 
 
 def _figures(summary: Mapping[str, Any]) -> Iterator[tuple[str, float]]:

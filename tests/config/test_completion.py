@@ -21,6 +21,8 @@ CASES = [
     ("models=smollm2_135m,openchat_3.5_1", ["models=smollm2_135m,openchat_3.5_1210"]),
     ("engine=r", ["engine=ray", "engine=replay"]),
     ("judge=l", ["judge=local"]),
+    ("task=gsm8k track=mlflow,w", ["track=mlflow,wandb"]),
+    ("track=wandb trackers.wandb.pr", ["trackers.wandb.project="]),
     ("stage=sc", ["stage=score"]),
     ("lim", ["limit="]),
     ("engine.conc", []),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -74,6 +75,8 @@ def test_each_checkpoint_is_run_under_one_path_and_none_is_left(trained):
     assert [re.sub("-[^-]*$", "", name) for name in runs if name != "plan"] == [
         f"checkpoint-{step}-replay" for step in RIGHT
     ]
+    told = (trained.folder / "results/runs").glob("checkpoint-*/manifest.json")
+    assert {json.loads(file.read_text())["step"] for file in told} == set(RIGHT)
 
 
 @pytest.mark.slow
