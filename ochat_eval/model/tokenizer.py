@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from collections.abc import Iterable, Sequence
@@ -69,7 +70,7 @@ class SentencePieceTokenizer:
         """As in `Tokenizer`."""
         return self._model.encode(text)  # type: ignore[no-any-return]
 
-    @property
+    @functools.cached_property
     def cuts_at_lines(self) -> bool:
         """As in `Tokenizer`; the model is byte-pair encoding, as OpenChat's is."""
         pieces = {self._model.id_to_piece(i) for i in range(self._model.vocab_size())}
@@ -99,7 +100,7 @@ class HfTokenizer:
         """As in `Tokenizer`."""
         return backend_ids(self._plain, text)
 
-    @property
+    @functools.cached_property
     def cuts_at_lines(self) -> bool:
         """As in `Tokenizer`."""
         return cuts_at_lines(self._plain)

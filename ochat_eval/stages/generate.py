@@ -31,7 +31,7 @@ Done = Callable[[str], Sequence[Response]]
 
 
 class Queue:
-    """The requests still to be made: follow-up turns first, then the plan, in its order."""
+    """The requests still to be made: follow-up turns first, then the plan's, in its order."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class Queue:
         if watch is not None:
             items = watch.items()
         else:
-            items = planned.items() if shuffle is None else planned.shuffled(shuffle)
+            items = planned.as_asked() if shuffle is None else planned.shuffled(shuffle)
         self._fresh = self._from_plan(items, done)
         self._open: dict[tuple[str, int], tuple[Item, tuple[Message, ...]]] = {}
 

@@ -81,6 +81,21 @@ class Plan:
             return items
         return (i for i in items if i.task not in self.seen or i.id in self.seen[i.task])
 
+    def as_asked(self) -> Iterator[Item]:
+        """The planned items in the order of asking: benchmarks of several turns first.
+
+        Asked last, their second answers would be written alone when all else is done.
+        """
+        talks = [name for name in self.spans if self._has_turns(name)]
+        if not talks:
+            yield from self.items()
+            return
+        for name in (*talks, *(name for name in self.spans if name not in talks)):
+            yield from self.items(name)
+
+    def _has_turns(self, task: str) -> bool:
+        return self.answers[task] > self.tasks[task].n * self.counts[task]
+
     def shuffled(self, seed: int) -> Iterator[Item]:
         """The planned items in a random order; only their places are kept in memory."""
         path = self.run.file(store.ITEMS)

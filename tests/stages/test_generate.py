@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from ochat_eval.benchmark.task import Task, make_item
+from ochat_eval.config.load import job
 from ochat_eval.records import Item, Message, Request, Response
 from ochat_eval.run.reuse import Signature
 from ochat_eval.stages.generate import Queue
+from ochat_eval.stages.plan import plan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +29,7 @@ class Planned:
     def __init__(self, task: Task):
         self.tasks = {task.name: task}
 
-    def items(self) -> Iterator[Item]:
+    def as_asked(self) -> Iterator[Item]:
         return self.tasks["talk"].items()
 
 
@@ -107,3 +109,15 @@ def test_samples_of_an_item_stay_together_and_have_seeds_of_their_own():
 
 def test_greedy_requests_have_no_seed():
     assert all(r.sampling.seed is None for r in drain(queue()))
+
+
+def test_benchmarks_of_several_turns_are_asked_first(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    server = ["engine=openai", "engine.base_url=http://127.0.0.1:9/v1"]
+    names = "task=[gsm8k,mt_bench,truthfulqa]"
+    asked = job([names, "data=sample", "limit=2", *server])
+    planned = plan(asked)
+    order = [item.id.split("/")[0] for item in planned.as_asked()]
+    assert order == 2 * ["mt_bench"] + 2 * ["gsm8k"] + 2 * ["truthfulqa"]
+    assert sorted(i.id for i in planned.as_asked()) == sorted(i.id for i in planned.items())
+    assert next(item.task for item in planned.items()) == "gsm8k"

@@ -76,10 +76,14 @@ class TemplateFormat:
                 return list(self.tokenizer.encode(text, add_special_tokens=add_special_tokens))
         return backend_ids(self._backend, text, add_special_tokens=add_special_tokens)
 
+    @functools.cached_property
+    def _cuts(self) -> bool:
+        return self._backend is not None and cuts_at_lines(self._backend)
+
     def sharing(self, tell: Callable[[str], None]) -> TemplateFormat:
         """As in `ChatFormat`."""
         same = copy.copy(self)
-        if self._backend is not None and cuts_at_lines(self._backend):
+        if self._cuts:
             same._text_ids = SharedStarts(self._ids, tell)
         return same
 
