@@ -11,14 +11,15 @@ if TYPE_CHECKING:
     from ochat_eval.api.run import Run, load, runs
     from ochat_eval.engines.answer import Completion
     from ochat_eval.engines.live import Function, Server
+    from ochat_eval.engines.live_vllm import LiveVllm
     from ochat_eval.engines.weights import Weights
     from ochat_eval.records import UserError
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "Comparison", "Completion", "EvaluationCallback", "Function", "Run", "Server", "UserError",
-    "Weights", "compare", "evaluate", "gate", "load", "runs", "use",
+    "Comparison", "Completion", "EvaluationCallback", "Function", "LiveVllm", "Run", "Server",
+    "UserError", "Weights", "compare", "evaluate", "gate", "load", "runs", "use",
 ]  # fmt: skip
 
 _WHERE = {
@@ -26,6 +27,7 @@ _WHERE = {
     "Completion": "ochat_eval.engines.answer",
     "EvaluationCallback": "ochat_eval.api.callback",
     "Function": "ochat_eval.engines.live",
+    "LiveVllm": "ochat_eval.engines.live_vllm",
     "Run": "ochat_eval.api.run",
     "Server": "ochat_eval.engines.live",
     "UserError": "ochat_eval.records",

@@ -47,8 +47,8 @@ def evaluate(
         model: a file of conf/model/, a hub id (`ORG/NAME`) or a folder, or a mapping of options;
             None: the embedded small model. With `generate`: whose chat format and conditions count.
         generate: what your program holds and answers with, in place of an engine: a function from
-            a list of chats to texts, or an object that says more (`Function`, `Server`).
-            Every call is a new run then: nobody can tell whether the weights are the same.
+            a list of chats to texts, a `vllm.LLM`, a server's address, or an object that says more
+            (`Function`, `LiveVllm`, `Server`, `Weights`). Every call is a new run then: nobody can tell whether the weights are the same.
         name: what the run calls the model that `generate` answers with.
         options, named: every option of the command line: `limit=20`, `engine="openai"`,
             `tasks={"gsm8k": {"num_fewshot": 4}}`; one with a dot in its name stands in `options`:

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from ochat_eval.engines.live import Answers, Chat, Function, Live, Server
-from ochat_eval.records import UserError
+from ochat_eval.engines.live_vllm import LiveVllm
+from ochat_eval.records import Sampling, UserError
 
-Generate = Callable[[list[Chat]], Answers] | Callable[[list[Chat], list[Any]], Answers] | Live | str
-"""A function, an engine over what a program holds, or a server's address."""
+
+class Llm(Protocol):
+    """A `vllm.LLM`, for type checkers."""
+
+    llm_engine: Any
+
+
+Generate = (
+    Callable[[list[Chat]], Answers]
+    | Callable[[list[Chat], list[Sampling]], Answers]
+    | Live
+    | Llm
+    | str
+)
+"""A function, an engine over what a program holds, a `vllm.LLM`, or a server's address."""
 
 
 def live_engine(generate: Generate) -> Live:
@@ -22,9 +36,11 @@ def live_engine(generate: Generate) -> Live:
         return generate
     if isinstance(generate, str):
         return Server(base_url=generate)
+    if hasattr(generate, "llm_engine"):
+        return LiveVllm(llm=generate)
     if callable(generate):
         return Function(generate=generate)
     raise UserError(
         f"generate is of the type {type(generate).__name__}: give a function from a list of chats "
-        "to a list of texts, or a server's address"
+        "to a list of texts, a vllm.LLM, or a server's address"
     )

@@ -42,6 +42,8 @@ class Live(Engine):
 
     kind: ClassVar[str]
     """What it is: `function`."""
+    writes_prompts: ClassVar[bool] = False
+    """Whether prompts are made here, so that the model's options for them can be followed."""
 
     version: str | None = None
     _of_this_run: str = field(default_factory=_unknown, repr=False)
@@ -55,6 +57,15 @@ class Live(Engine):
         """The name, the kind, the version; and the options of the engine that change an answer."""
         version = self._of_this_run if self.version is None else self.version
         return {"model": model.name, LIVE: self.kind, "version": version}
+
+    def check_model(self, model: Model) -> None:
+        """As `Engine.check_model`."""
+        if not self.writes_prompts:
+            super().check_model(model)
+            return
+        self.check_options()
+        if model.thinking_budget is not None:
+            raise UserError("model.thinking_budget: engine=vllm alone can end a thought")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -249,16 +249,22 @@ class Vllm(Engine):
         return LLM
 
 
+def held_session(llm: Any, chat: ChatFormat) -> Session:
+    """A session over a `vllm.LLM` that somebody else has loaded, and keeps when it is closed."""
+    return _VllmSession(llm, chat, None, None, {})
+
+
 class _VllmSession(Session):
     def __init__(
         self,
         llm: Any,
         chat: ChatFormat,
         window: int | None,
-        guard: Guard,
+        guard: Guard | None,
         more: Mapping[str, Any],
     ):
-        """`more`: parameters of every request's sampling."""
+        """`guard`: None where the engine is not ours to end; `more`: parameters of every request's
+        sampling."""
         self._llm = llm
         self._guard = guard
         self._chat = chat
@@ -379,5 +385,8 @@ class _VllmSession(Session):
 
     def close(self) -> None:
         self._closed.set()
+        if self._guard is None:
+            self._engine.abort_request(list(self._in_flight))
+            return
         self._engine.engine_core.shutdown()
         self._guard.stand_down()

@@ -37,6 +37,7 @@ class Weights(Live):
     """
 
     kind: ClassVar[str] = "weights"
+    writes_prompts: ClassVar[bool] = True
 
     model: Any
     tokenizer: Any
@@ -46,12 +47,6 @@ class Weights(Live):
         """As `Engine.check_options`."""
         if self.batch_size < 1:
             raise UserError(f"batch_size is {self.batch_size}; it must be at least 1")
-
-    def check_model(self, model: Model) -> None:
-        """As `Engine.check_model`; prompts are made here, so that most options can be followed."""
-        self.check_options()
-        if model.thinking_budget is not None:
-            raise UserError("model.thinking_budget: only vLLM can end a thought; leave it out")
 
     def start(self, work: Work) -> Session:
         """Reads the tokenizer's chat format.
