@@ -68,7 +68,7 @@ def execute(job: Job) -> Path:
             _show_plan(job, planned)
         elif (
             job.stage is Stage.all
-            and is_finished(planned, job.judge, job.control)
+            and is_finished(planned, job.judge, job.controls)
             and stands(job.until, planned)
         ):
             again = "stage=score or stage=report do their part anew"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
@@ -19,8 +20,10 @@ from ochat_eval.config.load import job
 from ochat_eval.engines.live import Live
 from ochat_eval.pipeline import execute
 from ochat_eval.records import UserError
+from ochat_eval.run import store
 from ochat_eval.terminal.say import Voice, voice
 
+_LOG = logging.getLogger("ochat_eval")
 _ALONE = threading.RLock()
 """Who speaks how, and Hydra's state, are the process's: one run at a time."""
 
@@ -62,7 +65,11 @@ def evaluate(
     """
     live = None if generate is None else live_engine(generate)
     with _ALONE, voice(_voice(verbose, progress)):
-        return Run(execute(composed(task, model, live, name, {**(options or {}), **named})))
+        run = Run(execute(composed(task, model, live, name, {**(options or {}), **named})))
+    failures = run.path / store.FAILURES
+    if failures.exists() and not verbose:
+        _LOG.warning("some requests got no answer and count as missing: %s", failures)
+    return run
 
 
 def composed(
@@ -77,11 +84,18 @@ def composed(
     Raises:
         UserError: an option that cannot be.
     """
-    chosen = {"task": task} if model is None else {"task": task, "model": model}
-    given = {**chosen, **options}
+    given = {"task": task, **_model(model), **options}
     if live is not None or name is not None:
         given = _held(given, live, name)
     return job(arguments_of(given), live)
+
+
+def _model(model: str | os.PathLike[str] | Mapping[str, Any] | None) -> dict[str, Any]:
+    """The options that choose and describe a model; one with a path of its own is no file's."""
+    if not isinstance(model, Mapping):
+        return {} if model is None else {"model": model}
+    described = {f"model.{name}": value for name, value in model.items()}
+    return {"model": "hf", **described} if "path" in model else described
 
 
 def _held(given: Mapping[str, Any], live: Live | None, name: str | None) -> dict[str, Any]:
@@ -93,9 +107,8 @@ def _held(given: Mapping[str, Any], live: Live | None, name: str | None) -> dict
         )
     if engine := [one for one in given if one.partition(".")[0] == "engine"]:
         raise UserError(f"{engine[0]}: generate is the engine; leave it out")
-    model = given.get("model")
-    place = {"model": "hf", "model.path": name} if model is None else {}
-    return {**given, **place, "model.name": name}
+    place = {} if "model" in given else {"model": "hf", "model.path": name}
+    return {**place, **given, "model.name": name}
 
 
 def use(*, config_dir: str | os.PathLike[str] | None = None, allow: Iterable[str] = ()) -> None:

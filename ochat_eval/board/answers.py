@@ -54,6 +54,25 @@ class _Id(msgspec.Struct):
     id: str
 
 
+class _Cause(msgspec.Struct):
+    cause: str
+    ids: list[str]
+
+
+class _Why(msgspec.Struct):
+    """Of a benchmark in why.json, what the filters by cause need."""
+
+    causes: list[_Cause] = []
+
+
+def _why(folder: Path) -> dict[str, _Why]:
+    path = folder / f"{store.WHY}.json"
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, _Why]) if path.exists() else {}
+    except (OSError, ValueError, RecursionError) as e:
+        raise UserError(f"{path} cannot be read: {e}; stage=report writes it again") from e
+
+
 class Places(Generic[R, H]):
     """Where each record of a growing JSON lines file stands, by item."""
 
@@ -129,7 +148,6 @@ class RunAnswers:
 
     def __post_init__(self) -> None:
         folder = self.run.folder
-        self.stamp = files_of(folder)
         self.items = Places(folder / store.ITEMS, Item, _ItemName)
         self.responses = Places(folder / store.RESPONSES, Response, Response)
         self.scores = Places(folder / store.SCORES, Score, _Verdict)
@@ -190,14 +208,17 @@ _NONE: Mapping[str, list[Any]] = {"responses": [], "scores": []}
 class Listing:
     """The answers to the items of the first of several runs, each with those of all."""
 
-    def __init__(self, runs: Sequence[RunAnswers], whys: Sequence[Mapping[str, Any] | None]):
-        """Reads nothing yet; `update` does.
-
-        Args:
-            whys: of each run what its why.json holds, for the filters by cause.
-        """
+    def __init__(self, runs: Sequence[RunAnswers]):
+        """Reads no answers yet; `update` does."""
         self.runs = runs
-        self.whys = whys
+        self._causes = {
+            f"why/{run.run.folder.name}/{task}/{cause.cause}": frozenset(
+                re.sub(r" turn \d+$", "", one) for one in cause.ids
+            )
+            for run in runs
+            for task, why in _why(run.run.folder).items()
+            for cause in why.causes
+        }
         self.names: list[tuple[str, str]] = list(
             dict.fromkeys((one.task, one.subset) for one in runs[0].asked)
         )
@@ -277,14 +298,10 @@ class Listing:
             place = _FIRST_BITS + int(match[1] or 1)
             if place < _FIRST_BITS + len(self.runs):
                 return lambda _, row: bool(int(row[place]) & FLIPPED)
-        for run, why in zip(self.runs, self.whys, strict=True):
-            for task, of in (why or {}).items():
-                for cause in of.get("causes", ()):
-                    if value == f"why/{run.run.folder.name}/{task}/{cause['cause']}":
-                        known = {re.sub(r" turn \d+$", "", one) for one in cause["ids"]}
-                        return lambda item_id, row: (
-                            item_id in known or f"{item_id} sample {row[SAMPLE]}" in known
-                        )
+        if known := self._causes.get(value):
+            return lambda item_id, row: (
+                item_id in known or f"{item_id} sample {row[SAMPLE]}" in known
+            )
         raise UserError("there is no such filter")
 
     def _with(

@@ -119,7 +119,7 @@ class Board:
 
         Args:
             start, count: which rows of it.
-            item: an id and, after a `#`, a sample: its place is told.
+            item: an id and, of a further sample, `#` and its number: its place is told.
 
         Returns:
             `rows`, `total` (how many fit), `size` (how many there are), `place` (-1: not among
@@ -129,10 +129,10 @@ class Board:
         with self._working:
             listing = self._listing(folders)
             found = listing.find(search)
-            item_id, _, sample = item.partition("#")
-            wanted = int(sample) if sample.isdecimal() else 0
             places = (
-                n for n, (id_, row) in enumerate(found) if id_ == item_id and row[SAMPLE] == wanted
+                n
+                for n, (id_, row) in enumerate(found)
+                if item == (f"{id_}#{row[SAMPLE]}" if row[SAMPLE] else id_)
             )
             return {
                 "rows": [row for _, row in found[start : start + min(count, MOST_ROWS)]],
@@ -218,7 +218,8 @@ class Board:
     def _folders(self, names: Sequence[str]) -> list[Path]:
         if not 1 <= len(names) <= MOST_RUNS or len(set(names)) < len(names):
             raise UserError(f"name 1 to {MOST_RUNS} runs, each once")
-        return [self.shelf.folder(name) for name in names]
+        with self._looking:
+            return [self.shelf.folder(name) for name in names]
 
     def _listing(self, folders: Sequence[Path]) -> Listing:
         """The runs' list of answers as it is now."""
@@ -258,5 +259,4 @@ def _listed(folders: Sequence[Path]) -> Listing:
             model = read_facts(folder / store.MANIFEST).model
             run.summary = {"model": model, "run": folder.name, "tasks": {}}
         runs.append(RunAnswers(run))
-    why = f"{store.WHY}.json"
-    return Listing(runs, [store.read_json(f / why) if (f / why).exists() else {} for f in folders])
+    return Listing(runs)

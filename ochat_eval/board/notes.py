@@ -47,7 +47,7 @@ def read_notes(folder: Path) -> Notes:
         raise UserError(f"{path} is longer than {MOST_BYTES:,} bytes: mend or remove it")
     try:
         return msgspec.json.decode(data, type=Notes)
-    except ValueError as e:
+    except (ValueError, RecursionError) as e:
         raise UserError(f"{path} has no tags and note: {e}; mend or remove it") from e
 
 

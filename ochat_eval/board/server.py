@@ -52,7 +52,9 @@ def serve_board(root: Path, host: str, port: int) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         sock = socket.create_server((host, port), family=family)
     except (OSError, OverflowError) as e:
-        raise UserError(f"cannot listen on {host}:{port} ({e}); choose --port N") from e
+        raise UserError(
+            f"cannot listen on {host}:{port} ({getattr(e, 'strerror', None) or e}); choose --port N"
+        ) from e
     with sock:
         shown = f"[{host}]" if ":" in host else host
         where = f"http://{shown}:{sock.getsockname()[1]}/"

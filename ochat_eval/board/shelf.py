@@ -127,11 +127,14 @@ class Shelf:
 
         Raises:
             NoSuchRun: there is none.
-            UserError: it holds links.
+            UserError: it holds links, or its manifest, summary or notes are damaged.
         """
         for folder in self.folders():
             if folder.name == name:
                 store.check_files(folder)
+                row = self.row(folder)
+                if self._known[name].manifest is None:
+                    raise UserError(row["line"])
                 return folder
         raise NoSuchRun(f"there is no such run in {self.root}")
 
@@ -257,7 +260,7 @@ def _state(folder: Path, manifest: _Manifest) -> tuple[str, str]:
             with failures.open("rb") as file:
                 first = msgspec.json.decode(file.readline(2**20), type=_Failure)
                 number = 1 + sum(1 for _ in file)
-        except (OSError, ValueError) as e:
+        except (OSError, ValueError, RecursionError) as e:
             return "failed", f"{failures.name} cannot be read: {e}"
         got = f"{counted(number, 'request')} got no response, the first: {first.id}"
         return "failed", f"{got}: {first.reason}"
@@ -267,7 +270,7 @@ def _state(folder: Path, manifest: _Manifest) -> tuple[str, str]:
 def _decoded(path: Path, kind: type[Any]) -> Any:
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (OSError, ValueError) as e:
+    except (OSError, ValueError, RecursionError) as e:
         raise UserError(f"{path.name} cannot be read: {e}") from e
 
 

@@ -128,7 +128,7 @@ def _written(override: str, schema: type, known: Sequence[str]) -> list[str]:
         return [f"++{name}={_list(value)}"]
     if name == "model" and _is_place(value):
         return ["model=hf", f"++model.path={quoted(value)}"]
-    if name in SEVERAL:
+    if name in (*SEVERAL, "against"):
         value = _list(value)
     elif "," in value and _is_scalar(schema, name) and value[:1] not in ("'", '"', "["):
         raise UserError(f"{override}: {name} is one value, not several")

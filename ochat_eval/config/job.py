@@ -48,7 +48,7 @@ class Job:
         step: the training step that the model is of; None: nobody said.
         trackers: who is told of the finished run, by name: the class and its options, not checked.
         until: ask no further once this is decided; None: ask all.
-        control: the earlier run that tells a limited one's scores better; None: none.
+        controls: the earlier runs that tell a limited one's scores better.
         reuse: take answers from this earlier run, or `auto`: from all; None: from none.
         shuffle: seed of another order of asking; None: the plan's.
         truncate_overlong: whether a prompt longer than the context keeps its last tokens.
@@ -74,7 +74,7 @@ class Job:
     step: int | None
     trackers: Mapping[str, Any]
     until: Gated | None
-    control: str | None
+    controls: tuple[str, ...]
     reuse: str | None
     shuffle: int | None
     truncate_overlong: bool

@@ -68,7 +68,7 @@ def job(arguments: Sequence[str], live: Live | None = None) -> Job:
         step=config.step,
         trackers=config.trackers,
         until=_gated(config, named, tasks),
-        control=config.against if config.until is None else None,
+        controls=_against(config) if config.until is None else (),
         reuse=config.reuse,
         shuffle=config.shuffle,
         truncate_overlong=(
@@ -150,14 +150,20 @@ def _gated(config: Config, named: Container[str], tasks: Mapping[str, Task]) -> 
         if config.against and all(task.limit is None for task in tasks.values()):
             raise UserError("against is for until=decided, or for a limited run: say limit=N")
         return None
-    if not config.against:
+    if len(against := _against(config)) != 1:
         raise UserError("until=decided: say against=NAME, a recorded run")
     if config.shuffle is not None:
         raise UserError("until=decided has an order of its own: leave shuffle away")
     if config.margin is not None and not 0 < config.margin <= 100:
         raise UserError(f"margin is {config.margin:g}; it must be above 0 and at most 100")
     mode: Literal["same", "no-worse"] = "same" if config.gate == Mode.same else "no-worse"
-    return Gated(config.against, mode, config.margin)
+    return Gated(against[0], mode, config.margin)
+
+
+def _against(config: Config) -> tuple[str, ...]:
+    """The runs that `against` names."""
+    names = config.against if isinstance(config.against, list) else [config.against]
+    return tuple(str(name) for name in names if name)
 
 
 def _known(config: Config, results: Path) -> Facts | None:

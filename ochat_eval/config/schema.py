@@ -63,7 +63,7 @@ class Config:
     ids: str | None = None
     step: int | None = None
     until: Until | None = None
-    against: str | None = None
+    against: Any = None
     margin: float | None = None
     gate: Mode = Mode.same
     reuse: str | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ochat_eval import stats
@@ -55,8 +56,8 @@ def report(job: Job, planned: Plan, responses: Index[Response]) -> None:
             task["changed"] = [*job.changed[name], *otherwise]
             if name in review:
                 task["review"] = review[name]
-        if job.control is not None:
-            add_controlled(tasks, run_dir.path, job.control)
+        if job.controls:
+            add_controlled(tasks, run_dir.path, job.controls)
         summary = {
             "model": planned.model,
             "published_row": job.model.published,
@@ -79,7 +80,7 @@ def report(job: Job, planned: Plan, responses: Index[Response]) -> None:
     judge = [judging["judge"], judging["style"]] if all_judged else None
     planned.manifest.set("judged_by", judge)
     planned.manifest.set("report_only", _report_only(planned))
-    planned.manifest.set("control", job.control)
+    planned.manifest.set("controls", list(job.controls))
     planned.manifest.set("finished", planned.digests() if whole else "no")
     show(run_dir)
 
@@ -107,7 +108,7 @@ def show(run_dir: RunDir) -> None:
     tell(f"\n{cost}\n{run_dir.file(store.REPORT)}" if cost else f"\n{run_dir.file(store.REPORT)}")
 
 
-def is_finished(planned: Plan, judge: Judge | None, control: str | None) -> bool:
+def is_finished(planned: Plan, judge: Judge | None, controls: Sequence[str]) -> bool:
     """Whether a run is done: its files are those that were reported, rated by this judge, and the
     report is as now asked for."""
     done, asked = planned.manifest.values, any(task.judged for task in planned.tasks.values())
@@ -115,7 +116,7 @@ def is_finished(planned: Plan, judge: Judge | None, control: str | None) -> bool
     return (
         done.get("finished") == planned.digests()
         and (by is None or done.get("judged_by") == by)
-        and control in (None, done.get("control"))
+        and list(controls) in ([], done.get("controls"))
         and done.get("report_only", {}) == _report_only(planned)
     )
 

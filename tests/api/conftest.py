@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,14 +24,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def replayed(name: str, **options: object) -> ochat_eval.Run:
+def replayed(name: str, **options: Any) -> ochat_eval.Run:
     """The run of a file of recorded answers, named like it."""
-    return ochat_eval.evaluate(
-        "gsm8k",
-        data="sample",
-        engine="replay",
-        **{"engine.path": f"{name}.jsonl", "run": name, **options},
-    )
+    path = {"engine.path": f"{name}.jsonl", **options.pop("options", {})}
+    given = {"data": "sample", "engine": "replay", "run": name, **options}
+    return ochat_eval.evaluate("gsm8k", options=path, **given)
 
 
 @pytest.fixture

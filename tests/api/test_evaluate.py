@@ -17,11 +17,13 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 import ochat_eval
+from ochat_eval.api.evaluate import composed
 from ochat_eval.config.arguments import arguments_of
 from ochat_eval.config.compose import load
 from tests.api.conftest import replayed
 from tests.conftest import environment
 from tests.fault_server import FaultServer, answer
+from tests.replays import sample_answers, write
 
 
 def test_it_does_what_the_command_does_and_says_nothing(here, cli, capfd, caplog):
@@ -46,6 +48,23 @@ def test_a_mistake_is_an_exception_with_the_line_that_the_command_says(here, cli
     assert f"ochat-eval: {mistake.value}\n" == cli("task=gsm8k", "limt=3").stderr
     with pytest.raises(ochat_eval.UserError, match="limit is of the type object"):
         ochat_eval.evaluate("gsm8k", limit=object())
+
+
+def test_a_request_without_an_answer_is_a_warning(here, tmp_path, caplog):
+    write(tmp_path / "few.jsonl", *sample_answers()[:9])
+    few = replayed("a", run="few", options={"engine.path": str(tmp_path / "few.jsonl")})
+    assert few.summary["tasks"]["gsm8k"]["missing"] == 3
+    [said] = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert "some requests got no answer" in said.getMessage()
+    assert str(few.path / "failures.jsonl") in said.getMessage()
+
+
+def test_a_model_described_by_a_mapping_is_the_one_at_its_path(here):
+    described = {"path": "org/name", "chat": "raw", "context": 512}
+    model = composed("gsm8k", described, None, None, {}).model
+    assert (model.path, model.name, model.chat, model.context) == ("org/name", "name", "raw", 512)
+    assert model.package is None
+    assert composed("gsm8k", {"context": 512}, None, None, {}).model.name == "smollm2_135m"
 
 
 @pytest.mark.parametrize("begun", [False, True], ids=["before", "in the middle"])

@@ -94,6 +94,7 @@ LISTS = [
     ({"search": "onerror='WINDOW"}, 1),
     ({"search": "hm.", "filter": "wrong"}, 1),
     ({"search": "nowhere to be found"}, 0),
+    ({"filter": "why/two/gsm8k/comma"}, 1),
 ]
 
 
@@ -305,6 +306,19 @@ def test_a_damaged_file_is_a_line_in_its_run_and_harms_no_other(runs, tmp_path, 
     rows = {row["name"]: row for row in Shelf(tmp_path).rows()}
     assert rows["one"]["state"] == "failed" and name in rows["one"]["line"]
     assert rows["two"]["state"] == "done"
+    opened = client(tmp_path).get("/about.json", params={"run": "one"})
+    assert opened.status_code == 400 and name in opened.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("text", ["{", '{"gsm8k": 3}', '{"gsm8k": {"causes": [{"ids": 1}]}}'])
+def test_damaged_causes_are_one_line(runs, tmp_path, text):
+    folder = tmp_path / "r"
+    folder.mkdir()
+    for file in (store.MANIFEST, store.SUMMARY, store.ITEMS, store.RESPONSES, store.SCORES):
+        (folder / file).write_bytes((runs / "one" / file).read_bytes())
+    (folder / "why.json").write_text(text)
+    found = client(tmp_path).get("/about.json", params={"run": "r"})
+    assert found.status_code == 400 and "why.json" in found.json()["error"]["message"]
 
 
 def test_files_for_any_web_server(runs, tmp_path):

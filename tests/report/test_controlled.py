@@ -25,12 +25,14 @@ def world(tmp_path_factory) -> Path:
         folder / "base.jsonl",
         *({"id": f"file/main/{i}", "text": str(i if ok else i + 1)} for i, ok in enumerate(right)),
     )
+    (folder / "base2.jsonl").write_bytes((folder / "base.jsonl").read_bytes())
     new = [ok != (rng.random() < 0.03) for ok in right]
     write(
         folder / "new.jsonl",
         *({"id": f"file/main/{i}", "text": str(i if ok else i + 1)} for i, ok in enumerate(new)),
     )
     ran(folder, "base")
+    ran(folder, "base2")  # knows nothing more
     return folder
 
 
@@ -51,9 +53,13 @@ def test_the_control_tells_the_score_of_all_items_better(world):
         json.loads(line)["text"] == str(i) for i, line in enumerate((world / "new.jsonl").open())
     )
     assert controlled["ci95"][0] < 100 * right / N < controlled["ci95"][1]
-    assert controlled["stderr"] < 0.6 * alone["stderr"] and controlled["against"] == "base"
+    assert controlled["stderr"] < 0.6 * alone["stderr"] and controlled["against"] == ["base"]
     assert "finished before" in ran(world, "new", "limit=100", "against=base")
     assert "finished before" in ran(world, "new", "limit=100")
+    out = " ".join(ran(world, "new", "limit=100", "against=base,base2,new").split())
+    assert "new tells no more of it" in out and "with base and base2 as control, of all:" in out
+    told = json.loads((world / "results/runs/new/summary.json").read_text())["tasks"]["file"]
+    assert told["robust"]["controlled"]["score"] == pytest.approx(controlled["score"])
 
 
 def test_a_control_that_does_not_fit_is_said(world):

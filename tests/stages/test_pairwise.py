@@ -106,6 +106,13 @@ def test_a_comparison_is_asked_in_both_orders_and_what_turns_is_a_tie(cli, tmp_p
         journal.write_text(journal.read_text().replace('"good"', '"fine"'))
         cli("stage=score", "run=new", against, *judge(server))
         assert len(server.calls) == 16 + 4  # both turns of coding, in both orders
+        second = ("judge.served_name=two", "judge.beside=true")
+        cli("stage=score", "run=new", against, *judge(server), *second)
+        found = json.loads((tmp_path / RUNS / "new/summary.json").read_text())["tasks"]["mt_bench"]
+        assert found["robust"]["agreement"] == {"alpha": 1, "level": "nominal", "answers": 8}
+        assert found["robust"]["two"]["score"] == found["robust"]["score"]
+        turned = found["robust"]["turned"]
+        assert 0 < turned < 1 and f"{turned:.1%} of the verdicts turned" in " ".join(found["notes"])
 
 
 def test_a_comparison_that_lacks_something_is_said(cli, tmp_path):
