@@ -13,8 +13,8 @@ from ochat_eval.baseline.runs import read, read_run
 from ochat_eval.records import UserError
 
 TOGETHER = (
-    "an interval is its look's: that all the looks' intervals hold the truth has 90 %, so that one "
-    "may stop at any"
+    "each look's interval is so wide that all of them together hold the truth with 90 %, at "
+    "whichever look one stops"
 )
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import uuid
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -88,7 +87,7 @@ class _Log:
     told: dict[str, Any]
     figures: list[Measure]
     file: TextIO | None = None
-    rows: Counter[str] = field(default_factory=Counter)
+    rows: int = 0
     checksum: Any = field(default_factory=hashlib.sha256)
 
     @cached_property
@@ -125,13 +124,12 @@ class _Log:
     def add(self, one: Scored) -> bool:
         """Writes a sample; False where it has no verdict."""
         if one.score.value is None:
-            self.rows["unread"] += 1
             return False
         line = as_line(self._sample(one, one.score.value))
         assert self.file is not None
         self.file.write(line)
         self.checksum.update(line.encode())
-        self.rows["written"] += 1
+        self.rows += 1
         return True
 
     def _sample(self, one: Scored, value: float) -> dict[str, Any]:
@@ -213,7 +211,7 @@ class _Log:
                 "file_path": f"{self.folder.as_posix()}/{self.uuid}_samples.jsonl",
                 "hash_algorithm": "sha256",
                 "checksum": self.checksum.hexdigest(),
-                "total_rows": self.rows["written"],
+                "total_rows": self.rows,
             },
         }
 
@@ -253,8 +251,8 @@ class _Log:
         found = {name: f"{rates[name]}" for name in RATES if rates.get(name) is not None}
         if marks := marks_of(self.told):
             found["mark"] = f"† {'; '.join(marks)}"
-        if self.rows["unread"]:
-            found["null_verdicts"] = str(self.rows["unread"])
+        if unread := rates.get("unread"):
+            found["null_verdicts"] = str(unread)
         return {"rule": self.rule, "points": f"{one.score}", **found}
 
     def _source(self) -> dict[str, Any]:

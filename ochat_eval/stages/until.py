@@ -140,6 +140,8 @@ class Watch:
                 self._wake.close()
             self._answers.put(None)
             self._thread.join()
+        self._wake.close()
+        self._woken.close()
         if wait and self._error is not None:
             raise self._error
 

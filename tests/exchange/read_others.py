@@ -78,7 +78,7 @@ def every_eval_ever(folder: Path) -> Any:
 def converted(folder: Path) -> Any:
     """lm-eval's files as every_eval_ever's converters read them."""
     [results] = (folder / "lm_eval").glob("*/results_*.json")
-    [samples] = (folder / "lm_eval").glob("*/samples_*.jsonl")
+    [samples] = (folder / "lm_eval").glob("*/samples_gsm8k_*.jsonl")
     by_lm_eval = LMEvalAdapter().transform_from_file(results, {**ABOUT, "file_uuid": "x"})
     rows = LMEvalInstanceLevelAdapter().transform_samples(samples, "id", "model", "task")
     return {

@@ -13,6 +13,9 @@ from tests.fault_server import FaultServer, answer
 
 pytestmark = pytest.mark.slow
 RUN = Path("results/runs/r")
+LETTERS = [
+    *(f"mmlu/household_physics/{i}" for i in range(3)), *(f"mmlu/maps_and_compasses/{i}" for i in range(2)),
+]  # fmt: skip
 TURNS = {"writing/1": 2, "math/2": 2, "coding/3": 2, "humanities/4": 1}
 
 
@@ -33,12 +36,13 @@ def folder(tmp_path_factory):
         *({**one, "finish_reason": "length", "prompt_tokens": 9, "completion_tokens": 3} for one in numbers),
         *({**one, "sample": 1, "reasoning": "Hm.", "text": "42"} for one in numbers),
         *talks,
+        *({"id": item, "text": "The answer is (B)"} for item in LETTERS),
     )  # fmt: skip
     with FaultServer() as server:
         server.script = {"tomatoes": [answer("Hm.")]}
         server.default = answer("Rating: [[7]]")
         judge = ("judge=local", f"judge.base_url={server.url}", "judge.served_name=grader")
-        asked = ("task=[gsm8k,mt_bench]", *replays.REPLAY[1:], "tasks.gsm8k.n=2", *judge)
+        asked = ("task=[gsm8k,mt_bench,mmlu]", *replays.REPLAY[1:], "tasks.gsm8k.n=2", *judge)
         done = door(*asked, folder=folder)
     assert done.returncode == 0, done.stderr
     for name in ("inspect", "lm_eval", "every_eval_ever"):
@@ -58,6 +62,24 @@ def read(folder):
 @pytest.fixture(scope="module")
 def told(folder):
     return json.loads((folder / RUN / "summary.json").read_text())["tasks"]
+
+
+def test_subsets_are_tasks_of_a_group_in_lm_eval_and_figures_in_every_eval_ever(folder, read, told):
+    rows = [[c.strip() for c in line.split("|")[1:-1]] for line in read["lm_eval"].splitlines()]
+    names = [row[0].partition(" †")[0] for row in rows[2:] if row[0]]
+    subsets = told["mmlu"]["robust"]["subsets"]
+    assert names == ["gsm8k", "mmlu", *(f"- mmlu_{subset}" for subset in sorted(subsets))]
+    files = {file.name.rpartition("_")[0] for file in (folder / "out/lm_eval").rglob("*.jsonl")}
+    assert files == {"samples_gsm8k", *(f"samples_mmlu_{subset}" for subset in subsets)}
+    aggregates = read["every_eval_ever"]["aggregates"]
+    [log] = [one for one in aggregates if one["evaluation_id"].startswith("mmlu_robust/")]
+    figures = {
+        r["evaluation_result_id"]: r["score_details"]["score"] for r in log["evaluation_results"]
+    }
+    assert figures == {
+        "mmlu:score": told["mmlu"]["robust"]["score"] / 100,
+        **{f"mmlu:{name}:score": one["score"] / 100 for name, one in subsets.items()},
+    }
 
 
 def scores(folder, task, rule):
@@ -92,7 +114,8 @@ def test_lm_eval_reads_rules_as_filters_and_we_read_its_samples_back(folder, rea
     assert "4 left out, a conversation: mt_bench/" in (folder / "lm_eval.said").read_text()
     rows = [[c.strip() for c in line.split("|")[1:-1]] for line in read["lm_eval"].splitlines()]
     assert rows[2][0].startswith("gsm8k † sample items, not the benchmark")
-    figures = {(row[2], row[4]): row[6] for row in rows[2:]}
+    end = next(at for at, row in enumerate(rows) if row[0].startswith("mmlu"))
+    figures = {(row[2], row[4]): row[6] for row in rows[2:end]}
     rounded = {
         rule: f"{told['gsm8k'][rule]['score'] / 100:.4f}" for rule in ("published", "robust")
     }
@@ -120,13 +143,15 @@ def test_every_eval_ever_passes_its_own_schemas_and_check(folder, read, told):
     found = read["every_eval_ever"]
     assert found["problems"] == []
     logs = {one["evaluation_id"].split("/")[0]: one for one in found["aggregates"]}
-    assert set(logs) == {f"{t}_{r}" for t in ("gsm8k", "mt_bench") for r in ("published", "robust")}
+    assert set(logs) == {
+        f"{t}_{r}" for t in ("gsm8k", "mt_bench", "mmlu") for r in ("published", "robust")
+    }
     for name, log in logs.items():
         task, _, rule = name.rpartition("_")
         [whole] = [
             r for r in log["evaluation_results"] if r["evaluation_result_id"] == f"{task}:score"
         ]
-        scale = 100 if task == "gsm8k" else 1
+        scale = 1 if task == "mt_bench" else 100
         details = whole["score_details"]
         assert details["score"] == told[task][rule]["score"] / scale
         assert details["details"]["mark"].startswith("† sample items, not the benchmark")
@@ -144,4 +169,4 @@ def test_every_eval_ever_passes_its_own_schemas_and_check(folder, read, told):
     again = ("export", "every_eval_ever", "r", "-o", "out/again", "--rule", "robust")
     assert door(*again, folder=folder).returncode == 0
     after = {f.name: f.read_bytes() for f in (folder / "out/again").rglob("*.json*")}
-    assert len(after) == 4 and after.items() <= before.items()
+    assert len(after) == 6 and after.items() <= before.items()
