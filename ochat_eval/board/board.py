@@ -81,6 +81,7 @@ class Board:
         self.shelf = Shelf(root)
         self._looking = threading.Lock()
         self._working = threading.Lock()
+        self._comparing = threading.Lock()  # takes seconds, while items are looked at
         self._listings: _Kept[Listing] = _Kept()
         self._results: _Kept[RunResults] = _Kept()
 
@@ -173,7 +174,7 @@ class Board:
             `headers`, and `pairs`: `a`, `b`, `rows` of cells.
         """
         folders = self._folders(names)
-        with self._working:
+        with self._comparing:
             sides = [
                 self._results.get(f, files_of(f), lambda f=f: read_run(f))  # type: ignore[misc]
                 for f in folders

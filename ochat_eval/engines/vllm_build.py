@@ -21,6 +21,7 @@ from typing import Any
 from ochat_eval.answers.thinking import CHANNELS
 from ochat_eval.model.chat.format import ChatFormat
 from ochat_eval.model.model import Model
+from ochat_eval.model.tokenizer import let_waiting_threads_sleep
 from ochat_eval.records import UserError
 from ochat_eval.run import hardware
 
@@ -80,6 +81,8 @@ def import_vllm(needed_by: str) -> None:
         # What torch compiles for CPUs (vLLM counts ranks of logprobs so) does not compile against
         # headers in a path with a blank, and the engine dies of it.
         os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
+    if cpu_build():
+        let_waiting_threads_sleep()
     # A killed engine leaves semaphores, which multiprocessing's tracker removes and tells of.
     os.environ.setdefault("PYTHONWARNINGS", "ignore::UserWarning:multiprocessing.resource_tracker")
     try:
@@ -106,9 +109,6 @@ def cpu_environment(world: int) -> None:
     if not on_cpu():
         return
     os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "4")  # GiB, per engine
-    # Threads that wait for each other must not spin: beside other work the one that is waited for
-    # would not get its core, and what takes three seconds takes fifty.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     _preload_by_plain_names()
     if world > 1:  # else vLLM wants a NUMA node for each
         os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")

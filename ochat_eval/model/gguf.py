@@ -126,9 +126,10 @@ def _convert(gguf: Path, folder: Path) -> None:
     where = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
     try:
         import gguf as reader
-        import torch
 
         transformers = quiet_transformers()
+        import torch
+
         loaded = transformers.AutoModelForCausalLM.from_pretrained(
             **where,
             dtype=torch.bfloat16,

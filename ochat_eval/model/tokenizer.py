@@ -16,8 +16,19 @@ from ochat_eval.records import UserError
 from ochat_eval.terminal.words import first_line
 
 
+def let_waiting_threads_sleep() -> None:
+    """Has OpenMP's threads sleep as they wait for each other, unless the environment says more.
+
+    They would spin, so that beside other work the one that is waited for does not get its core:
+    what takes three seconds takes fifty. To be called before torch is loaded, which reads it once;
+    on CPUs vLLM computes in this process.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
 def quiet_transformers() -> Any:
     """The module `transformers`, imported without its warnings and progress bars."""
+    let_waiting_threads_sleep()  # it loads torch
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     import transformers

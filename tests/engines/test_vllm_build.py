@@ -11,20 +11,28 @@ from pathlib import Path
 
 import pytest
 
-from ochat_eval.engines import vllm_build
 from tests.conftest import environment
 
+THREADS = """
+import sys
+from ochat_eval.engines import vllm_build
+assert "torch" not in sys.modules
+vllm_build.import_vllm("a test")
+"""
 
-@pytest.mark.parametrize("given", [None, "active"])
-def test_threads_sleep_as_they_wait_unless_somebody_has_said(monkeypatch, given):
-    monkeypatch.setattr(vllm_build, "on_cpu", lambda: True)
-    monkeypatch.setattr(vllm_build, "_preload_by_plain_names", lambda: None)
-    for name in ("OMP_WAIT_POLICY", "VLLM_CPU_KVCACHE_SPACE"):
-        monkeypatch.setenv(name, given or "")  # restored in the end
-        if given is None:
-            monkeypatch.delenv(name)
-    vllm_build.cpu_environment(1)
-    assert os.environ["OMP_WAIT_POLICY"] == (given or "passive")
+
+@pytest.mark.vllm
+@pytest.mark.parametrize(
+    ("given", "then"), [({}, "passive"), ({"OMP_WAIT_POLICY": "active"}, "active")]
+)
+def test_threads_sleep_as_they_wait_unless_somebody_has_said(given, then):
+    env = environment(OMP_DISPLAY_ENV="true", **given)
+    if not given:
+        env.pop("OMP_WAIT_POLICY", None)
+    done = subprocess.run(
+        [sys.executable, "-c", THREADS], capture_output=True, text=True, env=env, check=True
+    )
+    assert f"OMP_WAIT_POLICY = '{then.upper()}'" in done.stderr, "as torch's OpenMP has read it"
 
 
 SCRIPT = """

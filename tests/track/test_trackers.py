@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import socket
 import subprocess
@@ -12,8 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from ochat_eval.config.groups import node
+from ochat_eval.config.load import trackers
+from ochat_eval.track.send import chosen
 from tests import others, replays
-from tests.conftest import door
+from tests.conftest import CHECKOUT, door
 
 ALL = ("mlflow", "wandb", "tensorboard", "trackio")
 KEYS = {"WANDB_API_KEY": "f0e1" * 10, "MLFLOW_TRACKING_TOKEN": "secret-token-of-mlflow"}
@@ -125,6 +129,16 @@ def test_mlflows_page_shows_the_run(folder, kept, chromium):
     finally:
         server.terminate()
         server.wait()
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_option_stands_in_its_file_and_in_the_guide(name):
+    tracker = chosen(trackers([name], []))[name]
+    listed = {key for key in node("track", name) if key != "_target_"}
+    assert listed == {field.name for field in dataclasses.fields(tracker)}
+    guide = (CHECKOUT / "docs/trackers.md").read_text()
+    for option in listed:
+        assert f"trackers.NAME.{option}`" in guide or f"trackers.{name}.{option}`" in guide
 
 
 @pytest.mark.slow
