@@ -48,7 +48,8 @@ def evaluate(
             None: the embedded small model. With `generate`: whose chat format and conditions count.
         generate: what your program holds and answers with, in place of an engine: a function from
             a list of chats to texts, a `vllm.LLM`, a server's address, or an object that says more
-            (`Function`, `LiveVllm`, `Server`, `Weights`). Every call is a new run then: nobody can tell whether the weights are the same.
+            (`Function`, `LiveVllm`, `Server`, `Weights`). Every call is a new run then: nobody
+            can tell whether the weights are the same.
         name: what the run calls the model that `generate` answers with.
         options, named: every option of the command line: `limit=20`, `engine="openai"`,
             `tasks={"gsm8k": {"num_fewshot": 4}}`; one with a dot in its name stands in `options`:
