@@ -17,9 +17,7 @@ class Gpqa(OwnCopy, MarkedChoice):
 
     sample: ClassVar[SampleSource] = SampleSource("gpqa")
     size: ClassVar[int] = 198
-    on_hub: ClassVar[OnHub | None] = OnHub(
-        "Idavidrein/gpqa", "gpqa_diamond", "train", task_id="gpqa_diamond"
-    )
+    on_hub: ClassVar = OnHub("Idavidrein/gpqa", "gpqa_diamond", "train", task_id="gpqa_diamond")
     columns: ClassVar[tuple[str, ...]] = (
         "Question", "Correct Answer", "Incorrect Answer 1", "Incorrect Answer 2",
         "Incorrect Answer 3",
