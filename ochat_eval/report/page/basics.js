@@ -45,6 +45,8 @@ const codePoint = (c) => `⟨U+${c.codePointAt(0).toString(16).toUpperCase().pad
 const visible = (text) => text.replace(HIDDEN, codePoint);
 const number = (value, digits = 2) =>
   value === null || value === undefined ? "–" : value.toFixed(digits);
+const signed = (value) =>
+  value === null || value === undefined ? "–" : (value > 0 ? "+" : "") + number(value);
 const percent = (value) =>
   value === null || value === undefined ? "?" : (100 * value).toFixed(1) + "\u00a0%";
 const whole = (value) => value.toLocaleString("en");

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from ochat_eval.baseline.runs import read_summary
 from ochat_eval.records import RULES, Item, Response, Score, UserError, Verdict
@@ -120,6 +120,18 @@ def reported(folder: Path) -> Run:
     return Run(folder)
 
 
+class Long(Protocol):
+    """What of a response tells how long it is."""
+
+    @property
+    def text(self) -> str:
+        """The answer."""
+
+    @property
+    def completion_tokens(self) -> int | None:
+        """None where nobody counted them."""
+
+
 @dataclass
 class Lengths:
     """How long a benchmark's answers are, counted by powers of two: 0, 1, 2 to 3, 4 to 7, …
@@ -131,7 +143,7 @@ class Lengths:
     tokens: Counter[int] = field(default_factory=Counter)
     characters: Counter[int] = field(default_factory=Counter)
 
-    def add(self, response: Response) -> None:
+    def add(self, response: Long) -> None:
         """Counts one more answer."""
         self.characters[len(response.text).bit_length()] += 1
         if response.completion_tokens is not None:
