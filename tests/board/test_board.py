@@ -71,7 +71,7 @@ STEPS = [
 @pytest.mark.parametrize(("name", "model", "said", "step"), STEPS)
 def test_a_runs_step_is_told_by_its_manifest_or_a_name(runs, tmp_path, name, model, said, step):
     identity = {**store.read_json(runs / "stopped" / store.MANIFEST)["identity"], "model": model}
-    bare(runs, tmp_path / "runs", name, identity=identity, **said)
+    bare(runs, tmp_path / "runs", name, **{"identity": identity, "step": None, **said})
     [row] = client(tmp_path / "runs").get("/runs.json").json()["runs"]
     assert row["step"] == step
 

@@ -88,10 +88,10 @@ async function showCurves(address) {
 function drawCurves(names) {
   board.curve = names;
   const rows = names.map((name) => board.rows.get(name)).filter(Boolean);
-  const gone = names.length - rows.length;
+  const gone = names.filter((name) => !board.rows.has(name));
   const links = rows.map((row) => el("li", {}, el("a", { href: runAddress([row.name]) }, visible(row.name))));
   const list = el("details", {}, el("summary", {}, `${whole(rows.length)} runs`), el("ul", { class: "listed" }, ...links));
-  const lost = gone ? el("p", { class: "note" }, `${whole(gone)} of these runs are not here.`) : null;
+  const lost = gone.length ? el("p", { class: "note" }, visible(`Not here: ${gone.join(", ")}`)) : null;
   $("view").replaceChildren(...[lost, curveSection(rows), list].filter(Boolean));
   $("view").hidden = false;
 }

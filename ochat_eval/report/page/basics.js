@@ -39,8 +39,12 @@ const card = (heading, wide, ...children) =>
   );
 
 // What would hide or turn text around is shown by its number: controls, formats, line and
-// paragraph separators, and halves of surrogate pairs.
-const HIDDEN = /(?![\n\t])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
+// paragraph separators, and halves of surrogate pairs. Joiners stay where a script is written with
+// them (Persian, Hindi) and within an emoji.
+const JOINING = ["Arab", "Syrc", "Deva", "Beng", "Guru", "Gujr", "Orya", "Taml", "Telu", "Knda", "Mlym", "Sinh", "Khmr"];
+const WRITTEN = `(?<=[${JOINING.map((name) => `\\p{sc=${name}}`).join("")}])[\u200c\u200d](?=\\p{L})`;
+const EMOJI = "(?<=[\\p{ExtPict}\\p{EMod}\ufe0f])\u200d(?=\\p{ExtPict})";
+const HIDDEN = new RegExp(`[\\p{Cc}\\p{Cf}\\p{Cs}\\p{Zl}\\p{Zp}](?<![\n\t]|${WRITTEN}|${EMOJI})`, "gu");
 const codePoint = (c) => `⟨U+${c.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}⟩`;
 const visible = (text) => text.replace(HIDDEN, codePoint);
 const number = (value, digits = 2) =>
