@@ -16,7 +16,17 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from ochat_eval.records import Item, R, Response, Rule, Score, UserError, Verdict, from_json
+from ochat_eval.records import (
+    Item,
+    R,
+    Response,
+    Rule,
+    Score,
+    UserError,
+    Verdict,
+    decoded,
+    from_json,
+)
 from ochat_eval.report.page.entries import FILTERS, FLIPPED, Lengths, Run, asks, entry, tails
 from ochat_eval.run import store
 from ochat_eval.run.journal import end_of_last_line
@@ -81,6 +91,9 @@ class _Why(msgspec.Struct):
     causes: list[_Cause] = []
 
 
+_WHY = msgspec.json.Decoder(dict[str, _Why])
+
+
 def read_why(folder: Path) -> dict[str, _Why]:
     """The causes in why.json, by benchmark; empty where there is none.
 
@@ -89,7 +102,7 @@ def read_why(folder: Path) -> dict[str, _Why]:
     """
     path = folder / f"{store.WHY}.json"
     try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, _Why]) if path.exists() else {}
+        return decoded(_WHY, path.read_bytes()) if path.exists() else {}
     except (OSError, ValueError, RecursionError) as e:
         raise UserError(f"{path} cannot be read: {e}; stage=report writes it again") from e
 
@@ -123,7 +136,7 @@ class Places(Generic[R, H]):
                 file.seek(self._read)
                 while self._read < whole:
                     line = file.readline()
-                    head: Any = None if line.isspace() else self._head.decode(line)
+                    head: Any = None if line.isspace() else decoded(self._head, line)
                     if head is not None:
                         span = self._read, self._read + len(line)
                         self._spans.setdefault(head.id, []).append(span)

@@ -14,7 +14,7 @@ import msgspec
 from ochat_eval.board.notes import Notes, read_notes
 from ochat_eval.board.progress import Progress
 from ochat_eval.model.step import named_step
-from ochat_eval.records import RULES, UserError
+from ochat_eval.records import RULES, UserError, decoded
 from ochat_eval.run import store
 from ochat_eval.run.folder import is_held
 from ochat_eval.terminal.words import counted
@@ -93,6 +93,9 @@ class _Summary(msgspec.Struct):
 class _Failure(msgspec.Struct):
     id: str
     reason: str
+
+
+_FAILURE = msgspec.json.Decoder(_Failure)
 
 
 @dataclass
@@ -205,7 +208,7 @@ def _read(folder: Path) -> tuple[dict[str, Any], _Manifest | None]:
         "left": None, "failures": None, "step": None,
     }  # fmt: skip
     try:
-        manifest = _decoded(folder / store.MANIFEST, _Manifest)
+        manifest = _read_as(folder / store.MANIFEST, _Manifest)
         row |= _scored(folder, manifest)
         notes = read_notes(folder)
     except UserError as e:
@@ -237,7 +240,7 @@ def _scored(folder: Path, manifest: _Manifest) -> dict[str, Any]:
     """The benchmarks, with their scores where there are any."""
     if not (folder / store.SUMMARY).exists():
         return {"tasks": dict.fromkeys(manifest.items)}
-    summary = _decoded(folder / store.SUMMARY, _Summary)
+    summary = _read_as(folder / store.SUMMARY, _Summary)
     marks: dict[str, dict[str, None]] = {name: {} for name in summary.tasks}
     for name, task in summary.tasks.items():
         marks[name] |= dict.fromkeys(task.changed)
@@ -277,7 +280,7 @@ def _failures(path: Path) -> dict[str, Any] | None:
         with path.open("rb") as file:
             for line in file:
                 if len(first) < _SHOWN_FAILURES and line.endswith(b"\n"):
-                    first.append(msgspec.json.decode(line, type=_Failure))
+                    first.append(decoded(_FAILURE, line))
                 number += line.endswith(b"\n")
     except (OSError, ValueError, RecursionError) as e:
         return {"number": 0, "first": [], "said": f"{path.name} cannot be read: {e}"}
@@ -289,9 +292,9 @@ def _failures(path: Path) -> dict[str, Any] | None:
     return {"number": number, "first": told, "said": _shortened(said)}
 
 
-def _decoded(path: Path, kind: type[Any]) -> Any:
+def _read_as(path: Path, kind: type[Any]) -> Any:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
+        return decoded(msgspec.json.Decoder(kind), path.read_bytes())
     except (OSError, ValueError, RecursionError) as e:
         raise UserError(f"{path.name} cannot be read: {e}") from e
 

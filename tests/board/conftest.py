@@ -29,7 +29,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("board")
     for step, name, changed in (
         (1, "one", {}),
-        (2, "two", {"i2": f"The answer is 8. {HOSTILE}", "i3": "Hm.", "i6": FORMULAS}),
+        (2, "two", {"i2": f"The answer is 8. {HOSTILE}", "i3": "Hm. \ud800", "i6": FORMULAS}),
     ):
         write(
             folder / "a.jsonl", *({**a, "completion_tokens": 5} for a in sample_answers(**changed))

@@ -170,7 +170,7 @@ def test_side_by_side_is_what_the_report_and_compare_say(web, runs):
     found = web.get("/items.json", params=[*both, ("filter", "flipped"), ("count", "9")]).json()
     assert [row[1] for row in found["rows"]] == [2, 3]
     item = web.get("/item.json", params=[*both, ("id", "gsm8k/main/3")]).json()
-    assert [run["responses"][0][2] for run in item["runs"]] == ["The answer is 30", "Hm."]
+    assert [run["responses"][0][2] for run in item["runs"]] == ["The answer is 30", "Hm. \ud800"]
     pairs = web.get("/differences.json", params=both).json()
     [pair] = pairs["pairs"]
     done = door("compare", "one", "two", "--format", "markdown", "--runs", str(runs))

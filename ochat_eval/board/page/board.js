@@ -2,7 +2,7 @@
 
 const FRESH_SECONDS = 4;
 
-const board = { runs: null, browser: null, names: [], curve: null, rows: new Map(), turn: 0 };
+const board = { runs: null, browser: null, names: [], curve: null, drawn: "", rows: new Map(), turn: 0 };
 
 // Does something, and says in one line why it could not. What is done by the clock takes back only
 // what it has said itself.
@@ -88,6 +88,9 @@ async function showCurves(address) {
 function drawCurves(names) {
   board.curve = names;
   const rows = names.map((name) => board.rows.get(name)).filter(Boolean);
+  const seen = JSON.stringify(rows.map((row) => row.tasks));
+  if (seen === board.drawn) return;
+  board.drawn = seen;
   const gone = names.filter((name) => !board.rows.has(name));
   const links = rows.map((row) => el("li", {}, el("a", { href: runAddress([row.name]) }, visible(row.name))));
   const list = el("details", {}, el("summary", {}, `${whole(rows.length)} runs`), el("ul", { class: "listed" }, ...links));
@@ -139,6 +142,7 @@ function leave() {
   board.browser = null;
   board.names = [];
   board.curve = null;
+  board.drawn = "";
   board.turn++;
   $("index").hidden = $("view").hidden = true;
   $("view").replaceChildren();
@@ -158,17 +162,14 @@ async function freshen() {
   const before = board.names.map((name) => board.rows.get(name));
   await trying(async () => {
     const { turn, names, curve } = board;
-    const drawn = curve?.map((name) => board.rows.get(name)?.tasks);
     const rows = await latest();
     if (turn !== board.turn) return;
-    if (curve) {
-      const now = curve.map((name) => board.rows.get(name)?.tasks);
-      if (JSON.stringify(now) !== JSON.stringify(drawn)) drawCurves(curve);
-    } else if (!names.length) {
+    if (curve) return drawCurves(curve);
+    if (!names.length) {
       const used = $("run-table").contains(document.activeElement); // its focus would be lost
       if (!used && JSON.stringify(rows) !== JSON.stringify(board.runs.rows)) board.runs.show(rows);
+      return;
     }
-    if (curve || !names.length) return;
     const now = names.map((name) => board.rows.get(name));
     if (now.some((row, n) => row && before[n] && row.state !== before[n].state)) return route();
     for (const node of document.querySelectorAll("#states [data-run]")) {
@@ -179,7 +180,7 @@ async function freshen() {
       const row = board.rows.get(node.dataset.failures);
       if (row) node.replaceChildren(...failuresOf(row, node.querySelector("details")?.open));
     }
-    if (now.some((row, n) => row && before[n] && row.answers !== before[n].answers)) {
+    if (board.browser && now.some((row, n) => row && before[n] && row.answers !== before[n].answers)) {
       board.browser.source.forget();
       await board.browser.again();
     }
