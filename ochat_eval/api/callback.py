@@ -12,7 +12,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from ochat_eval.api.evaluate import composed, evaluate
 from ochat_eval.api.run import Run
-from ochat_eval.engines.weights import Weights
+from ochat_eval.engines.weights import Weights, evaluating
 from ochat_eval.records import UserError
 
 _LOG = logging.getLogger("ochat_eval")
@@ -116,7 +116,8 @@ class EvaluationCallback(TrainerCallback):  # type: ignore[misc]
             np.random.set_state(states[1])
         self.runs[step] = run
         logs = control.should_log
-        self._trainer.log(_metrics(run))
+        with evaluating(model):  # by which TRL tells whose log it is: it adds its running means
+            self._trainer.log(_metrics(run))
         control.should_log = logs  # else the step's own loss would count as logged
 
 
