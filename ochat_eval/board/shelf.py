@@ -22,7 +22,7 @@ from ochat_eval.terminal.words import counted
 _LONGEST_LINE = 500
 """Characters of why a run failed."""
 _SHOWN_FAILURES = 20
-_READ = (store.MANIFEST, store.SUMMARY, store.NOTES, store.FAILURES)
+_READ = (store.MANIFEST, store.SUMMARY, store.NOTES, store.FAILURES, store.JUDGE_FAILURES)
 _Stamp = tuple[tuple[int, int, int] | None, ...]
 
 
@@ -160,8 +160,9 @@ class Shelf:
             `n`; null before the run is scored), `tags`, `note`, `state` (`running`, `stopped`,
             `failed`, `done`), `line` (why), `answers` of `requests` responses (null where it is
             scored and some are missing), `failures` (null where there are none: `number` of
-            requests without a response, the `first` as [id, reason], `said` in a line), and of a
-            running one `rate` and `tokens` a second and `left` seconds; null where not known yet.
+            requests without what each `lacks`, a response or a judge's verdict, the `first` as [id,
+            reason], `said` in a line), and of a running one `rate` and `tokens` a second and `left`
+            seconds; null where not known yet.
         """
         stamp = tuple(_stamp(folder / name) for name in _READ)
         known = self._known.get(folder.name)
@@ -214,7 +215,9 @@ def _read(folder: Path) -> tuple[dict[str, Any], _Manifest | None]:
     except UserError as e:
         return {**row, "line": _shortened(str(e))}, None
     row |= _named(folder.name, manifest, notes)
-    row["failures"] = _failures(folder / store.FAILURES)
+    row["failures"] = _failures(folder / store.FAILURES, "response") or _failures(
+        folder / store.JUDGE_FAILURES, "verdict"
+    )
     row["state"], line = _state(manifest, row["failures"])
     return {**row, "line": _shortened(line)}, manifest
 
@@ -270,8 +273,8 @@ def _state(manifest: _Manifest, failures: dict[str, Any] | None) -> tuple[str, s
     return ("failed", failures["said"]) if failures else ("stopped", "")
 
 
-def _failures(path: Path) -> dict[str, Any] | None:
-    """The requests that got no response so far, as `Shelf.row` has them."""
+def _failures(path: Path, lacks: str) -> dict[str, Any] | None:
+    """The requests that got nothing so far, as `Shelf.row` has them; `lacks` says what."""
     if not _is_file(path):
         return None
     first: list[_Failure] = []
@@ -283,13 +286,14 @@ def _failures(path: Path) -> dict[str, Any] | None:
                     first.append(decoded(_FAILURE, line))
                 number += line.endswith(b"\n")
     except (OSError, ValueError, RecursionError) as e:
-        return {"number": 0, "first": [], "said": f"{path.name} cannot be read: {e}"}
+        said = f"{path.name} cannot be read: {e}"
+        return {"number": 0, "lacks": lacks, "first": [], "said": said}
     if not first:
         return None
     one = first[0]
-    said = f"{counted(number, 'request')} got no response, the first: {one.id}: {one.reason}"
+    said = f"{counted(number, 'request')} got no {lacks}, the first: {one.id}: {one.reason}"
     told = [[one.id, _shortened(one.reason)] for one in first]
-    return {"number": number, "first": told, "said": _shortened(said)}
+    return {"number": number, "lacks": lacks, "first": told, "said": _shortened(said)}
 
 
 def _read_as(path: Path, kind: type[Any]) -> Any:

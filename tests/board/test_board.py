@@ -91,6 +91,9 @@ def test_what_gets_no_response_shows_as_it_happens(runs, tmp_path):
     assert row["line"] == "22 requests got no response, the first: gsm8k/main/0: HTTP 500: 0"
     assert row["failures"]["first"][19] == ["gsm8k/main/19", "HTTP 500: 19"]
     assert len(row["failures"]["first"]) == 20
+    (folder / store.FAILURES).rename(folder / store.JUDGE_FAILURES)
+    [row] = board.runs()
+    assert row["state"] == "failed" and row["line"].startswith("22 requests got no verdict")
     (folder / store.FAILURES).write_text("{}\n")
     [row] = board.runs()
     assert row["state"] == "failed" and "failures.jsonl cannot be read" in row["line"]

@@ -38,13 +38,13 @@ function stateOf(row) {
   return parts;
 }
 
-// The first requests that got no response, and why; folded.
+// The first requests that got no response or verdict, and why; folded.
 function failuresOf(row, open = false) {
   if (!row.failures?.number) return [];
-  const { number: of, first } = row.failures;
+  const { number: of, lacks, first } = row.failures;
   const list = first.map(([id, reason]) => el("li", {}, el("b", {}, visible(id)), `: ${visible(reason)}`));
-  if (of > first.length) list.push(el("li", { class: "dim" }, `and ${whole(of - first.length)} more, in failures.jsonl`));
-  const said = el("summary", {}, `${whole(of)} without a response`);
+  if (of > first.length) list.push(el("li", { class: "dim" }, `and ${whole(of - first.length)} more, in the run's folder`));
+  const said = el("summary", {}, `${whole(of)} without a ${lacks}`);
   return [el("details", open ? { open: "" } : {}, said, el("ul", { class: "listed" }, ...list))];
 }
 
