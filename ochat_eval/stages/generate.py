@@ -305,7 +305,8 @@ def drive(
 
 def failures_in(path: Path) -> Callable[[Failure], None]:
     """Begins a list of failures anew; what it returns adds one, as it happens."""
-    path.unlink(missing_ok=True)
+    with store.writing(path):
+        path.unlink(missing_ok=True)
     return lambda failure: store.append_line(path, dataclasses.asdict(failure))
 
 
