@@ -24,6 +24,8 @@ _ENTRY_POINTS = {"task": "ochat_eval.tasks", "engine": "ochat_eval.engines",
 group, has the names that a file of questions can be read by."""
 
 _packages: list[str] = []
+_looked_in: set[str] = set()
+"""Folders that Python looks for modules in because a package of them was allowed."""
 
 
 def allow(packages: Iterable[str]) -> None:
@@ -58,6 +60,7 @@ def _find(package: str) -> None:
             raise UserError(
                 f"--allow {package}: there is no {top} installed, nor in this folder ({here})"
             )
+        _looked_in.add(os.path.realpath(here))
 
 
 def check(target: str, option: str) -> None:
@@ -89,15 +92,16 @@ def installed_classes(group: str) -> Mapping[str, str]:
         group: of conf/: `task`; or `reader`.
     """
     places = tuple(os.path.realpath(place or os.curdir) for place in sys.path)
-    return _installed(places, os.path.realpath(os.curdir)).get(_ENTRY_POINTS.get(group, ""), {})
+    apart = frozenset({os.path.realpath(os.curdir), *_looked_in})
+    return _installed(places, apart).get(_ENTRY_POINTS.get(group, ""), {})
 
 
 @functools.lru_cache(maxsize=8)
-def _installed(places: tuple[str, ...], here: str) -> dict[str, dict[str, str]]:
-    """By group of entry points, name and class. What only lies in the current folder is not
-    installed, though Python may look for packages there."""
+def _installed(places: tuple[str, ...], apart: frozenset[str]) -> dict[str, dict[str, str]]:
+    """By group of entry points, name and class. What only lies in the current folder, or in one
+    that it was, is not installed, though Python may look for packages there."""
     found: dict[str, dict[str, str]] = {}
-    for distribution in distributions(path=[place for place in places if place != here]):
+    for distribution in distributions(path=[place for place in places if place not in apart]):
         for point in distribution.entry_points:
             if point.group in _ENTRY_POINTS.values():
                 target = point.value.replace(":", ".").replace(" ", "")

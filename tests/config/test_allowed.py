@@ -205,3 +205,7 @@ def test_metadata_that_lies_in_the_folder_is_not_installed(package, cli, monkeyp
         done = cli(*FILE, "tasks.file.answer=roman")
         assert done.returncode == 2 and "or a reader of your own: MODULE.CLASS" in done.stderr
         assert not (package.parent / "ran").exists()
+    monkeypatch.setattr(sys, "path", [one for one in sys.path if one != str(package.parent)])
+    ochat_eval.use(allow=[package.name])
+    monkeypatch.chdir("/")
+    assert not allowed.installed_classes("task"), "nor once the program has gone elsewhere"
