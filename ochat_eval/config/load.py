@@ -166,7 +166,8 @@ def _gated(config: Config, named: Container[str], tasks: Mapping[str, Task]) -> 
 def _is_auto(config: Config, named: Container[str], tasks: Mapping[str, Task]) -> bool:
     """Whether earlier runs choose the limits. Raises UserError for what does not go with that."""
     if config.limit != AUTO:
-        if "precision" in named and not (config.stage == Stage.plan and config.against):
+        whole = config.until is None and all(task.limit is None for task in tasks.values())
+        if "precision" in named and not (config.stage == Stage.plan and config.against and whole):
             raise UserError("precision is for limit=auto against=NAME: say that, too")
         return False
     if config.until is not None:

@@ -72,7 +72,7 @@ def _average(
         scores, ends = [], []
         for name, one in tasks.items():
             found = one[rule] if name in whole else one[rule].get("controlled")
-            if found is None:
+            if found is None or "incomparable" in one[rule]:
                 return None
             points = 100 / (one["scale"] * one["bounds"][1])
             scores.append(points * found["score"])

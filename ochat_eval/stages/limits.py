@@ -63,18 +63,18 @@ def with_limits(job: Job) -> Job:
 
 
 def proposal(job: Job, seconds: float | None) -> str:
-    """What `stage=plan against=NAME` proposes, in two lines; empty where limits are chosen.
+    """What `stage=plan against=NAME` proposes, or why it cannot; empty where limits are chosen.
 
     Args:
         seconds: that all items will take; None: not known.
-
-    Raises:
-        UserError: as `with_limits`.
     """
     whole = all(task.limit is None for task in job.tasks.values())
     if not (job.stage is Stage.plan and job.controls and whole):
         return ""
-    found = limits(job)
+    try:
+        found = limits(job)
+    except UserError as e:  # the plan is of use without it
+        return f"no limits to propose: {e}"
     time = ""
     if seconds is not None:
         time = f", about {duration(found.share * seconds)} of {duration(seconds)}"
@@ -88,8 +88,7 @@ def limits(job: Job) -> Limits:
     runs = earlier[job.controls[0]].runs
     questions, known, costs = sharing(), {}, {}
     for name, task in job.tasks.items():
-        there = [one.tasks.get(name) for one in earlier.values()]
-        fit = list(_fit(task, dict(zip(job.controls, there, strict=True))))
+        fit = list(_fit(task, {one: run.tasks.get(name) for one, run in earlier.items()}))
         asks = questions.get(name, name)
         known[name] = stats.Benchmark(
             items=fit[0].of,
@@ -109,7 +108,7 @@ def limits(job: Job) -> Limits:
     return Limits(
         of={name: (n, known[name].items) for name, n in zip(known, chosen, strict=True)},
         aim=f"for ±{job.precision:g} points on {many}",
-        basis=_basis(job.controls, runs > 1),
+        basis=_basis(list(earlier), runs > 1),
         share=sum(n * k.cost for n, k in pairs) / sum(k.items * k.cost for _, k in pairs),
     )
 
@@ -125,18 +124,21 @@ def _fit(task: Task, there: Mapping[str, TaskResults | None]) -> Iterator[TaskRe
     """What the earlier runs have of a benchmark; UserError where one cannot be its control."""
     if task.judged or task.bounds != (0.0, 1.0):
         raise UserError(
-            f"limit=auto: {task.name} is rated, not right or wrong; leave it out of task="
+            f"{task.name} is rated, not right or wrong, so that no limit of it can be told; leave "
+            f"it out of task="
         )
+    prompts: dict[str, str] = {}  # of the run before, whose items the next one must have
+    options = {**task.before, **task.options()}
     for name, one in there.items():
-        options = {**task.before, **task.options()}
-        why = unfit(one, {}, options)
+        why = unfit(one, prompts, options)
         if one is not None and one.options["data"] != options["data"]:
             why = f"it has data={one.options['data']}"
         if one is None or why:
             raise UserError(
-                f"limit=auto: against={name} is no control of {task.name}: {why}; name another "
-                f"run, or leave {task.name} out of task="
+                f"against={name} is no control of {task.name}: {why}; name another run, or leave "
+                f"{task.name} out of task="
             )
+        prompts = {id_: item.prompt for id_, item in one.outcomes.items()}
         yield one
 
 
@@ -145,6 +147,8 @@ def _variance(fit: Sequence[TaskResults], rule: Rule, runs: int) -> float:
     ids = list(fit[0].outcomes)
     together = clusters(list(fit[0].outcomes.values()))
     values = [[one.outcomes[id_].rules[rule].values[0] for id_ in ids] for one in fit]
+    if len(ids) < len(fit) + 2:
+        return 1.0  # too few to tell anything: they are asked whole
     if len(fit) > 1:
         return stats.residual_variance(values, together)
     psi, _ = flip_rates(fit[0], rule, runs) or (0.0, 0.0)

@@ -37,7 +37,7 @@ def world(tmp_path_factory) -> Iterator[Path]:
             folder / f"{task}.rows.jsonl",
             *({"question": f"{i}?", "answer": i} for i in range(size)),
         )
-    for name, differ in (("base", 0), ("mid", 0.02), ("new", 0.09)):
+    for name, differ in (("base", 0), ("mid", 0.02), ("new", 0.09), ("far", 0.3)):
         flips = {key: ok != (rng.random() < differ) for key, ok in right.items()}
         write(
             folder / f"{name}.jsonl",
@@ -104,6 +104,33 @@ def test_several_earlier_runs_tell_how_much_they_differ(world):
     assert sum(said(both).values()) < 0.6 * sum(one.values())
 
 
+def test_reruns_that_differ_more_than_a_new_run_is_taken_to_count(world):
+    for name in ("base", "far"):
+        ran(world, name, f"run={name}_once", task="file")
+    done = door("record", "base_once", "far_once", "--as", "noisy", folder=world)
+    assert done.returncode == 0, done.stderr
+    asked = ("limit=auto", "precision=3", "stage=generate")
+    noisy = ran(world, "new", *asked, "run=by_noisy", "against=noisy", task="file")
+    assert (
+        "if at most 10 %, or as many as of its reruns, of its verdicts differ from noisy" in noisy
+    )
+    plain = ran(world, "new", *asked, "run=by_base", "against=base", task="file")
+    assert said(noisy)["file"] > 1.4 * said(plain)["file"]
+
+
+def test_too_few_items_to_tell_anything_are_asked_whole(world):
+    few = ("tasks.file.path=few.jsonl",)
+    write(world / "few.jsonl", *({"question": f"{i}?", "answer": i} for i in range(3)))
+    for name in ("base", "mid"):
+        ran(world, name, *few, f"run={name}_few", task="file")
+    out = ran(world, "new", *few, "limit=auto", "against=base_few,mid_few", "run=few", task="file")
+    assert "file 3 of 3" in out
+    write(world / "few.jsonl", *({"question": f"{i}!", "answer": i} for i in range(3)))
+    ran(world, "base", *few, "run=other_few", task="file")
+    out = ran(world, "new", *few, "limit=auto", "against=base_few,other_few", task="file", code=2)
+    assert "against=other_few is no control of file: 3 of 3 prompts or targets differ" in out
+
+
 def test_what_is_asked_whole_has_no_error_in_the_average(world):
     out = ran(world, "new", "run=most", "limit=auto", "precision=1", "against=mid")
     assert said(out)["two"] == SIZES["two"] > 0 and said(out)["file"] < SIZES["file"]
@@ -125,6 +152,8 @@ def test_the_dry_run_proposes(world):
     chosen = said(ran(world, "new", *plan, "run=z2", "limit=auto"))
     assert f"{sum(chosen.values()):,}" == found[1]
     assert "for ±" not in ran(world, "new", *plan, "run=z3", "limit=9")
+    none = ran(world, "new", "stage=plan", "against=nobody", task="file")
+    assert "no limits to propose: " in none and "there is no such run" in none
     assert "for ±3 points on file: " in ran(world, "new", *plan, "precision=3", task="file")
 
 
