@@ -148,6 +148,11 @@ CASES = (
     *(Case(_S, f"slope, 5 checkpoints, {n} items, {100 * psi:.0f} % differ, 1 point a step",
            claim, low, 1.0 if claim[0] == "≥" else 0.97, "–", series.slope_covers(5, n, psi, 0.01))
       for n, psi, claim, low in ((400, 0.1, "95 %", 0.94), (25, 0.02, "≥ 95 %", 0.95))),
+    *(Case("limit=auto", f"164, 1,319 and 3,000 items, ±1, 10 % differ: {said}",
+           claim, low, high, "–", series.allocated((164, 1319, 3000), 0.01, 0.1, what))
+      for said, what, claim, low, high in (
+          ("the average's interval holds", "held", "95 %", 0.93, 0.97),
+          ("it is no wider", "narrow", "≥ 95 %", 0.95, 1.0))),
 )  # fmt: skip
 
 

@@ -3,6 +3,8 @@ for `claims.py`."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from simulations import Share, drawn
 
@@ -84,5 +86,35 @@ def passages_looked_at(count: int, size: int, looks: int, margin: float) -> Shar
             if found.lo >= -100 * margin:
                 return True
         return False
+
+    return lambda rng, draws: drawn(rng, draws, hit)
+
+
+def allocated(sizes: Sequence[int], half_width: float, psi: float, what: str) -> Share:
+    """How often runs with as many items of each benchmark as `stats.allocation` says have an
+    average whose interval is narrow enough, or holds the truth (`what`: `narrow`, `held`).
+
+    Args:
+        psi: the share of verdicts that differ from the one control's, as it was reckoned with.
+    """
+    known = [
+        stats.Benchmark(items=n, variance=psi, controls=1, clusters=n, strata=1) for n in sizes
+    ]
+    limits = stats.allocation(known, half_width)
+
+    def hit(rng: np.random.Generator) -> bool:
+        scores, ends, truths = [], [], []
+        for of, n in zip(sizes, limits, strict=True):
+            base = (rng.random(of) < 0.6).astype(float)
+            new = np.where(rng.random(of) < psi, 1 - base, base)
+            asked = rng.choice(of, n, replace=False)
+            drawn_of_base = base[asked].tolist()
+            found = stats.controlled(new[asked].tolist(), [drawn_of_base], [base.mean()], of)
+            scores.append(found.score)
+            ends.append((found.lo, found.hi))
+            truths.append(new.mean())
+        low, high = stats.average_interval(scores, ends)
+        narrow = (high - low) / 2 <= half_width
+        return narrow if what == "narrow" else bool(low <= np.mean(truths) <= high)
 
     return lambda rng, draws: drawn(rng, draws, hit)

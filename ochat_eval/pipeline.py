@@ -19,6 +19,7 @@ from ochat_eval.series.models import run_models
 from ochat_eval.stages.baselines import Baselines
 from ochat_eval.stages.generate import generate
 from ochat_eval.stages.judge import judge_answers
+from ochat_eval.stages.limits import with_limits
 from ochat_eval.stages.plan import Plan, format_at_hand, is_new, plan, planned_work
 from ochat_eval.stages.report import is_finished, report, show
 from ochat_eval.stages.reuse import reuse_answers
@@ -58,6 +59,7 @@ def execute(job: Job) -> Path:
     if generates and new:
         job.engine.check_model(job.model)
     trackers = chosen(job.trackers)
+    job = with_limits(job)
     planned, reported = plan(job), False
     with contextlib.closing(planned.run):
         if new or job.stage is Stage.plan:

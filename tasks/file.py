@@ -18,9 +18,11 @@ from ochat_eval.benchmark.own_code import code_scores, tests_of
 from ochat_eval.benchmark.own_row import OwnRow, own_row
 from ochat_eval.benchmark.rubric import is_whole_prompt, pair_prompt, rating_prompt
 from ochat_eval.benchmark.shapes import FirstLetter, LastNumber, MarkedText
-from ochat_eval.benchmark.task import Answered, ScoringOptions, Task, make_item
+from ochat_eval.benchmark.task import Answered, OnHub, ScoringOptions, Task, make_item
 from ochat_eval.benchmark.template import compiled, named_fields
-from ochat_eval.data.own import OwnRows
+from ochat_eval.config.allowed import installed_classes
+from ochat_eval.config.build import reader_class
+from ochat_eval.data.own import OwnRows, hub_split
 from ochat_eval.data.rows import Row
 from ochat_eval.data.shipped import SampleSource
 from ochat_eval.data.source import Source
@@ -74,7 +76,9 @@ class FromFile(Judged):
 
     Attributes:
         path: the rows, as `data.own.OwnRows` reads them.
-        answer: a kind of `KINDS`; None for the one that each row tells.
+        answer: a kind of `KINDS`, or a `Reader` of the user's own: its class, or the name that an
+            installed package gives it; None for the kind that each row tells.
+        own_kind: what such a reader makes of it; None where `answer` names none.
         prompt: a template of `benchmark.template`; None for the kind's own.
         num_fewshot: so many worked examples stand before the question, each its prompt and its
             answer as the kind states it.
@@ -89,6 +93,7 @@ class FromFile(Judged):
     before: ClassVar[Mapping[str, Any]] = {**Judged.before, "rubric": None, "ratings": [1, 10]}
     scored_by_workers: ClassVar[bool] = True
     has_published_setting: ClassVar[bool] = False
+    own_kind: ClassVar[Kind | None] = None
 
     path: str | None = None
     answer: str | None = None
@@ -101,19 +106,31 @@ class FromFile(Judged):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.answer is not None and self.answer not in KINDS:
-            raise UserError(
-                f"{self._option('answer')} is {self.answer}; it is one of {', '.join(KINDS)}"
-                f"{nearest(self.answer, list(KINDS))}"
-            )
+            self._differs(own_kind=self._own_kind(self.answer))
         if self.num_fewshot < 0:
             raise UserError(f"{self._option('num_fewshot')} is {self.num_fewshot}; 0 is none")
         self._check_judging()
+        if at := hub_split(self.path or ""):
+            self._differs(on_hub=OnHub(at.id, at.config, at.split))
         self._differs(scored_by_workers=self.answer in ("math", CODE))
         if self.answer != JUDGE:
             metric = "pass@1" if self.answer == CODE else Task.metric
             self._differs(judged=False, metric=metric, bounds=Task.bounds, scale=Task.scale)
         elif self.against is None:
             self._differs(bounds=tuple(map(float, self.ratings)))
+
+    def _own_kind(self, answer: str) -> Kind:
+        """The kind that a reader of the user's own makes."""
+        option = self._option("answer")
+        reader = reader_class(answer, option)
+        if reader is None:
+            known = [*KINDS, *installed_classes("reader")]
+            raise UserError(
+                f"{option} is {answer}; it is one of {', '.join(known)}, or a reader of your own: "
+                f"MODULE.CLASS{nearest(answer, known)}"
+            )
+        reader(name=self.name)  # what it cannot be made of is said now
+        return Kind(reader, reader.prompt, reader.states)
 
     def _check_judging(self) -> None:
         """The options of `answer=judge`."""
@@ -189,7 +206,7 @@ class FromFile(Judged):
         kind = self._kind(item.target, bool(item.choices))
         if kind in ("math", CODE, JUDGE):  # what reads these are processes of their own, or nobody
             return None
-        return KINDS[kind].stated.format(item.target[0])
+        return self._kind_of(kind).stated.format(item.target[0])
 
     def _rows(self, source: Source[Any]) -> list[OwnRow]:
         return [self._checked(row, number) for number, row in enumerate(source.load(), 1)]
@@ -199,8 +216,9 @@ class FromFile(Judged):
         checked = own_row(row, where, needs_answer=self.answer not in (CODE, JUDGE))
         if self.answer == CODE:  # what is right is what passes them
             checked = replace(checked, answers=tests_of(row, where))
-        if self.answer is not None and (self.answer == "choice") != (checked.choices is not None):
-            there = "no choices" if checked.choices is None else "choices"
+        is_choice = checked.choices is not None
+        if self.answer in KINDS and (self.answer == "choice") != is_choice:
+            there = "choices" if is_choice else "no choices"
             raise UserError(f"{where}: it has {there}, and answer={self.answer}")
         return checked
 
@@ -212,10 +230,13 @@ class FromFile(Judged):
             return "choice"
         return "number" if all(map(_NUMBER.fullmatch, answers)) else "text"
 
+    def _kind_of(self, name: str) -> Kind:
+        return self.own_kind or KINDS[name]
+
     def _asked(self, row: OwnRow) -> str:
         """A row's question as the prompt has it."""
-        kind = self._kind(row.answers, row.letters is not None)
-        return compiled(self.prompt or KINDS[kind].prompt, self._option("prompt"))(row.fields)
+        kind = self._kind_of(self._kind(row.answers, row.letters is not None))
+        return compiled(self.prompt or kind.prompt, self._option("prompt"))(row.fields)
 
     def _worked(self, row: OwnRow) -> str:
         """A row as an example."""
@@ -226,12 +247,13 @@ class FromFile(Judged):
             )
         if not row.answers or self.answer == CODE:
             raise UserError(f"{self._option('num_fewshot')}: an example has no answer to show")
-        kind = KINDS[self._kind(row.answers, row.letters is not None)]
+        kind = self._kind_of(self._kind(row.answers, row.letters is not None))
         return f"{self._asked(row)}\n\n{kind.stated.format(row.answers[0])}\n\n"
 
     def _shape(self, item: Item) -> Task:
         """What reads the answers to an item."""
-        return KINDS[self._kind(item.target, bool(item.choices))].shape(name=self.name)
+        kind = self._kind_of(self._kind(item.target, bool(item.choices)))
+        return kind.shape(name=self.name)
 
     def read(self, item: Item, text: str, rule: Rule) -> Reading:
         return self._shape(item).read(item, text, rule)

@@ -12,7 +12,8 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from ochat_eval.api.evaluate import composed, evaluate
 from ochat_eval.api.run import Run
-from ochat_eval.engines.weights import Weights
+from ochat_eval.config.arguments import once
+from ochat_eval.engines.weights import Weights, evaluating
 from ochat_eval.records import UserError
 
 _LOG = logging.getLogger("ochat_eval")
@@ -70,7 +71,7 @@ class EvaluationCallback(TrainerCallback):  # type: ignore[misc]
         self.runs: dict[int, Run] = {}
         self._trainer, self._task, self._every = trainer, task, every
         self._name, self._batch_size = name, batch_size
-        self._options = {**(options or {}), **named}
+        self._options = once(options or {}, named)
         engine = self._engine(trainer.model)
         engine.check_options()
         composed(task, None, engine, name, self._options)
@@ -85,7 +86,8 @@ class EvaluationCallback(TrainerCallback):  # type: ignore[misc]
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Evaluates the last step's weights, where that was not done."""
+        """Evaluates the weights at the end, where the last step's were not: with
+        `load_best_model_at_end` these are the best."""
         if state.global_step % self._every:
             self._evaluate(state, control, kwargs["model"])
 
@@ -116,7 +118,8 @@ class EvaluationCallback(TrainerCallback):  # type: ignore[misc]
             np.random.set_state(states[1])
         self.runs[step] = run
         logs = control.should_log
-        self._trainer.log(_metrics(run))
+        with evaluating(model):  # by which TRL tells whose log it is: it adds its running means
+            self._trainer.log(_metrics(run))
         control.should_log = logs  # else the step's own loss would count as logged
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from ochat_eval.api.held import Generate, live_engine
 from ochat_eval.api.run import Run
 from ochat_eval.config.allowed import allow as allow_packages
-from ochat_eval.config.arguments import arguments_of
+from ochat_eval.config.arguments import arguments_of, once
 from ochat_eval.config.groups import use_folder
 from ochat_eval.config.job import Job
 from ochat_eval.config.load import job
@@ -66,7 +66,7 @@ def evaluate(
     """
     live = None if generate is None else live_engine(generate)
     with _ALONE, voice(_voice(verbose, progress)):
-        run = Run(execute(composed(task, model, live, name, {**(options or {}), **named})))
+        run = Run(execute(composed(task, model, live, name, once(options or {}, named))))
     failures = run.path / store.FAILURES
     if failures.exists() and not verbose:
         _LOG.warning("some requests got no answer and count as missing: %s", failures)
@@ -85,7 +85,7 @@ def composed(
     Raises:
         UserError: an option that cannot be.
     """
-    given = {"task": task, **_model(model), **options}
+    given = once({"task": task}, _model(model), options)
     if live is not None or name is not None:
         given = _held(given, live, name)
     return job(arguments_of(given), live)
@@ -109,11 +109,12 @@ def _held(given: Mapping[str, Any], live: Live | None, name: str | None) -> dict
     if engine := [one for one in given if one.partition(".")[0] == "engine"]:
         raise UserError(f"{engine[0]}: generate is the engine; leave it out")
     place = {} if "model" in given else {"model": "hf", "model.path": name}
-    return {**place, **given, "model.name": name}
+    return once({**place, **given}, {"model.name": name})
 
 
 def use(*, config_dir: str | os.PathLike[str] | None = None, allow: Iterable[str] = ()) -> None:
     """What is yours, for all that this process does from now on: `--config-dir` and `--allow`.
+    Another call says both anew.
 
     Args:
         config_dir: a folder with files for the groups of conf/, as `task/mine.yaml`.

@@ -2,8 +2,8 @@
 
 A folder may be somebody else's. So its manifest is data, never a command: of it are taken the
 benchmarks by name and their options, field by field and type by type, as plain values. Classes
-come from our own conf/task/; sandbox, judge, engine, paths and addresses from the person at the
-command line alone.
+come from our own conf/task/, the reader of a file's answers from what the person at the command
+line has allowed; sandbox, judge, engine, paths and addresses from that person alone.
 """
 
 from __future__ import annotations

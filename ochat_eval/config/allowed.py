@@ -19,10 +19,13 @@ from ochat_eval.records import UserError
 
 OURS = ("ochat_eval.tasks", "ochat_eval.engines", "ochat_eval.track")
 _ENTRY_POINTS = {"task": "ochat_eval.tasks", "engine": "ochat_eval.engines",
-                 "judge": "ochat_eval.judges"}  # fmt: skip
-"""By group of conf/, the group of entry points whose names are choices of it."""
+                 "judge": "ochat_eval.judges", "reader": "ochat_eval.readers"}  # fmt: skip
+"""By group of conf/, the group of entry points whose names are choices of it; `reader`, which is no
+group, has the names that a file of questions can be read by."""
 
 _packages: list[str] = []
+_looked_in: set[str] = set()
+"""Folders that Python looks for modules in because a package of them was allowed."""
 
 
 def allow(packages: Iterable[str]) -> None:
@@ -57,14 +60,15 @@ def _find(package: str) -> None:
             raise UserError(
                 f"--allow {package}: there is no {top} installed, nor in this folder ({here})"
             )
+        _looked_in.add(os.path.realpath(here))
 
 
-def check(target: str, where: str) -> None:
+def check(target: str, option: str) -> None:
     """Refuses a class that a configuration may not name.
 
     Args:
         target: the class, with its module.
-        where: what names it, for the message: `tasks.quiz`.
+        option: what names it, for the message: `tasks.quiz._target_`.
 
     Raises:
         UserError: says what may be named, and who can allow more.
@@ -75,7 +79,7 @@ def check(target: str, where: str) -> None:
     if not any(target in installed_classes(group).values() for group in _ENTRY_POINTS):
         package = target.partition(".")[0]
         raise UserError(
-            f"{where}._target_ is {target}: a configuration may name only classes under "
+            f"{option} is {target}: a configuration may name only classes under "
             f"{' or '.join(packages)}; if {package} is a package that you trust, say so at the "
             f"command line: --allow {package}"
         )
@@ -85,18 +89,19 @@ def installed_classes(group: str) -> Mapping[str, str]:
     """The classes that entry points of installed packages name, by the name of the choice.
 
     Args:
-        group: of conf/: `task`.
+        group: of conf/: `task`; or `reader`.
     """
     places = tuple(os.path.realpath(place or os.curdir) for place in sys.path)
-    return _installed(places, os.path.realpath(os.curdir)).get(_ENTRY_POINTS.get(group, ""), {})
+    apart = frozenset({os.path.realpath(os.curdir), *_looked_in})
+    return _installed(places, apart).get(_ENTRY_POINTS.get(group, ""), {})
 
 
 @functools.lru_cache(maxsize=8)
-def _installed(places: tuple[str, ...], here: str) -> dict[str, dict[str, str]]:
-    """By group of entry points, name and class. What only lies in the current folder is not
-    installed, though Python may look for packages there."""
+def _installed(places: tuple[str, ...], apart: frozenset[str]) -> dict[str, dict[str, str]]:
+    """By group of entry points, name and class. What only lies in the current folder, or in one
+    that it was, is not installed, though Python may look for packages there."""
     found: dict[str, dict[str, str]] = {}
-    for distribution in distributions(path=[place for place in places if place != here]):
+    for distribution in distributions(path=[place for place in places if place not in apart]):
         for point in distribution.entry_points:
             if point.group in _ENTRY_POINTS.values():
                 target = point.value.replace(":", ".").replace(" ", "")

@@ -26,9 +26,25 @@ def arguments_of(options: Mapping[str, Any]) -> list[str]:
             options of it: `engine={"dtype": "float32"}`.
 
     Raises:
-        UserError: a value of another kind, or a text that Hydra would resolve.
+        UserError: a value of another kind, a text that Hydra would resolve, or an option that is
+            written in two ways.
     """
-    return [f"{name}={_said(name, value)}" for name, value in _flat(options)]
+    flat = once(*({name: value} for name, value in _flat(options)))
+    return [f"{name}={_said(name, value)}" for name, value in flat.items()]
+
+
+def once(*parts: Mapping[str, Any]) -> dict[str, Any]:
+    """Options from several places together.
+
+    Raises:
+        UserError: two places name the same one: nobody can tell which is meant.
+    """
+    found: dict[str, Any] = {}
+    for part in parts:
+        if twice := sorted(found.keys() & part.keys()):
+            raise UserError(f"{twice[0]} is given twice: say it in one place")
+        found |= part
+    return found
 
 
 def quoted(text: str) -> str:

@@ -9,6 +9,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from ochat_eval.benchmark.reader import Reader
 from ochat_eval.benchmark.task import Task
 from ochat_eval.config import allowed, groups
 from ochat_eval.config.hidden import is_hidden
@@ -38,7 +39,7 @@ def build(node: Any, base: type[T], where: str, **given: Any) -> T:
         several = {there: choice for choice, there in groups.SEVERAL.items()}
         choice = f"{several[group]}={name}" if group in several else f"{group}=…"
         raise UserError(f"{where} is set but not chosen: choose it with {choice}")
-    return typed(class_of(str(target), base, where), values, where, **given)
+    return typed(class_of(str(target), base, f"{where}._target_"), values, where, **given)
 
 
 def typed(cls: type[T], values: Mapping[str, Any], where: str, **given: Any) -> T:
@@ -80,14 +81,18 @@ def typed(cls: type[T], values: Mapping[str, Any], where: str, **given: Any) -> 
     return made  # type: ignore[no-any-return]
 
 
-def class_of(target: str, base: type[T], where: str) -> type[T]:
-    """The class that a `_target_` names.
+def class_of(target: str, base: type[T], option: str) -> type[T]:
+    """The class that a configuration names.
+
+    Args:
+        target: the class, with its module.
+        option: what names it: `engine._target_`.
 
     Raises:
         UserError: it is not allowed, or no dataclass derived from `base`.
     """
     module, _, name = target.rpartition(".")
-    allowed.check(target, where)
+    allowed.check(target, option)
     try:
         cls = getattr(importlib.import_module(module), name, None)
     except ModuleNotFoundError as e:
@@ -95,8 +100,26 @@ def class_of(target: str, base: type[T], where: str) -> type[T]:
             raise
         cls = None
     if not (isinstance(cls, type) and issubclass(cls, base) and dataclasses.is_dataclass(cls)):
-        raise UserError(f"{where}._target_ is {target}: there is no such {base.__name__.lower()}")
+        raise UserError(f"{option} is {target}: there is no such {base.__name__.lower()}")
     return cls  # type: ignore[return-value]
+
+
+def reader_class(name: str, option: str) -> type[Reader] | None:
+    """The reader that an option names.
+
+    Args:
+        name: the class, with its module, or the name that an installed package gives it.
+
+    Returns:
+        None where it is neither.
+
+    Raises:
+        UserError: as `class_of`.
+    """
+    target = allowed.installed_classes("reader").get(name, name)
+    module, *names = target.split(".")
+    is_path = bool(names) and all(map(str.isidentifier, (module, *names)))
+    return class_of(target, Reader, option) if is_path else None
 
 
 def task_class(name: str, where: str) -> type[Task]:
@@ -113,7 +136,7 @@ def task_class(name: str, where: str) -> type[Task]:
         raise UserError(
             f"{where}: there is no benchmark {name!r} here{nearest(name, groups.options('task'))}"
         )
-    return class_of(str(target), Task, f"tasks.{name}")
+    return class_of(str(target), Task, f"tasks.{name}._target_")
 
 
 def published_task(name: str, row: str | None = None) -> Task:

@@ -150,7 +150,7 @@ def _nested(group: str, chosen: Mapping[str, str]) -> Iterator[str]:
 def _fields(group: str, name: str, base: type) -> list[str]:
     target = node(group, name).get("_target_")
     try:
-        cls: type = class_of(str(target), base, group)
+        cls: type = class_of(str(target), base, f"{group}._target_")
     except UserError:
         return []
     names = [f.name for f in dataclasses.fields(cls)]

@@ -17,7 +17,7 @@ from ochat_eval.config import hidden
 from ochat_eval.config.arguments import quoted
 from ochat_eval.config.build import typed
 from ochat_eval.config.groups import GROUPS, SEVERAL, bare, options, own_folder
-from ochat_eval.config.schema import Config
+from ochat_eval.config.schema import AUTO, Config
 from ochat_eval.model.model import Model
 from ochat_eval.records import UserError
 from ochat_eval.terminal.words import nearest
@@ -47,6 +47,10 @@ def load(overrides: Sequence[str]) -> Config:
         )
     if config.tokens_per_second is not None and not config.tokens_per_second > 0:
         raise UserError(f"tokens_per_second={config.tokens_per_second:g}; it must be above 0")
+    if isinstance(config.limit, str) and config.limit != AUTO:
+        raise UserError(f"limit={config.limit}: write a number of items, or auto")
+    if not 0 < config.precision <= 100:
+        raise UserError(f"precision={config.precision:g}; it must be above 0 and at most 100")
     if config.run is not None and not re.fullmatch(r"[\w.+-]*[\w+-]", config.run):
         raise UserError(
             f"run={config.run}: a run's name has letters, digits, '.', '_', '+', '-' only"

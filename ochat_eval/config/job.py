@@ -49,6 +49,8 @@ class Job:
         trackers: who is told of the finished run, by name: the class and its options, not checked.
         until: ask no further once this is decided; None: ask all.
         controls: the earlier runs that tell a limited one's scores better.
+        auto_limit: whether they tell, too, how many items of each benchmark are asked.
+        precision: of the benchmarks' average with so many, half its interval, in points.
         reuse: take answers from this earlier run, or `auto`: from all; None: from none.
         shuffle: seed of another order of asking; None: the plan's.
         truncate_overlong: whether a prompt longer than the context keeps its last tokens.
@@ -75,6 +77,8 @@ class Job:
     trackers: Mapping[str, Any]
     until: Gated | None
     controls: tuple[str, ...]
+    auto_limit: bool
+    precision: float
     reuse: str | None
     shuffle: int | None
     truncate_overlong: bool

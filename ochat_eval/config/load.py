@@ -15,7 +15,7 @@ from ochat_eval.config.build import build, changed_options
 from ochat_eval.config.compose import load, to_yaml
 from ochat_eval.config.job import Gated, Job
 from ochat_eval.config.sampling import chosen_sampling
-from ochat_eval.config.schema import Config, Mode, Overlong, Stage
+from ochat_eval.config.schema import AUTO, Config, Mode, Overlong, Stage
 from ochat_eval.data.source import Source
 from ochat_eval.engines.engine import Engine
 from ochat_eval.engines.judge import Judge
@@ -69,6 +69,8 @@ def job(arguments: Sequence[str], live: Live | None = None) -> Job:
         trackers=config.trackers,
         until=_gated(config, named, tasks),
         controls=_against(config) if config.until is None else (),
+        auto_limit=known is None and _is_auto(config, named, tasks),
+        precision=config.precision,
         reuse=config.reuse,
         shuffle=config.shuffle,
         truncate_overlong=(
@@ -122,7 +124,7 @@ def build_tasks(config: Config, named: Container[str] = ()) -> dict[str, Task]:
 def _filled(task: Task, config: Config) -> Task:
     return dataclasses.replace(
         task,
-        limit=config.limit if task.limit is None else task.limit,
+        limit=config.limit if task.limit is None and isinstance(config.limit, int) else task.limit,
         max_tokens=_least(config.max_tokens, task.max_tokens),
         data=config.data.value if task.data is None else task.data,
         condition=task.condition if config.model.conditions else None,
@@ -147,7 +149,8 @@ def _gated(config: Config, named: Container[str], tasks: Mapping[str, Task]) -> 
     if config.until is None:
         if alone := [name for name in ("margin", "gate") if name in named]:
             raise UserError(f"{alone[0]} is for until=decided: say that, too")
-        if config.against and all(task.limit is None for task in tasks.values()):
+        limited = config.limit == AUTO or any(task.limit for task in tasks.values())
+        if config.against and not limited and config.stage != Stage.plan:
             raise UserError("against is for until=decided, or for a limited run: say limit=N")
         return None
     if len(against := _against(config)) != 1:
@@ -158,6 +161,28 @@ def _gated(config: Config, named: Container[str], tasks: Mapping[str, Task]) -> 
         raise UserError(f"margin is {config.margin:g}; it must be above 0 and at most 100")
     mode: Literal["same", "no-worse"] = "same" if config.gate == Mode.same else "no-worse"
     return Gated(against[0], mode, config.margin)
+
+
+def _is_auto(config: Config, named: Container[str], tasks: Mapping[str, Task]) -> bool:
+    """Whether earlier runs choose the limits. Raises UserError for what does not go with that."""
+    if config.limit != AUTO:
+        whole = config.until is None and all(task.limit is None for task in tasks.values())
+        if "precision" in named and not (config.stage == Stage.plan and config.against and whole):
+            raise UserError("precision is for limit=auto against=NAME: say that, too")
+        return False
+    if config.until is not None:
+        raise UserError("limit=auto and until=decided each ask less in their way: leave one away")
+    if not config.against:
+        raise UserError("limit=auto: say against=NAME, a whole run of the same benchmarks")
+    if config.ids:
+        raise UserError("limit=auto is of whole benchmarks: leave ids away")
+    for name, task in tasks.items():
+        for option in ("limit", "subsets"):
+            if getattr(task, option) is not None:
+                raise UserError(
+                    f"limit=auto is of whole benchmarks: leave tasks.{name}.{option} away"
+                )
+    return True
 
 
 def _against(config: Config) -> tuple[str, ...]:
@@ -189,7 +214,8 @@ def _tasks_again(config: Config, known: Facts, named: set[str]) -> dict[str, Tas
                 build(config.tasks.get(task), Task, f"tasks.{task}")  # refused as not chosen
             key = option.partition(".")[0]
             given.setdefault(task, {})[key] = config.tasks[task][key]
-    for key in named & {"limit", "max_tokens", "data"}:
+    chosen = {"limit"} if config.limit == AUTO else set()  # the folder has what was chosen
+    for key in (named & {"limit", "max_tokens", "data"}) - chosen:
         for options in given.values():
             options.setdefault(key, _plain(getattr(config, key)))
     return tasks_of(known, given, paths=True)

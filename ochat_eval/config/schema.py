@@ -48,6 +48,10 @@ class Overlong(StrEnum):
     truncate = "truncate"
 
 
+AUTO = "auto"
+"""In place of a `limit`: as many items as a precision takes."""
+
+
 @dataclass
 class Config:
     """Every option of a run; conf/config.yaml has the values and what they mean."""
@@ -56,7 +60,8 @@ class Config:
     run: str | None = None
     models: Any = None
     results: str = "results/runs"
-    limit: int | None = None
+    limit: int | str | None = None
+    precision: float = 0.5
     max_tokens: int | None = None
     sampling: Any = "published"
     seed: int = 0

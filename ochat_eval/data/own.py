@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,22 @@ HUB = "hub:"
 _HUB = re.compile(r"hub:(?P<id>[^@#]+)@(?P<revision>[^@#]+)#(?P<config>[^/@#]+)/(?P<split>[^/@#]+)")
 _BYTES = 512 << 20
 """Of a file, and of all rows: one that has more is no file of questions."""
+
+
+@dataclass(frozen=True)
+class HubSplit:
+    """A split of a data set of the hub, as `hub:ORG/NAME@REVISION#CONFIG/SPLIT` names it."""
+
+    id: str
+    revision: str
+    config: str
+    split: str
+
+
+def hub_split(path: str) -> HubSplit | None:
+    """What a path says of the hub; None where it names files, or is not whole."""
+    found = _HUB.fullmatch(path)
+    return None if found is None else HubSplit(**found.groupdict())
 
 
 @dataclass(frozen=True)
@@ -48,8 +64,11 @@ class OwnRows(Source[list[Row]]):
         return rows
 
     def describe(self) -> dict[str, Any]:
-        """As `Source.describe`, and the digest of the rows as they are now."""
-        return {**super().describe(), "digest": rows_digest(self.load())}
+        """As `Source.describe`, and the digest of the rows as they are now; of a split of the hub
+        its `id`, `revision`, `config` and `split`, too."""
+        at = hub_split(self.path)
+        named = {} if at is None else asdict(at)
+        return {**super().describe(), **named, "digest": rows_digest(self.load())}
 
 
 def _of_files(path: str) -> list[Row]:
@@ -109,15 +128,14 @@ _READERS = {".jsonl": _jsonl, ".csv": _csv, ".parquet": _parquet}
 
 def _of_the_hub(path: str) -> list[Row]:
     """From the data root, where it has the split at all, else from the network at the revision."""
-    found = _HUB.fullmatch(path)
-    if found is None:
+    at = hub_split(path)
+    if at is None:
         raise UserError(
             f"{path}: write hub:ORG/NAME@REVISION#CONFIG/SPLIT (hub:me/quiz@1a2b3c#default/test)"
         )
-    name, revision, config, split = found["id"], found["revision"], found["config"], found["split"]
-    check_names(name, revision, config, split)
+    check_names(at.id, at.revision, at.config, at.split)
     root = data_root()
-    files = sorted((root / "hub" / name / config).glob(f"{split}-*.parquet")) if root else []
+    files = sorted((root / "hub" / at.id / at.config).glob(f"{at.split}-*.parquet")) if root else []
     if files:
         return [row for file in files for row in _of_file(file)]
     if not hub_answers():
@@ -125,7 +143,7 @@ def _of_the_hub(path: str) -> list[Row]:
     try:
         from datasets import load_dataset
 
-        data = load_dataset(name, config, split=split, revision=revision)
+        data = load_dataset(at.id, at.config, split=at.split, revision=at.revision)
         if data.data.nbytes > _BYTES:
             raise ValueError(f"its rows are larger than {_BYTES >> 20} MiB")
         rows: list[Row] = data.to_list()

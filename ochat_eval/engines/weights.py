@@ -211,22 +211,31 @@ def _batches(
 
 
 @contextlib.contextmanager
+def evaluating(model: Any) -> Iterator[None]:
+    """In evaluation mode; afterwards each module of the model is in the mode that it was in."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
+
+
+@contextlib.contextmanager
 def _as_it_was(model: Any, seed: int | None) -> Iterator[None]:
     """In evaluation mode, with the seed; afterwards all is as its trainer had it."""
     import torch
     from transformers import GenerationConfig
 
     device = next(model.parameters()).device
-    modes = {module: module.training for module in model.modules()}
     kept = model.generation_config
-    model.eval()
     model.generation_config = GenerationConfig()  # its own would fill in what ours leaves open
     try:
-        with torch.no_grad(), torch.random.fork_rng([device] if device.type == "cuda" else []):
+        cards = [device] if device.type == "cuda" else []
+        with evaluating(model), torch.no_grad(), torch.random.fork_rng(cards):
             if seed is not None:
                 torch.manual_seed(seed)
             yield
     finally:
         model.generation_config = kept
-        for module, training in modes.items():
-            module.training = training

@@ -33,7 +33,15 @@ from ochat_eval.run.hardware import cores
 from ochat_eval.run.identity import engine_part, identity, short_digest, with_model_options
 from ochat_eval.run.index import Index
 from ochat_eval.run.manifest import Manifest
-from ochat_eval.stages.estimate import answer_tokens, earlier_runs, rate, recorded_runs, time_line
+from ochat_eval.stages.estimate import (
+    all_answers,
+    answer_tokens,
+    earlier_runs,
+    rate,
+    recorded_runs,
+    time_line,
+)
+from ochat_eval.stages.limits import proposal
 from ochat_eval.stages.plan_table import Lengths, lengths, plan_table
 from ochat_eval.terminal.say import bar, say
 
@@ -225,7 +233,11 @@ def planned_work(job: Job, planned: Plan, chat: ChatFormat | None) -> str:
     }
     measured = _lengths(job.model, planned, chat)
     table = plan_table(planned.tasks, planned.counts, planned.totals, measured, answers)
-    return f"{table}\n\n{time_line(answers.values(), *rate(model, job.tokens_per_second, earlier))}"
+    speed, source = rate(model, job.tokens_per_second, earlier)
+    tokens = all_answers(answers.values()).tokens
+    seconds = None if tokens is None or speed is None else tokens / speed
+    parts = (table, time_line(answers.values(), speed, source), proposal(job, seconds))
+    return "\n\n".join(part for part in parts if part)
 
 
 def format_at_hand(model: Model) -> ChatFormat | None:

@@ -25,6 +25,7 @@ from ochat_eval.run.otherwise import asked_otherwise
 from ochat_eval.run.sequential import read_sequential
 from ochat_eval.stages.cost import cost_line
 from ochat_eval.stages.plan import Plan
+from ochat_eval.terminal.grid import notes
 from ochat_eval.terminal.say import tell
 
 
@@ -56,13 +57,13 @@ def report(job: Job, planned: Plan, responses: Index[Response]) -> None:
             task["changed"] = [*job.changed[name], *otherwise]
             if name in review:
                 task["review"] = review[name]
-        if job.controls:
-            add_controlled(tasks, run_dir.path, job.controls)
+        average = add_controlled(tasks, run_dir.path, job.controls) if job.controls else None
         summary = {
             "model": planned.model,
             "published_row": job.model.published,
             "run": run_dir.path.name,
             "tasks": tasks,
+            **({"controlled": average} if average else {}),
         }
         summary["tables"] = files.write(run_dir, summary)
         why = {name: one.result(tasks[name]) for name, one in seen.items()}
@@ -101,6 +102,8 @@ def show(run_dir: RunDir) -> None:
     """Prints a reported run's tables, what its answers cost, and where its page is."""
     summary, manifest = (store.read_json(run_dir.file(f)) for f in (store.SUMMARY, store.MANIFEST))
     tell(scores_table.terminal(summary))
+    if "controlled" in summary:
+        tell("\n".join(["", *notes([summary["controlled"]["said"]])]))
     files.show(summary)
     # What answers that were copied cost once, nobody knows.
     copied = "replay" in manifest["identity"] or manifest.get("reused")

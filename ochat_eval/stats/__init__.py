@@ -15,10 +15,11 @@ from ochat_eval.stats.agreement import (
     pearson,
     spearman,
 )
+from ochat_eval.stats.allocation import Benchmark, allocation
 from ochat_eval.stats.at_k import all_at_k, maj_at_k, pass_at_k
 from ochat_eval.stats.chances import Chances, chances, detects, normal_chance
 from ochat_eval.stats.checks import Bounds, mean
-from ochat_eval.stats.control import controlled
+from ochat_eval.stats.control import controlled, design_effect, residual_variance
 from ochat_eval.stats.counted import counted_intervals
 from ochat_eval.stats.equivalence import (
     CONFIDENCE,
@@ -76,6 +77,7 @@ __all__ = [
     "FEW",
     "FLIP_SDS",
     "LOOKS",
+    "Benchmark",
     "Best",
     "Bounds",
     "Chances",
@@ -90,6 +92,7 @@ __all__ = [
     "agreement",
     "all_at_k",
     "all_pairs",
+    "allocation",
     "average_interval",
     "average_stderr",
     "best",
@@ -102,6 +105,7 @@ __all__ = [
     "counted_intervals",
     "decide",
     "delta",
+    "design_effect",
     "detects",
     "estimate",
     "flip_rate",
@@ -128,6 +132,7 @@ __all__ = [
     "published_margin",
     "rerun_error",
     "rerun_interval",
+    "residual_variance",
     "sampling_parts",
     "sign_flips",
     "slope",

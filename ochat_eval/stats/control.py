@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from ochat_eval.stats.checks import Bounds, check_numbers, check_same_length
 from ochat_eval.stats.errors import spread
 from ochat_eval.stats.interval import Estimate, scaled
 from ochat_eval.stats.paired import bonett_price
 from ochat_eval.stats.quantiles import t_value
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def controlled(
@@ -51,12 +55,11 @@ def controlled(
     n, k = len(values), len(controls)
     if not k or not k + 2 <= n <= of:
         raise ValueError(f"{n} of {of} items, {k} controls: need one and two items more at least")
-    y = np.asarray(check_numbers(values, bounds))
-    x = np.array([check_numbers(control, bounds) for control in controls]).T
-    centered = x - x.mean(axis=0)
-    weights = np.linalg.lstsq(centered, y - y.mean(), rcond=None)[0]
-    center = float(y.mean() + weights @ (np.asarray(check_numbers(means, bounds)) - x.mean(axis=0)))
-    residuals = (y - y.mean() - centered @ weights).tolist()
+    y = check_numbers(values, bounds)
+    x = [check_numbers(control, bounds) for control in controls]
+    weights, residuals = _fitted(y, x)
+    moved = np.asarray(check_numbers(means, bounds)) - np.mean(x, axis=1)
+    center = float(np.mean(y) + weights @ moved)
     found = spread(residuals, clusters, strata)
     if found.stderr is None or found.df <= k:
         return scaled(Estimate(center, n, None, *bounds), scale)
@@ -68,3 +71,49 @@ def controlled(
     half = t_value(0.95, found.df - k) * stderr
     low, high = max(bounds[0], center - half), min(bounds[1], center + half)
     return scaled(Estimate(min(max(center, bounds[0]), bounds[1]), n, stderr, low, high), scale)
+
+
+def residual_variance(
+    runs: Sequence[Sequence[float]], clusters: Sequence[Hashable] | None = None
+) -> float:
+    """The variance of an item's value that other runs' values leave: S² of `allocation`.
+
+    Each run in turn is told by the others, as in `controlled`; the largest of their residual
+    variances, for nobody knows which of them a further run will be like.
+
+    Args:
+        runs: two or more, each with the values of the same items, in 0…1, in the same order.
+        clusters: of the items; their `design_effect` is counted in.
+
+    Raises:
+        ValueError: fewer than two runs, or not two more items than runs; values as in `estimate`.
+    """
+    if len(runs) < 2 or len(runs[0]) < len(runs) + 2:
+        raise ValueError(f"{len(runs)} runs of {len(runs[0]) if runs else 0} items are too few")
+    for run in runs:
+        check_same_length(runs[0], check_numbers(run, (0.0, 1.0)), "items", "of another run")
+    found = []
+    for place, run in enumerate(runs):
+        _, residuals = _fitted(run, [*runs[:place], *runs[place + 1 :]])
+        left = math.fsum(r * r for r in residuals) / (len(run) - len(runs))
+        found.append(left * design_effect(residuals, clusters))
+    return min(1.0, max(found))
+
+
+def design_effect(values: Sequence[float], clusters: Sequence[Hashable] | None) -> float:
+    """By how much clusters multiply the variance of a mean, 1 at least (Kish 1965)."""
+    alone = spread(values, None, None).stderr
+    together = spread(values, clusters, None).stderr
+    return max(1.0, (together / alone) ** 2) if alone and together else 1.0
+
+
+def _fitted(
+    y: Sequence[float], x: Sequence[Sequence[float]]
+) -> tuple[np.ndarray[Any, Any], list[float]]:
+    """The weights of the controls x that tell y by least squares, and what they leave of y."""
+    import numpy as np
+
+    centered = np.array(x).T - np.mean(x, axis=1)
+    rest = np.asarray(y) - np.mean(y)
+    weights = np.linalg.lstsq(centered, rest, rcond=None)[0]
+    return weights, (rest - centered @ weights).tolist()

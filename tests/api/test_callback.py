@@ -46,6 +46,12 @@ def trained(model: Any, tokenizer: Any, folder: Path, evaluates: bool) -> Any:
     """A Trainer after five steps, and its callback's runs."""
     from transformers import Trainer, TrainingArguments, default_data_collator
 
+    class Noting(Trainer):
+        """Notes whose log it is as TRL's trainers tell it: by the model's mode."""
+
+        def log(self, logs: dict[str, float], *more: Any) -> None:
+            super().log({**logs, "in_training": self.model.training}, *more)
+
     texts = [f"{n} and {n} is {2 * n}" for n in range(20)]
     rows = [{"input_ids": (ids := tokenizer(text).input_ids[:8]), "labels": ids} for text in texts]
     rows = [row for row in rows if len(row["input_ids"]) == 8]
@@ -53,7 +59,7 @@ def trained(model: Any, tokenizer: Any, folder: Path, evaluates: bool) -> Any:
         str(folder), max_steps=5, per_device_train_batch_size=2, logging_steps=1, report_to=[],
         save_strategy="no", use_cpu=True, disable_tqdm=True, seed=1,
     )  # fmt: skip
-    trainer = Trainer(
+    trainer = Noting(
         model=model, args=arguments, train_dataset=rows, processing_class=tokenizer,
         data_collator=default_data_collator,
     )  # fmt: skip
@@ -87,7 +93,7 @@ def test_a_trainer_logs_scores_and_trains_as_without(
             if one["step"] == step and "eval_truthfulqa_robust" in one
         ]  # fmt: skip
         robust = run.summary["tasks"]["truthfulqa"]["robust"]
-        assert logged["eval_truthfulqa_robust"] == robust["score"]
+        assert logged["eval_truthfulqa_robust"] == robust["score"] and not logged["in_training"]
         assert logged["eval_truthfulqa_truncated"] == robust["truncated"]
         assert run.summary["model"] == f"tiny-step-{step}"
     for name, weights in plain.model.state_dict().items():
@@ -97,6 +103,38 @@ def test_a_trainer_logs_scores_and_trains_as_without(
         for trainer in (plain, seen)
     ]
     assert losses[0] == losses[1] and len(losses[0]) == 5
+    assert all(one["in_training"] for one in seen.state.log_history if "loss" in one)
+
+
+def test_a_trainer_of_trl_logs_as_without(model, tokenizer, tmp_path, monkeypatch):
+    """TRL adds its running means to whatever is logged while the model trains, and forgets them."""
+    trl = pytest.importorskip("trl", reason="TRL is in no lock: docs/verified.md says what was run")
+    import copy
+
+    from datasets import Dataset
+
+    monkeypatch.chdir(tmp_path)
+    rows = Dataset.from_list([{"text": f"{n} and {n} is {2 * n}"} for n in range(20)])
+    logs = []
+    for evaluates in False, True:
+        arguments = trl.SFTConfig(
+            str(tmp_path / "out"), max_steps=5, per_device_train_batch_size=2, logging_steps=2,
+            report_to=[], save_strategy="no", use_cpu=True, bf16=False, disable_tqdm=True, seed=1,
+        )  # fmt: skip
+        trainer = trl.SFTTrainer(
+            model=copy.deepcopy(model), args=arguments, train_dataset=rows,
+            processing_class=tokenizer,
+        )  # fmt: skip
+        if evaluates:
+            callback = ochat_eval.EvaluationCallback(trainer, "truthfulqa", every=3, **ASKED)
+            trainer.add_callback(callback)
+        trainer.train()
+        logs.append(trainer.state.log_history)
+    plain, seen = ([one for one in log if "loss" in one] for log in logs)
+    assert plain == seen and "mean_token_accuracy" in plain[0]
+    evaluated = [one for one in logs[1] if "eval_truthfulqa_robust" in one]
+    assert [one["step"] for one in evaluated] == list(callback.runs) == [3, 5]
+    assert all("mean_token_accuracy" not in one for one in evaluated)
 
 
 def test_batches_answer_as_one_by_one_and_all_is_as_before(model, tokenizer, tmp_path, monkeypatch):

@@ -50,6 +50,21 @@ def test_a_mistake_is_an_exception_with_the_line_that_the_command_says(here, cli
         ochat_eval.evaluate("gsm8k", limit=object())
 
 
+@pytest.mark.parametrize(
+    ("twice", "given"),
+    [
+        ("task", {"options": {"task": "mmlu"}}),
+        ("limit", {"options": {"limit": 3}, "limit": 4}),
+        ("model", {"model": "hf", "options": {"model": "smollm2_135m"}}),
+        ("model.name", {"model": {"name": "a"}, "name": "b", "generate": lambda chats: []}),
+        ("tasks.gsm8k.n", {"options": {"tasks.gsm8k.n": 3}, "tasks": {"gsm8k": {"n": 4}}}),
+    ],
+)
+def test_an_option_from_two_places_is_refused(here, twice, given):
+    with pytest.raises(ochat_eval.UserError, match=f"^{twice} is given twice"):
+        ochat_eval.evaluate("gsm8k", **given)
+
+
 def test_a_request_without_an_answer_is_a_warning(here, tmp_path, caplog):
     write(tmp_path / "few.jsonl", *sample_answers()[:9])
     few = replayed("a", run="few", options={"engine.path": str(tmp_path / "few.jsonl")})

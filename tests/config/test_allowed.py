@@ -20,6 +20,8 @@ CONFIGURED = (
     "--config-dir", "conf", "task=capitals_europe", "engine=replay", "engine.path=a.jsonl", "run=r",
 )  # fmt: skip
 
+FILE = ("task=file", "tasks.file.path=rows.jsonl", "engine=replay", "engine.path=said.jsonl")
+
 
 @pytest.fixture
 def package(tmp_path, monkeypatch) -> Path:
@@ -30,10 +32,12 @@ def package(tmp_path, monkeypatch) -> Path:
     (tmp_path / "my_benchmarks").rename(tmp_path / name)
     config = tmp_path / "conf/task/capitals_europe.yaml"
     config.write_text(config.read_text().replace("my_benchmarks", name))
-    module = tmp_path / name / "capitals.py"
-    module.write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\n{module.read_text()}")
+    for module in (tmp_path / name).glob("[a-z]*.py"):
+        module.write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\n{module.read_text()}")
     ids = [f"capitals_europe/europe/{i}" for i in range(4)]
     write(tmp_path / "a.jsonl", *({"id": id_, "text": "B"} for id_ in ids))
+    write(tmp_path / "rows.jsonl", {"question": "Ten and four?", "answer": "XIV"})
+    write(tmp_path / "said.jsonl", {"id": "file/main/0", "text": "I say XIV."})
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [one for one in sys.path if one not in ("", str(tmp_path))])
     yield tmp_path / name
@@ -111,6 +115,47 @@ def test_a_runs_folder_can_allow_nothing(package, cli):
         assert done.returncode in (2, 3) and "no benchmark 'capitals_europe' here" in done.stderr
 
 
+def test_a_reader_is_named_once_its_package_is_allowed(package, cli):
+    named = (*FILE, f"tasks.file.answer={package.name}.roman.Roman", "run=r")
+    refused(cli(*named), package)
+    done = cli("--allow", package.name, *named)
+    assert done.returncode == 0, done.stderr
+    assert "file  published    0.00" in done.stdout and "robust     100.00" in done.stdout
+    (package.parent / "ran").unlink()
+    for command in (
+        ("tables", "r", "--psi", "r"),
+        ("stage=score", "run=r", "tasks.file.path=rows.jsonl"),
+        ("export", "model_index", "r", "-o", "card.md"),
+    ):
+        refused(cli(*command), package)  # the run's folder names it, and can allow nothing
+    assert cli("--allow", package.name, "compare", "r", "r").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "complaint"),
+    [
+        ("os.system", "may name only classes under"),
+        ("{name}_too.roman.Roman", "may name only classes under"),
+        ("{name}.capitals.Capitals", "there is no such reader"),
+        ("{name}.roman.NUMERAL", "there is no such reader"),
+        ("{name}.nowhere.Roman", "there is no such reader"),
+        ("{name}.roman.Reader", "Reader has no method robust"),
+        ("ochat_eval.tasks.math.Math", "there is no such reader"),
+        ("{name}..Roman", "it is one of choice, number"),
+        ("romn", "it is one of choice, number"),
+    ],
+)
+def test_what_is_no_reader_that_is_allowed_is_one_line(package, cli, answer, complaint):
+    answer = answer.format(name=package.name)
+    config = package.parent / "conf/task/quiz.yaml"
+    written = f"_target_: ochat_eval.tasks.file.FromFile\npath: rows.jsonl\nanswer: {answer}\n"
+    config.write_text(f"# @package tasks.quiz\n{written}")
+    done = cli("--allow", package.name, "--config-dir=conf", "task=quiz")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+    assert complaint in done.stderr
+    assert f"tasks.quiz.answer is {answer}" in done.stderr or "no method" in complaint
+
+
 @pytest.mark.parametrize("name", ["", ".", "a-b", "..x", "os;x", "nowhere_to_be_found"])
 def test_what_is_no_package_is_refused(name):
     with pytest.raises(UserError, match="--allow"):
@@ -125,6 +170,7 @@ def entry_points(folder: Path, name: str) -> None:
     (metadata / "entry_points.txt").write_text(
         f"[ochat_eval.tasks]\ncapitals = {name}.capitals:Capitals\n"
         f"gsm8k = {name}.capitals:Capitals\n"
+        f"[ochat_eval.readers]\nroman = {name}.roman:Roman\nnumber = {name}.roman:Roman\n"
     )
 
 
@@ -144,6 +190,10 @@ def test_an_installed_packages_entry_point_is_a_choice(package, cli, monkeypatch
     assert "capitals  robust     25.00" in done.stdout
     done = cli("task=gsm8k", "data=sample", "stage=generate", *replayed)
     assert "does not ask" in done.stderr, "a name of ours stays ours"
+    done = cli(*FILE, "tasks.file.answer=roman")
+    assert done.returncode == 0 and "robust     100.00" in done.stdout, done.stderr
+    done = cli(*FILE, "tasks.file.answer=number")
+    assert "robust      0.00" in done.stdout, "a name of ours stays ours"
 
 
 def test_metadata_that_lies_in_the_folder_is_not_installed(package, cli, monkeypatch):
@@ -152,4 +202,10 @@ def test_metadata_that_lies_in_the_folder_is_not_installed(package, cli, monkeyp
         monkeypatch.setattr(sys, "path", [place, *sys.path])
         done = cli("task=capitals")
         assert done.returncode == 2 and "there is no such task" in done.stderr
+        done = cli(*FILE, "tasks.file.answer=roman")
+        assert done.returncode == 2 and "or a reader of your own: MODULE.CLASS" in done.stderr
         assert not (package.parent / "ran").exists()
+    monkeypatch.setattr(sys, "path", [one for one in sys.path if one != str(package.parent)])
+    ochat_eval.use(allow=[package.name])
+    monkeypatch.chdir("/")
+    assert not allowed.installed_classes("task"), "nor once the program has gone elsewhere"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from huggingface_hub import ModelCard, parse_eval_result_entries
@@ -52,6 +54,24 @@ def test_what_is_not_the_whole_benchmark_goes_to_no_leaderboard(sample):
     inside = door("export", "model_index", "r", "-o", replays.RUN, folder=sample)
     assert inside.returncode == 2 and "this is a run's folder" in inside.stderr
     assert not (sample / ".eval_results").exists()
+
+
+def test_a_split_of_the_hub_has_its_name_there(tmp_path):
+    rows = tmp_path / "data/hub/me/quiz/default/test-00000-of-00001.parquet"
+    rows.parent.mkdir(parents=True)
+    pq.write_table(pa.Table.from_pylist([{"question": "1+1?", "answer": "2"}]), rows)
+    replays.write(tmp_path / "a.jsonl", {"id": "file/main/0", "text": "The answer is 2"})
+    place = "tasks.file.path='hub:me/quiz@1a2b3c#default/test'"
+    asked = ("task=file", place, "engine=replay", "engine.path=a.jsonl", "run=r")
+    done = door(*asked, folder=tmp_path, OCHAT_EVAL_DATA=str(tmp_path / "data"))
+    assert done.returncode == 0, done.stderr
+    done = door("export", "model_index", "r", "-o", "README.md", folder=tmp_path)
+    assert done.stdout == "README.md\n", done.stderr
+    for one in ModelCard.load(tmp_path / "README.md").data.eval_results:
+        assert (one.dataset_type, one.dataset_revision) == ("me/quiz", "1a2b3c")
+        assert (one.dataset_config, one.dataset_split) == ("default", "test")
+    done = door("export", "eval_results", "r", "-o", "out", folder=tmp_path)
+    assert "the hub has no leaderboard of it: file" in done.stderr
 
 
 @pytest.mark.slow

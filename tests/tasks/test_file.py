@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
+from ochat_eval.benchmark.reader import Reader
 from ochat_eval.benchmark.task import Answered, ScoringOptions
 from ochat_eval.benchmark.template import compiled
+from ochat_eval.config import allowed
 from ochat_eval.data.own import OwnRows
 from ochat_eval.model.chat.conversation import first_prompt
-from ochat_eval.records import Item, Response, UserError, from_json, to_json
+from ochat_eval.records import Item, Reading, Response, UserError, from_json, to_json
 from ochat_eval.tasks.file import FromFile
 
 ROWS: list[dict[str, Any]] = [
@@ -258,6 +260,43 @@ def test_of_a_conversation_the_last_answer_is_read(cli, tmp_path):
 
 
 # --- Templates -------------------------------------------------------------------------------
+
+
+class Initial(Reader):
+    """Answers that begin with the right letter."""
+
+    states = "Well: {}"
+
+    def robust(self, text: str, item: Item) -> Any:
+        return Reading(text[6:7], matched=True, span=(6, 7)) if text.startswith("Well: ") else 7
+
+    def published(self, text: str, item: Item) -> str | None:
+        return text[:1] or None
+
+    def same(self, answer: str, target: str) -> bool:
+        return answer.lower() == target.lower()
+
+
+def test_a_reader_of_ones_own_reads_compares_and_states(tmp_path, monkeypatch):
+    monkeypatch.setattr(allowed, "_packages", [__name__])
+    rows = [
+        {"question": "?", "answer": ["a", "b"]},
+        {"question": "!", "choices": ["x", "y"], "answer": "A"},
+    ]
+    named = f"{__name__}.Initial"
+    one = task(write(tmp_path / "rows.jsonl", rows), answer=named)
+    assert [item.turns for item in one.items()] == [("?",), ("!",)]
+    assert values(one, "Well: B", "Well: C") == [
+        {"published": 0.0, "robust": 1.0}, {"published": 0.0, "robust": 0.0},
+    ]  # fmt: skip
+    item = next(iter(one.items()))
+    assert one.stated(item) == "Well: a" and Initial(name="x").stated(item) == "Well: a"
+    assert one.read(item, "Well: B", "robust").span == (6, 7)
+    assert not one.read(item, "", "published").matched
+    with pytest.raises(UserError, match="Initial.robust returned 7 for file/main/0: return"):
+        one.read(item, "other", "robust")
+    shown = task(one.path or "", answer=named, num_fewshot=1)
+    assert next(iter(shown.items())).turns == ("?\n\nWell: a\n\n!",)
 
 
 def test_templates_of_both_kinds():

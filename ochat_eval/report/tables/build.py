@@ -124,6 +124,12 @@ def definitions() -> dict[str, Definition]:
     return {name: found[name] for name in figures.tables()}
 
 
+def sharing() -> dict[str, str]:
+    """By benchmark, the name of its questions, where another column of a table asks the same."""
+    columns = [column for one in definitions().values() for column in one.columns]
+    return {column.task: column.shares for column in columns if column.task and column.shares}
+
+
 def build(
     definition: Definition,
     figures: Mapping[str, Any],
