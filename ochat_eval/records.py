@@ -225,6 +225,7 @@ class Score:
         return dataclasses.replace(self, detail={**(self.detail or {}), **more})
 
 
+T = TypeVar("T")
 R = TypeVar("R", Item, Response, Verdict, Score)
 
 _ENCODER = msgspec.json.Encoder()
@@ -259,10 +260,19 @@ def from_json(cls: type[R], line: bytes) -> R:
     Raises:
         ValueError: not a JSON object, a field missing, or a value of the wrong type.
     """
+    return cast(R, decoded(_DECODERS[cls], line))
+
+
+def decoded(decoder: msgspec.json.Decoder[T], data: bytes) -> T:
+    """What a decoder makes of JSON, lone surrogates of model text included.
+
+    Raises:
+        ValueError: no JSON, or of another type than the decoder's.
+    """
     try:
-        return cast(R, _DECODERS[cls].decode(line))
+        return decoder.decode(data)
     except msgspec.ValidationError:
         raise
     except msgspec.DecodeError:
         # The standard library reads lone surrogates, which UTF-8 cannot say.
-        return msgspec.convert(json.loads(line), cls)
+        return msgspec.convert(json.loads(data), decoder.type)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,17 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from ochat_eval.records import Item, R, Response, Rule, Score, UserError, Verdict, from_json
+from ochat_eval.records import (
+    Item,
+    R,
+    Response,
+    Rule,
+    Score,
+    UserError,
+    Verdict,
+    decoded,
+    from_json,
+)
 from ochat_eval.report.page.entries import FILTERS, FLIPPED, Lengths, Run, asks, entry, tails
 from ochat_eval.run import store
 from ochat_eval.run.journal import end_of_last_line
@@ -23,6 +34,8 @@ from ochat_eval.run.journal import end_of_last_line
 _FIRST_BITS = 5
 """Where in a row the first run's bits stand: behind name, index, two unused places and sample."""
 SAMPLE = 4
+_NONE: Mapping[str, list[Any]] = {"responses": [], "scores": []}
+_ALL = FILTERS[0].value
 _KEPT = 16
 """Searches whose results are kept."""
 
@@ -30,7 +43,7 @@ _KEPT = 16
 H = TypeVar("H")
 
 
-class _ItemName(msgspec.Struct):
+class _ItemName(msgspec.Struct, gc=False):
     """Of an item, all that a list of items shows."""
 
     id: str
@@ -39,7 +52,20 @@ class _ItemName(msgspec.Struct):
     index: int
 
 
-class _Verdict(msgspec.Struct):
+class _Answer(msgspec.Struct, gc=False):
+    """Of a response, what `Lengths` and `entries.tails` ask for."""
+
+    id: str
+    text: str
+    sample: int = 0
+    turn: int = 0
+    finish_reason: str | None = None
+    completion_tokens: int | None = None
+    unfinished: bool = False
+    cut = Response.cut
+
+
+class _Verdict(msgspec.Struct, gc=False):
     """Of a score, what `entries.tails` asks for."""
 
     id: str
@@ -65,10 +91,18 @@ class _Why(msgspec.Struct):
     causes: list[_Cause] = []
 
 
-def _why(folder: Path) -> dict[str, _Why]:
+_WHY = msgspec.json.Decoder(dict[str, _Why])
+
+
+def read_why(folder: Path) -> dict[str, _Why]:
+    """The causes in why.json, by benchmark; empty where there is none.
+
+    Raises:
+        UserError: the file is damaged.
+    """
     path = folder / f"{store.WHY}.json"
     try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, _Why]) if path.exists() else {}
+        return decoded(_WHY, path.read_bytes()) if path.exists() else {}
     except (OSError, ValueError, RecursionError) as e:
         raise UserError(f"{path} cannot be read: {e}; stage=report writes it again") from e
 
@@ -102,7 +136,7 @@ class Places(Generic[R, H]):
                 file.seek(self._read)
                 while self._read < whole:
                     line = file.readline()
-                    head: Any = None if line.isspace() else self._head.decode(line)
+                    head: Any = None if line.isspace() else decoded(self._head, line)
                     if head is not None:
                         span = self._read, self._read + len(line)
                         self._spans.setdefault(head.id, []).append(span)
@@ -144,12 +178,12 @@ class RunAnswers:
     run: Run
     asked: list[_ItemName] = field(init=False)
     known: dict[str, dict[str, list[Any]]] = field(default_factory=dict)
-    lengths: dict[str, Lengths] = field(default_factory=dict)
+    lengths: defaultdict[str, Lengths] = field(default_factory=lambda: defaultdict(Lengths))
 
     def __post_init__(self) -> None:
         folder = self.run.folder
         self.items = Places(folder / store.ITEMS, Item, _ItemName)
-        self.responses = Places(folder / store.RESPONSES, Response, Response)
+        self.responses = Places(folder / store.RESPONSES, Response, _Answer)
         self.scores = Places(folder / store.SCORES, Score, _Verdict)
         self.verdicts = Places(folder / store.JUDGMENTS, Verdict, _Id)
         self.asked = list(self.items.new())
@@ -158,12 +192,9 @@ class RunAnswers:
         """Reads what was added; returns the items that have something new."""
         changed = set()
         for r in self.responses.new():
-            task = r.id.partition("/")[0]
-            self.lengths.setdefault(task, Lengths()).add(r)
-            # Of the text no more than whether there is any.
-            text = r.text.strip()[:1]
-            short = Response(r.id, text, r.sample, r.turn, r.finish_reason, unfinished=r.unfinished)
-            self._of(r.id)["responses"].append(short)
+            self.lengths[r.id.partition("/")[0]].add(r)
+            r.text = r.text.strip()[:1]  # no more than whether there is any
+            self._of(r.id)["responses"].append(r)
             changed.add(r.id)
         for score in self.scores.new():
             self._of(score.id)["scores"].append(score)
@@ -171,8 +202,14 @@ class RunAnswers:
         changed.update(verdict.id for verdict in self.verdicts.new())
         return changed
 
+    def samples(self, item_id: str) -> int:
+        """The number of rows that `entries.tails` makes of an item."""
+        return len({r.sample for r in self.known.get(item_id, _NONE)["responses"]}) or 1
+
     def _of(self, item_id: str) -> dict[str, list[Any]]:
-        return self.known.setdefault(item_id, {"responses": [], "scores": []})
+        if (found := self.known.get(item_id)) is None:
+            found = self.known[item_id] = {"responses": [], "scores": []}
+        return found
 
     def whole(self, item: Item) -> dict[str, Any]:
         """What the run has of an item, with the texts; see `entries.answers_of`."""
@@ -198,11 +235,8 @@ class Search(NamedTuple):
 
     task: str = ""
     subset: str = ""
-    filter: str = "all"
+    filter: str = _ALL
     word: str = ""
-
-
-_NONE: Mapping[str, list[Any]] = {"responses": [], "scores": []}
 
 
 class Listing:
@@ -216,7 +250,7 @@ class Listing:
                 re.sub(r" turn \d+$", "", one) for one in cause.ids
             )
             for run in runs
-            for task, why in _why(run.run.folder).items()
+            for task, why in read_why(run.run.folder).items()
             for cause in why.causes
         }
         self.names: list[tuple[str, str]] = list(
@@ -224,55 +258,58 @@ class Listing:
         )
         self._number = {name: n for n, name in enumerate(self.names)}
         self._asked = {one.id: one for one in runs[0].asked}
-        self._rows: dict[str, list[list[float]]] = {key: [] for key in self._asked}
-        self._found: dict[Search, list[tuple[str, list[float]]]] = {}
-        self._begun = False
+        self._rows: dict[str, list[list[float]]] = {}  # made when they are asked for
+        self._found: dict[Search, list[tuple[str, int]]] = {}
 
     def update(self) -> None:
         """Takes what the runs have added."""
         changed = set().union(*(run.update() for run in self.runs))
-        if not self._begun:
-            changed, self._begun = set(self._asked), True
         if changed:
             self._found.clear()
-        for item_id in changed & self._asked.keys():
+        for item_id in changed:
+            self._rows.pop(item_id, None)
+
+    def row(self, item_id: str, place: int) -> list[float]:
+        """An item's answers, those of one of its samples: the number of its name, its index, two
+        unused places, and the rest as `entries.tails` has it."""
+        if (rows := self._rows.get(item_id)) is None:
             one = self._asked[item_id]
             answers = [run.known.get(item_id, _NONE) for run in self.runs]
             head = [self._number[one.task, one.subset], one.index, 0, 0]
             rated = self.runs[0].run.rated(one.task)
-            self._rows[item_id] = [[*head, *tail] for tail in tails(answers, rated)]
+            rows = self._rows[item_id] = [[*head, *tail] for tail in tails(answers, rated)]
+        return rows[place]
+
+    def name(self, item_id: str, place: int) -> str:
+        """What a page calls an answer: the item's id; `#` and its number for a further sample."""
+        sample = self.row(item_id, place)[SAMPLE]
+        return f"{item_id}#{sample}" if sample else item_id
 
     def __len__(self) -> int:
-        return sum(map(len, self._rows.values()))
+        return sum(map(self.runs[0].samples, self._asked))
 
     @property
     def others(self) -> list[int]:
         """For each further run, items that the first did not ask."""
         return [sum(one.id not in self._asked for one in run.asked) for run in self.runs[1:]]
 
-    def find(self, search: Search) -> list[tuple[str, list[float]]]:
-        """The ids and rows of the answers that fit, in the plan's order.
-
-        A row is the number of its name, its index, two unused places, and the rest as
-        `entries.tails` has it.
+    def find(self, search: Search) -> list[tuple[str, int]]:
+        """The answers that fit, in the plan's order: each as `row` takes it.
 
         Raises:
             UserError: there is no such filter.
         """
         if search not in self._found:
             lets = self._filter(search.filter)
-            names = {
-                n
-                for n, (task, subset) in enumerate(self.names)
-                if search.task in ("", task) and search.subset in ("", subset)
-            }
-            rows = (
-                (item_id, row)
-                for item_id, rows in self._rows.items()
-                for row in rows
-                if row[0] in names and lets(item_id, row)
+            some: Iterator[tuple[str, int]] = (
+                (one.id, place)
+                for one in self._asked.values()
+                if search.task in ("", one.task) and search.subset in ("", one.subset)
+                for place in range(self.runs[0].samples(one.id))
             )
-            fits = list(self._with(rows, search.word.lower()) if search.word else rows)
+            if search.filter != _ALL:
+                some = (one for one in some if lets(one[0], self.row(*one)))
+            fits = list(self._with(some, search.word.lower()) if search.word else some)
             while len(self._found) >= _KEPT:
                 self._found.pop(next(iter(self._found)))
             self._found[search] = fits
@@ -304,18 +341,15 @@ class Listing:
             )
         raise UserError("there is no such filter")
 
-    def _with(
-        self, rows: Iterator[tuple[str, list[float]]], word: str
-    ) -> Iterator[tuple[str, list[float]]]:
+    def _with(self, some: Iterator[tuple[str, int]], word: str) -> Iterator[tuple[str, int]]:
         """Those whose id or any of whose texts holds a word in small letters."""
         last, texts = None, {}
-        for item_id, row in rows:
+        for item_id, place in some:
             if item_id != last:
                 last, texts = item_id, self._texts(item_id)
-            if any(
-                word in text.lower() for n in (None, int(row[SAMPLE])) for text in texts.get(n, ())
-            ):
-                yield item_id, row
+            sample = int(self.row(item_id, place)[SAMPLE])
+            if any(word in text.lower() for n in (None, sample) for text in texts.get(n, ())):
+                yield item_id, place
 
     def _texts(self, item_id: str) -> dict[int | None, list[str]]:
         """An item's texts by sample; under None those of all: its id, prompts, target."""

@@ -48,6 +48,9 @@ def application(board: Board) -> Starlette:
     def about(request: Request) -> Any:
         return board.about(_names(request))
 
+    def index(request: Request) -> Any:
+        return board.index(_names(request))
+
     def items(request: Request) -> Any:
         given = request.query_params
         search = Search(
@@ -65,9 +68,8 @@ def application(board: Board) -> Starlette:
     def differences(request: Request) -> Any:
         return board.differences(_names(request))
 
-    routes = [
-        _looking(f"/{look.__name__}.json", look) for look in (runs, about, items, item, differences)
-    ]
+    looks = (runs, about, index, items, item, differences)
+    routes = [_looking(f"/{look.__name__}.json", look) for look in looks]
     routes += [
         _writing("/notes", Noted, board.note),
         _writing("/mark", Marked, board.mark),

@@ -16,7 +16,7 @@ from ochat_eval.baseline.difference_formats import HEADERS, cells_of
 from ochat_eval.baseline.results import RunResults
 from ochat_eval.baseline.runs import read_run
 from ochat_eval.baseline.sides import compare_sides
-from ochat_eval.board.answers import SAMPLE, Listing, RunAnswers, Search, files_of
+from ochat_eval.board.answers import Listing, RunAnswers, Search, files_of, read_why
 from ochat_eval.board.notes import Note, Notes, Tags, write_notes
 from ochat_eval.board.shelf import Shelf
 from ochat_eval.records import RULES, Rule, Score, UserError
@@ -91,7 +91,8 @@ class Board:
             return self.shelf.rows()
 
     def about(self, names: Sequence[str]) -> dict[str, Any]:
-        """All of some runs but their items: for each what the report has of it, and its `row`.
+        """All of some runs but their items and answers: for each what the report has of it (without
+        `lengths`), and its `row`. It takes a moment, whatever their size.
 
         Raises:
             UserError: there is no such run, or a file of it cannot be read.
@@ -99,18 +100,37 @@ class Board:
         folders = self._folders(names)
         with self._looking:
             rows = [self.shelf.row(folder) for folder in folders]
+        for folder in folders:
+            read_why(folder)  # damaged, it is refused here, not on the page
+        return {
+            "runs": [
+                {**about(_run(folder), {}), "row": row}
+                for folder, row in zip(folders, rows, strict=True)
+            ]
+        }
+
+    def index(self, names: Sequence[str]) -> dict[str, Any]:
+        """What a list of the runs' items begins with: all their answers are looked at for it.
+
+        Returns:
+            `names` (benchmarks and their parts), `filters`, `size`, `others` (of each further run,
+            items that the first did not ask), `lengths` (of each run, as in the report).
+
+        Raises:
+            UserError: there is no such run, or a file of it cannot be read.
+        """
+        folders = self._folders(names)
         with self._working:
             listing = self._listing(folders)
-            found = [
-                {**about(one.run, one.lengths), "row": row}
-                for one, row in zip(listing.runs, rows, strict=True)
-            ]
             return {
-                "runs": found,
                 "names": listing.names,
                 "filters": [[one.value, one.said] for one in FILTERS],
                 "size": len(listing),
                 "others": listing.others,
+                "lengths": [
+                    {task: lengths.counts() for task, lengths in one.lengths.items()}
+                    for one in listing.runs
+                ],
             }
 
     def items(
@@ -132,11 +152,12 @@ class Board:
             found = listing.find(search)
             places = (
                 n
-                for n, (id_, row) in enumerate(found)
-                if item == (f"{id_}#{row[SAMPLE]}" if row[SAMPLE] else id_)
+                for n, one in enumerate(found)
+                if item.startswith(one[0]) and item == listing.name(*one)
             )
+            shown = found[start : start + min(count, MOST_ROWS)]
             return {
-                "rows": [row for _, row in found[start : start + min(count, MOST_ROWS)]],
+                "rows": [listing.row(*one) for one in shown],
                 "total": len(found),
                 "size": len(listing),
                 "place": next(places, -1) if item else -1,
@@ -225,7 +246,9 @@ class Board:
     def _listing(self, folders: Sequence[Path]) -> Listing:
         """The runs' list of answers as it is now."""
         listing = self._listings.get(
-            tuple(folders), tuple(map(files_of, folders)), lambda: _listed(folders)
+            tuple(folders),
+            tuple(map(files_of, folders)),
+            lambda: Listing([RunAnswers(_run(folder)) for folder in folders]),
         )
         listing.update()
         return listing
@@ -252,12 +275,9 @@ class _Answers:
         return reading_digest(self._texts[sample, turn], score)
 
 
-def _listed(folders: Sequence[Path]) -> Listing:
-    runs = []
-    for folder in folders:
-        run = Run(folder)
-        if not (folder / store.SUMMARY).exists():  # not yet scored: what it has is shown
-            model = read_facts(folder / store.MANIFEST).model
-            run.summary = {"model": model, "run": folder.name, "tasks": {}}
-        runs.append(RunAnswers(run))
-    return Listing(runs)
+def _run(folder: Path) -> Run:
+    run = Run(folder)
+    if not (folder / store.SUMMARY).exists():  # not yet scored: what it has is shown
+        model = read_facts(folder / store.MANIFEST).model
+        run.summary = {"model": model, "run": folder.name, "tasks": {}}
+    return run

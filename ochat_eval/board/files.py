@@ -5,9 +5,11 @@ from __future__ import annotations
 from ochat_eval.report.page import formula_files, page
 from ochat_eval.report.page.frame import assets
 
-STYLES = (*formula_files.STYLES, *page.STYLES, "board.css")
-_OWN_SCRIPTS = ("drawn.js", "remote.js", "runs.js", "marks.js", "board.js")
-SCRIPTS = (*formula_files.SCRIPTS, *page.SCRIPTS, *_OWN_SCRIPTS)
+_SHARED_STYLES = (*page.STYLES, "curve.css")
+_SHARED_SCRIPTS = (*page.SCRIPTS, "curve.js")
+STYLES = (*formula_files.STYLES, *_SHARED_STYLES, "board.css")
+_OWN_SCRIPTS = ("drawn.js", "remote.js", "runs.js", "steps.js", "marks.js", "board.js")
+SCRIPTS = (*formula_files.SCRIPTS, *_SHARED_SCRIPTS, *_OWN_SCRIPTS)
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "font-src 'self'; img-src data:; base-uri 'none'; form-action 'none'"
@@ -32,7 +34,7 @@ def page_files(static: bool) -> dict[str, tuple[bytes, str]]:
         .replace("<!--sections-->", assets("sections.html"))
     )
     found = {"index.html": (html.encode(), "text/html"), **formula_files.formula_files()}
-    for name in (*page.STYLES, *page.SCRIPTS):
+    for name in (*_SHARED_STYLES, *_SHARED_SCRIPTS):
         found[name] = assets(name).encode(), _KINDS[name.rpartition(".")[2]]
     for name in ("board.css", *_OWN_SCRIPTS):
         found[name] = _own(name).encode(), _KINDS[name.rpartition(".")[2]]

@@ -23,6 +23,7 @@ from ochat_eval.terminal.say import tell
 
 _GRACE_SECONDS = 2
 _WRITES = Shares(in_flight=8, of_a_client=4, waiting=64)
+_OTHER_NAMES = "start the board with --host NAME (0.0.0.0: any), which asks for a key"
 _LIMITS = Limits(
     max_body_bytes=2**16,
     read_timeout_seconds=30,
@@ -83,6 +84,6 @@ def gated(board: Board, host: str, api_keys: list[str]) -> ASGIApp:
         open_paths=page_paths(),
         limits=_LIMITS,
         shares=_WRITES,
-        callers=Callers(None if api_keys else [host], []),
+        callers=Callers(None if api_keys else [host], [], mend=_OTHER_NAMES),
         log=RequestLog(None, 0, 0, False),
     )

@@ -13,14 +13,16 @@ import msgspec
 
 from ochat_eval.board.notes import Notes, read_notes
 from ochat_eval.board.progress import Progress
-from ochat_eval.records import RULES, UserError
+from ochat_eval.model.step import named_step
+from ochat_eval.records import RULES, UserError, decoded
 from ochat_eval.run import store
 from ochat_eval.run.folder import is_held
 from ochat_eval.terminal.words import counted
 
 _LONGEST_LINE = 500
 """Characters of why a run failed."""
-_READ = (store.MANIFEST, store.SUMMARY, store.NOTES, store.FAILURES)
+_SHOWN_FAILURES = 20
+_READ = (store.MANIFEST, store.SUMMARY, store.NOTES, store.FAILURES, store.JUDGE_FAILURES)
 _Stamp = tuple[tuple[int, int, int] | None, ...]
 
 
@@ -46,6 +48,7 @@ class _Manifest(msgspec.Struct):
     identity: _Identity
     items: dict[str, _Asked]
     created: str = ""
+    step: float | None = None
     requests: int | None = None
     times: list[_Time] = []
     finished: Any = None
@@ -90,6 +93,9 @@ class _Summary(msgspec.Struct):
 class _Failure(msgspec.Struct):
     id: str
     reason: str
+
+
+_FAILURE = msgspec.json.Decoder(_Failure)
 
 
 @dataclass
@@ -148,11 +154,15 @@ class Shelf:
         """One run.
 
         Returns:
-            `name`, `model`, `created`, `tasks` (each `scale`, `bounds`, `marks`: why a figure is
-            not the benchmark's own, and for each rule `score`, `ci95`, `n`; null before the run is
-            scored), `tags`, `note`, `state` (`running`, `stopped`, `failed`, `done`), `line` (why),
-            `answers` of `requests` responses (null where it is scored and some are missing), and of
-            a running one `rate` and `tokens` a second and `left` seconds; null where not known yet.
+            `name`, `model`, `created`, `step` (of its training: the number, and `step` or `epoch`;
+            null where neither the run nor a name tells one), `tasks` (each `scale`, `bounds`,
+            `marks`: why a figure is not the benchmark's own, and for each rule `score`, `ci95`,
+            `n`; null before the run is scored), `tags`, `note`, `state` (`running`, `stopped`,
+            `failed`, `done`), `line` (why), `answers` of `requests` responses (null where it is
+            scored and some are missing), `failures` (null where there are none: `number` of
+            requests without what each `lacks`, a response or a judge's verdict, the `first` as [id,
+            reason], `said` in a line), and of a running one `rate` and `tokens` a second and `left`
+            seconds; null where not known yet.
         """
         stamp = tuple(_stamp(folder / name) for name in _READ)
         known = self._known.get(folder.name)
@@ -174,7 +184,7 @@ class Shelf:
             missing = max(0, requests - known.progress.answers)
             return {
                 "state": "running",
-                "line": "",
+                "line": row["failures"]["said"] if row["failures"] else "",
                 "answers": known.progress.answers,
                 "rate": rate and round(rate.answers, 3),
                 "tokens": rate and round(rate.tokens, 1),
@@ -196,26 +206,32 @@ def _read(folder: Path) -> tuple[dict[str, Any], _Manifest | None]:
     row: dict[str, Any] = {
         "name": folder.name, "model": "", "created": "", "tasks": {}, "tags": [], "note": "",
         "state": "failed", "line": "", "answers": 0, "requests": 0, "rate": None, "tokens": None,
-        "left": None,
+        "left": None, "failures": None, "step": None,
     }  # fmt: skip
     try:
-        manifest = _decoded(folder / store.MANIFEST, _Manifest)
+        manifest = _read_as(folder / store.MANIFEST, _Manifest)
         row |= _scored(folder, manifest)
         notes = read_notes(folder)
     except UserError as e:
         return {**row, "line": _shortened(str(e))}, None
-    row |= _named(manifest, notes)
-    row["state"], line = _state(folder, manifest)
+    row |= _named(folder.name, manifest, notes)
+    row["failures"] = _failures(folder / store.FAILURES, "response") or _failures(
+        folder / store.JUDGE_FAILURES, "verdict"
+    )
+    row["state"], line = _state(manifest, row["failures"])
     return {**row, "line": _shortened(line)}, manifest
 
 
-def _named(manifest: _Manifest, notes: Notes) -> dict[str, Any]:
+def _named(name: str, manifest: _Manifest, notes: Notes) -> dict[str, Any]:
     each = (
         asked.asked * _whole(manifest.identity.tasks.get(task, {}).get("n", 1))
         for task, asked in manifest.items.items()
     )
+    model = manifest.identity.model
+    told = named_step(name) or named_step(model.rpartition("/")[2])
     return {
-        "model": manifest.identity.model,
+        "model": model,
+        "step": told if manifest.step is None else (manifest.step, "step"),
         "created": manifest.created,
         "requests": sum(each) if manifest.requests is None else manifest.requests,
         "tags": list(notes.tags),
@@ -227,7 +243,7 @@ def _scored(folder: Path, manifest: _Manifest) -> dict[str, Any]:
     """The benchmarks, with their scores where there are any."""
     if not (folder / store.SUMMARY).exists():
         return {"tasks": dict.fromkeys(manifest.items)}
-    summary = _decoded(folder / store.SUMMARY, _Summary)
+    summary = _read_as(folder / store.SUMMARY, _Summary)
     marks: dict[str, dict[str, None]] = {name: {} for name in summary.tasks}
     for name, task in summary.tasks.items():
         marks[name] |= dict.fromkeys(task.changed)
@@ -248,28 +264,41 @@ def _scored(folder: Path, manifest: _Manifest) -> dict[str, Any]:
     return {"tasks": dict.fromkeys(manifest.items) | tasks}
 
 
-def _state(folder: Path, manifest: _Manifest) -> tuple[str, str]:
+def _state(manifest: _Manifest, failures: dict[str, Any] | None) -> tuple[str, str]:
     """The state of a run that no process works on, and why it is in it."""
     if manifest.times and (failed := manifest.times[-1].failed):
         return "failed", failed
     if isinstance(manifest.finished, dict):
         return "done", ""
-    failures = folder / store.FAILURES
-    if _is_file(failures):
-        try:
-            with failures.open("rb") as file:
-                first = msgspec.json.decode(file.readline(2**20), type=_Failure)
-                number = 1 + sum(1 for _ in file)
-        except (OSError, ValueError, RecursionError) as e:
-            return "failed", f"{failures.name} cannot be read: {e}"
-        got = f"{counted(number, 'request')} got no response, the first: {first.id}"
-        return "failed", f"{got}: {first.reason}"
-    return "stopped", ""
+    return ("failed", failures["said"]) if failures else ("stopped", "")
 
 
-def _decoded(path: Path, kind: type[Any]) -> Any:
+def _failures(path: Path, lacks: str) -> dict[str, Any] | None:
+    """The requests that got nothing so far, as `Shelf.row` has them; `lacks` says what."""
+    if not _is_file(path):
+        return None
+    first: list[_Failure] = []
+    number = 0
     try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
+        with path.open("rb") as file:
+            for line in file:
+                if len(first) < _SHOWN_FAILURES and line.endswith(b"\n"):
+                    first.append(decoded(_FAILURE, line))
+                number += line.endswith(b"\n")
+    except (OSError, ValueError, RecursionError) as e:
+        said = f"{path.name} cannot be read: {e}"
+        return {"number": 0, "lacks": lacks, "first": [], "said": said}
+    if not first:
+        return None
+    one = first[0]
+    said = f"{counted(number, 'request')} got no {lacks}, the first: {one.id}: {one.reason}"
+    told = [[one.id, _shortened(one.reason)] for one in first]
+    return {"number": number, "lacks": lacks, "first": told, "said": _shortened(said)}
+
+
+def _read_as(path: Path, kind: type[Any]) -> Any:
+    try:
+        return decoded(msgspec.json.Decoder(kind), path.read_bytes())
     except (OSError, ValueError, RecursionError) as e:
         raise UserError(f"{path.name} cannot be read: {e}") from e
 

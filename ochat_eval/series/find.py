@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from ochat_eval.model.files import TOKENIZER_FILES
+from ochat_eval.model.step import named_step
 from ochat_eval.records import UserError
 
-_STEP = re.compile(r"(?:^|[-_.])(?:checkpoint|ckpt|step|steps|iter|iteration)[-_=]?(\d+)(?!\d)")
-_EPOCH = re.compile(r"(?:^|[-_.])epoch[-_=]?(\d+(?:\.\d+)?)(?!\d)")
 _PATTERN = re.compile(r"[*?\[]")
 _LONGEST_HEADER = 100_000_000
 """Bytes; the format's own limit."""
@@ -74,26 +73,18 @@ def _within(path: Path) -> Iterator[Path]:
     """A checkpoint itself, or the checkpoints in a folder of them."""
     if not path.is_dir():
         return
-    if (path / "config.json").is_file() or _named(path.name):
+    if (path / "config.json").is_file() or named_step(path.name):
         yield path
         return
     for child in sorted(path.iterdir()):
-        begun = _named(child.name) or (child / "config.json").is_file()
+        begun = named_step(child.name) or (child / "config.json").is_file()
         if begun and child.is_dir() and not child.name.startswith((".", "tmp")):
             yield child
 
 
-def _named(name: str) -> tuple[float, str] | None:
-    """The step that a folder's name tells: `checkpoint-100`, `step_200`, `epoch-3`."""
-    for pattern, unit in (_STEP, "step"), (_EPOCH, "epoch"):
-        if told := pattern.findall(name.lower()):
-            return float(told[-1]), unit
-    return None
-
-
 def _place(path: Path) -> tuple[float | None, str]:
     """A checkpoint's step by its name, else by what transformers' Trainer wrote in it."""
-    if named := _named(path.name):
+    if named := named_step(path.name):
         return named
     try:
         step = _object(path / "trainer_state.json").get("global_step")

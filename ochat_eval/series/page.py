@@ -11,8 +11,8 @@ from ochat_eval.report.page.frame import assets, page_file, write_data
 from ochat_eval.series.curve import Curve, Point
 from ochat_eval.series.table import RATES, below, mean_tokens
 
-_STYLES = ("tokens.css", "page.css", "phone.css", "print.css")
-_SCRIPTS = ("basics.js", "pictures.js")
+_STYLES = ("tokens.css", "page.css", "phone.css", "print.css", "curve.css")
+_SCRIPTS = ("basics.js", "pictures.js", "curve.js")
 
 
 def write_series_page(

@@ -18,8 +18,15 @@ class Callers:
     to this machine (DNS rebinding) and would be taken for the chat page then.
     """
 
-    def __init__(self, hosts: Sequence[str] | None, proxies: Sequence[str]):
-        """Takes the names beside localhost; None: any will do. And the proxies' networks."""
+    def __init__(
+        self,
+        hosts: Sequence[str] | None,
+        proxies: Sequence[str],
+        mend: str = "name it in hosts=[NAME]",
+    ):
+        """Takes the names beside localhost (None: any will do), the proxies' networks, and what a
+        user can do who wants another name served."""
+        self._mend = mend
         self._hosts = None if hosts is None else {host.lower() for host in hosts}
         self._proxies = [ip_network(proxy, strict=False) for proxy in proxies]
 
@@ -45,7 +52,7 @@ class Callers:
         given = headers.getlist("host")
         if len(given) == 1 and self._is_ours(_name(given[0]), scope):
             return
-        raise Refused(421, "this host name is not served without keys; name it in hosts=[NAME]")
+        raise Refused(421, f"this host name is not served without keys; {self._mend}")
 
     def _is_ours(self, name: str, scope: Scope) -> bool:
         if name == "localhost" or name in (self._hosts or ()):

@@ -174,6 +174,7 @@ def _generate(
     watch: Watch | None,
 ) -> None:
     """Asks what is `left` by benchmark; less where `watch` withdraws some."""
+    failed = failures_in(planned.run.file(store.FAILURES))
     if not any(left.values()):
         say(f"all {len(known):,} responses are there; nothing to generate")
         return
@@ -202,12 +203,12 @@ def _generate(
     journal = SignedJournal(planned.run.file(store.RESPONSES), queue)
     try:
         with planned.manifest.timing("generate", session.gpus):
-            failures = drive(session, queue, journal, Meter("generate", left, expected))
+            failures = drive(session, queue, journal, Meter("generate", left, expected), failed)
     finally:
         planned.manifest.learn("engine", session.learnt())
         journal.close()
         session.close()
-    record_failures(planned.run.file(store.FAILURES), failures, "engine")
+    say_failures(planned.run.file(store.FAILURES), failures, "engine")
     if failures and not planned.run.file(store.RESPONSES).stat().st_size:
         raise UserError(f"nothing was answered, so there is nothing to score: {failures[0].reason}")
 
@@ -265,8 +266,17 @@ class Requests(Protocol):
         """Takes note of an answer."""
 
 
-def drive(session: Session, queue: Requests, journal: Journal, meter: Meter) -> list[Failure]:
+def drive(
+    session: Session,
+    queue: Requests,
+    journal: Journal,
+    meter: Meter,
+    failed: Callable[[Failure], None] | None = None,
+) -> list[Failure]:
     """Keeps the session's window full until every request is answered or has failed.
+
+    Args:
+        failed: is told each failure as it happens.
 
     Returns:
         The requests that got no response.
@@ -282,24 +292,33 @@ def drive(session: Session, queue: Requests, journal: Journal, meter: Meter) -> 
                 return failures
             finished = session.collect()
             responses = [r for r in finished if isinstance(r, Response)]
-            failures += [f for f in finished if isinstance(f, Failure)]
             journal.append(responses)
+            for failure in (f for f in finished if isinstance(f, Failure)):
+                failures.append(failure)
+                if failed is not None:
+                    failed(failure)
             for response in responses:
                 queue.answered(response)
             in_flight -= len(finished)
             meter.add(finished, session)
 
 
-def record_failures(path: Path, failures: list[Failure], where: str) -> None:
-    """Writes the failures down and says so; removes an old list where there are none.
+def failures_in(path: Path) -> Callable[[Failure], None]:
+    """Begins a list of failures anew; what it returns adds one, as it happens."""
+    with store.writing(path):
+        path.unlink(missing_ok=True)
+    return lambda failure: store.append_line(path, dataclasses.asdict(failure))
+
+
+def say_failures(path: Path, failures: Sequence[Failure], where: str) -> None:
+    """Says how many requests failed, and what may help.
 
     Args:
+        path: the list of them.
         where: the place of the options that could mend them: `engine`.
     """
     if not failures:
-        path.unlink(missing_ok=True)
         return
-    store.write_lines(path, (dataclasses.asdict(failure) for failure in failures))
     final = sum(failure.final for failure in failures)
     hints = []
     if final < len(failures):

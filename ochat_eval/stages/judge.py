@@ -12,7 +12,7 @@ from ochat_eval.records import Item, Request, Response, Sampling, UserError, Ver
 from ochat_eval.run import store
 from ochat_eval.run.index import Index
 from ochat_eval.run.journal import Journal, recovered
-from ochat_eval.stages.generate import drive, record_failures
+from ochat_eval.stages.generate import drive, failures_in, say_failures
 from ochat_eval.stages.plan import Plan
 from ochat_eval.stages.progress import Meter
 from ochat_eval.terminal.say import say
@@ -197,6 +197,7 @@ def _ask(judge: Judge, planned: Plan, wanted: Callable[[], Iterable[_Asked]]) ->
     say(f"judge {judge.served_name}: {counted(missing, 'verdict')} to ask for")
     journal = _VerdictJournal(planned.run.file(store.JUDGMENTS))
     journal.judge, failures = judge, []
+    failed = failures_in(planned.run.file(store.JUDGE_FAILURES))
     try:
         session = judge.start(judge.work())
         try:
@@ -204,13 +205,14 @@ def _ask(judge: Judge, planned: Plan, wanted: Callable[[], Iterable[_Asked]]) ->
                 for swapped, counts in sorted(left.items()):
                     those = (one for one in unanswered() if one.swapped is swapped)
                     journal.waiting = _Waiting(those)
-                    failures += drive(session, journal.waiting, journal, Meter("judge", counts))
+                    meter = Meter("judge", counts)
+                    failures += drive(session, journal.waiting, journal, meter, failed)
         finally:
             planned.manifest.learn("judge", session.learnt())
             session.close()
     finally:
         journal.close()
-    record_failures(planned.run.file(store.JUDGE_FAILURES), failures, "judge")
+    say_failures(planned.run.file(store.JUDGE_FAILURES), failures, "judge")
 
 
 def _sum_up(judge: Judge, planned: Plan, wanted: int) -> int:

@@ -24,17 +24,17 @@ FORMULAS = (
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """`one` and `two`, done; `live`, which this process holds at 5 of 12 answers; `stopped` at as
+    """`one` and `two`, done, at steps 1 and 2; `live`, which this process holds at 5 of 12 answers; `stopped` at as
     many; `failed`; `damaged`; a link to a run; a file."""
     folder = tmp_path_factory.mktemp("board")
-    for name, changed in (
-        ("one", {}),
-        ("two", {"i2": f"The answer is 8. {HOSTILE}", "i3": "Hm.", "i6": FORMULAS}),
+    for step, name, changed in (
+        (1, "one", {}),
+        (2, "two", {"i2": f"The answer is 8. {HOSTILE}", "i3": "Hm. \ud800", "i6": FORMULAS}),
     ):
         write(
             folder / "a.jsonl", *({**a, "completion_tokens": 5} for a in sample_answers(**changed))
         )
-        done = door(*REPLAY[:-1], f"run={name}", folder=folder)
+        done = door(*REPLAY[:-1], f"run={name}", f"step={step}", folder=folder)
         assert done.returncode == 0, done.stderr
     root = folder / "results/runs"
     one = root / "one"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from ochat_eval.board.server import gated
 from ochat_eval.board.shelf import Shelf
 from ochat_eval.review.rates import measured
 from ochat_eval.run import store
+from ochat_eval.run.folder import RunDir
 from tests.board.conftest import answers
 from tests.board.shelves import append
 from tests.conftest import door
@@ -45,12 +47,61 @@ def test_a_row_says_what_a_run_is_and_where_it_stands(web, runs):
     assert rows["live"]["tasks"] == {"gsm8k": None}
 
 
+def bare(runs: Path, root: Path, name: str, **manifest: object) -> Path:
+    """A run that has asked and not answered."""
+    folder = root / name
+    folder.mkdir(parents=True)
+    said = store.read_json(runs / "stopped" / store.MANIFEST)
+    store.write_json(folder / store.MANIFEST, {**said, **manifest})
+    (folder / store.ITEMS).write_bytes((runs / "stopped" / store.ITEMS).read_bytes())
+    return folder
+
+
+STEPS = [
+    ("one", "org/m", {}, None),
+    ("one", "org/m", {"step": 7}, [7, "step"]),
+    ("m-checkpoint-100-gsm8k", "org/m-step-5", {}, [100, "step"]),
+    ("m-checkpoint-100", "org/m", {"step": 3}, [3, "step"]),
+    ("one", "org/m_epoch-0.5", {}, [0.5, "epoch"]),
+    ("one", "step-5/m", {}, None),
+    ("step-" + "9" * 99, "org/m", {}, None),
+]
+
+
+@pytest.mark.parametrize(("name", "model", "said", "step"), STEPS)
+def test_a_runs_step_is_told_by_its_manifest_or_a_name(runs, tmp_path, name, model, said, step):
+    identity = {**store.read_json(runs / "stopped" / store.MANIFEST)["identity"], "model": model}
+    bare(runs, tmp_path / "runs", name, **{"identity": identity, "step": None, **said})
+    [row] = client(tmp_path / "runs").get("/runs.json").json()["runs"]
+    assert row["step"] == step
+
+
+def test_what_gets_no_response_shows_as_it_happens(runs, tmp_path):
+    folder = bare(runs, tmp_path, "r")
+    board = Board(tmp_path)
+    assert board.runs()[0]["failures"] is None
+    with contextlib.closing(RunDir(folder)):
+        for n in range(22):
+            failure = {"id": f"gsm8k/main/{n}", "reason": f"HTTP 500: {n}", "final": False}
+            store.append_line(folder / store.FAILURES, failure)
+        with (folder / store.FAILURES).open("ab") as file:
+            file.write(b'{"id": "gs')  # half-written
+        [row] = board.runs()
+    assert row["state"] == "running" and row["failures"]["number"] == 22
+    assert row["line"] == "22 requests got no response, the first: gsm8k/main/0: HTTP 500: 0"
+    assert row["failures"]["first"][19] == ["gsm8k/main/19", "HTTP 500: 19"]
+    assert len(row["failures"]["first"]) == 20
+    (folder / store.FAILURES).rename(folder / store.JUDGE_FAILURES)
+    [row] = board.runs()
+    assert row["state"] == "failed" and row["line"].startswith("22 requests got no verdict")
+    (folder / store.FAILURES).write_text("{}\n")
+    [row] = board.runs()
+    assert row["state"] == "failed" and "failures.jsonl cannot be read" in row["line"]
+
+
 def test_a_run_that_goes_on_is_followed(runs, tmp_path):
     root = tmp_path / "runs"
-    root.mkdir()
-    (root / "r").mkdir()
-    for name in (store.MANIFEST, store.ITEMS):
-        (root / "r" / name).write_bytes((runs / "stopped" / name).read_bytes())
+    bare(runs, root, "r")
     board = Board(root)
     search = {"filter": "answered", "start": 0, "count": 50}
     web = TestClient(gated(board, "127.0.0.1", []), base_url="http://127.0.0.1")
@@ -122,7 +173,7 @@ def test_side_by_side_is_what_the_report_and_compare_say(web, runs):
     found = web.get("/items.json", params=[*both, ("filter", "flipped"), ("count", "9")]).json()
     assert [row[1] for row in found["rows"]] == [2, 3]
     item = web.get("/item.json", params=[*both, ("id", "gsm8k/main/3")]).json()
-    assert [run["responses"][0][2] for run in item["runs"]] == ["The answer is 30", "Hm."]
+    assert [run["responses"][0][2] for run in item["runs"]] == ["The answer is 30", "Hm. \ud800"]
     pairs = web.get("/differences.json", params=both).json()
     [pair] = pairs["pairs"]
     done = door("compare", "one", "two", "--format", "markdown", "--runs", str(runs))
@@ -132,6 +183,9 @@ def test_side_by_side_is_what_the_report_and_compare_say(web, runs):
     assert pair["rows"] == printed[2:], "the very same figures"
     about = web.get("/about.json", params=both).json()
     assert [run["row"]["state"] for run in about["runs"]] == ["done", "done"]
+    index = web.get("/index.json", params=both).json()
+    assert index["names"] == [["gsm8k", "main"]] and index["size"] == 12 and index["others"] == [0]
+    assert index["lengths"][1] == {"gsm8k": {"unit": "tokens", "counts": {"3": 12}}}
 
 
 def test_tags_and_a_note_are_kept_in_the_runs_folder(web, runs):
@@ -214,7 +268,7 @@ NO_RUNS = [
 
 
 @pytest.mark.parametrize("name", NO_RUNS)
-@pytest.mark.parametrize("path", ["about", "items", "item", "differences"])
+@pytest.mark.parametrize("path", ["about", "index", "items", "item", "differences"])
 def test_a_name_is_looked_up_and_never_a_path(web, path, name):
     found = web.get(f"/{path}.json", params={"run": name, "id": "gsm8k/main/0"})
     assert found.status_code == 404, found.text
@@ -261,6 +315,8 @@ def test_only_the_boards_own_page_writes(web, headers, status):
     data = json.dumps(WRITTEN)
     sent = web.post("/notes", content=data, headers={"content-type": "application/json", **headers})
     assert sent.status_code == status, sent.text
+    if status == 421:
+        assert "--host NAME" in sent.json()["error"]["message"], "what the board has to mend it"
 
 
 def test_bodies_are_bounded_and_reading_does_not_write(web):

@@ -16,6 +16,7 @@ import uvicorn
 from ochat_eval.board.board import Board
 from ochat_eval.board.server import gated
 from ochat_eval.run import store
+from tests.board.conftest import HOSTILE
 from tests.board.shelves import append
 from tests.conftest import door, lines
 
@@ -108,6 +109,30 @@ def test_two_runs_are_chosen_and_put_side_by_side(opened):
     assert "filter=flipped&item=gsm8k" in page.url and "run/" in page.url
 
 
+def test_runs_at_steps_are_drawn_as_a_curve(opened, runs):
+    page = opened()
+    for name in ("one", "two", "live"):
+        page.check(f"[aria-label='choose {name}']")
+    page.click("#against")
+    page.wait_for_selector("#curves svg")
+    assert page.locator("#curves .card").count() == 1
+    said = page.locator("#curves svg g > title").evaluate_all(
+        "all => all.map((t) => t.textContent)"
+    )
+    for point, name, step in zip(said, ("one", "two"), (1, 2), strict=True):
+        score = store.read_json(runs / name / store.SUMMARY)["tasks"]["gsm8k"]["published"]["score"]
+        assert point.startswith(f"{name}, step {step}: {score:.2f} (")
+    assert "1 without a step or without scores left out" in page.inner_text("#curves")
+    page.goto(page.url.split("#")[0] + "#run/two+one")
+    page.wait_for_selector("#pair-list table")
+    assert page.locator("#curves circle.dot").count() == 2 and "Series" in page.inner_text("#nav")
+    page.goto(page.url.split("#")[0] + "#curve/one+gone")
+    page.wait_for_selector("#curves p")
+    assert "Fewer than two" in page.inner_text("#curves") and "gone" in page.inner_text(
+        "#view .note"
+    )
+
+
 def test_an_item_is_marked_by_a_key_and_a_note_is_kept(opened, runs):
     page = opened("#run/two?filter=disagree&item=gsm8k%2Fmain%2F4")
     page.wait_for_selector("#detail .reading")
@@ -154,6 +179,10 @@ def test_a_running_run_shows_its_answers_as_they_come(opened, runs):
     append(runs / "one", runs / "live", 5, 7)
     page.wait_for_function("() => document.querySelector('#count').textContent.startsWith('7 ')")
     assert "7 of 12" in page.inner_text("#states")
+    failure = {"id": "gsm8k/main/11", "reason": HOSTILE}
+    store.append_line(runs / "live" / store.FAILURES, failure)
+    page.click("summary:has-text('1 without a response')")
+    assert "gsm8k/main/11: </script><img" in page.inner_text("#states .listed")
 
 
 def test_a_key_is_asked_for_and_comes_with_the_address(chromium, runs):

@@ -129,6 +129,21 @@ def test_what_keeps_failing_is_listed_and_asked_again_by_the_same_command(cli, t
     assert not (tmp_path / RUN / "failures.jsonl").exists()
 
 
+def test_failures_are_listed_as_they_happen(cli, tmp_path):
+    first, *_, last = questions()
+    seen = []
+
+    async def looks(connection, body):
+        seen.extend(lines(tmp_path / RUN / "failures.jsonl"))
+        await fs.RIGHT(connection, body)
+
+    with FaultServer({first: [fs.error(400, "no")], last: [looks]}) as server:
+        done = cli(*SAMPLE, f"engine.base_url={server.url}", "engine.concurrency=1")
+    assert done.returncode == 0, done.stderr
+    assert [f["id"] for f in seen] == ["gsm8k/main/0"], "while the last was still being asked"
+    assert lines(tmp_path / RUN / "failures.jsonl") == seen
+
+
 def test_a_server_that_dies_in_mid_run_leaves_answers_and_failures(cli, tmp_path):
     async def dies(connection, body):
         server.die()

@@ -7,6 +7,7 @@ import pytest
 from tests.conftest import lines
 from tests.report.test_page import opened, replay, rewrite  # noqa: F401 (a fixture)
 from tests.serve.test_long_texts import LONGEST_SILENCE, RESPONSIVE
+from tests.talks import VERDICT, judged, talks
 
 MARKS = "e" + "\u0301" * 200_000
 LONG = "word x = 1 \N{GRINNING FACE}. " * 714_286  # 10 million characters
@@ -67,6 +68,29 @@ def test_spans_are_code_points_also_behind_a_cut(tmp_path, opened):  # noqa: F81
     page.wait_for_selector("#detail .piece mark")
     assert [marks.nth(n).text_content() for n in range(2)] == ["3", "4"]
     assert "�" not in page.inner_text("#detail") and "⟨U+D8" not in page.inner_text("#detail")
+
+
+def test_talks_are_shown_as_written_and_fit_at_every_width(tmp_path, opened):  # noqa: F811
+    run = judged(tmp_path, "talks")
+    page = opened(run / "report.html")
+    for width, scheme in ((375, "dark"), (820, "light"), (1280, "dark")):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.emulate_media(color_scheme=scheme)
+        for place, item in enumerate(lines(run / "items.jsonl")):
+            page.locator("#list .row").nth(place).click()
+            page.wait_for_function(
+                "id => $('detail').querySelector('h3')?.textContent === id", arg=item["id"]
+            )
+            shown = page.locator("#detail pre").all_text_contents()
+            for turn in range(2):
+                assert talks()[item["id"], turn] in shown, "not a character is lost"
+            assert shown.count(VERDICT) == 2
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.locator("#detail a, #detail img, #detail script").count() == 0
+    bidi = page.locator("#detail pre").evaluate_all(
+        "all => all.map((pre) => getComputedStyle(pre).unicodeBidi)"
+    )
+    assert set(bidi) == {"plaintext"}, "each line runs its own way"
 
 
 def compared(folder, run):

@@ -2,7 +2,7 @@
 
 const FRESH_SECONDS = 4;
 
-const board = { runs: null, browser: null, names: [], rows: new Map(), turn: 0 };
+const board = { runs: null, browser: null, names: [], curve: null, drawn: "", rows: new Map(), turn: 0 };
 
 // Does something, and says in one line why it could not. What is done by the clock takes back only
 // what it has said itself.
@@ -37,11 +37,13 @@ async function showIndex(address) {
   board.runs.show(await latest());
 }
 
+const namesIn = (address, before) => address.slice(before.length).split("+").map(decodeURIComponent);
+
 // One run, or several side by side: #run/one+other?filter=flipped&item=…
 async function showRuns(address) {
   const turn = ++board.turn;
   const [path] = address.split("?");
-  const names = path.slice("#run/".length).split("+").map(decodeURIComponent);
+  const names = namesIn(path, "#run/");
   heading(names.join(" · "));
   const about = await ask("about.json", names.map((name) => ["run", name]));
   if (turn !== board.turn) return;
@@ -53,10 +55,17 @@ async function showRuns(address) {
   heading(`${[...models].join(" · ")}: ${names.join(" · ")}`);
   if (names.length > 1) showPairs(runs);
   for (const run of runs) board.rows.set(run.name, run.row);
+  const rows = runs.map((run) => run.row);
+  if (stepped(rows).length > 1) $("pairs").after(curveSection(rows));
   $("states").replaceChildren(...runs.map((run) => stateCard(run.row)));
   showSections(runs);
-  notes(about, runs);
-  const source = new Remote(names, about, runs);
+  $("count").textContent = "reading the answers …";
+  const index = await ask("index.json", names.map((name) => ["run", name]));
+  if (turn !== board.turn) return;
+  runs.forEach((run, n) => (run.lengths = index.lengths[n]));
+  showAnswers(runs);
+  notes(index, runs);
+  const source = new Remote(names, index, runs);
   const browser = new Browser(source, runs, null);
   board.browser = source.browser = browser;
   const place = await browser.open(asState(address));
@@ -65,9 +74,35 @@ async function showRuns(address) {
   if (place >= 0) $("items").scrollIntoView();
 }
 
+// Any number of runs as a series: #curve/one+other.
+async function showCurves(address) {
+  const turn = ++board.turn;
+  const names = namesIn(address, "#curve/");
+  heading(`${whole(names.length)} runs against their steps`);
+  $("nav").replaceChildren();
+  await latest();
+  if (turn !== board.turn) return;
+  drawCurves(names);
+}
+
+function drawCurves(names) {
+  board.curve = names;
+  const rows = names.map((name) => board.rows.get(name)).filter(Boolean);
+  const seen = JSON.stringify(rows.map((row) => row.tasks));
+  if (seen === board.drawn) return;
+  board.drawn = seen;
+  const gone = names.filter((name) => !board.rows.has(name));
+  const links = rows.map((row) => el("li", {}, el("a", { href: runAddress([row.name]) }, visible(row.name))));
+  const list = el("details", {}, el("summary", {}, `${whole(rows.length)} runs`), el("ul", { class: "listed" }, ...links));
+  const lost = gone.length ? el("p", { class: "note" }, visible(`Not here: ${gone.join(", ")}`)) : null;
+  $("view").replaceChildren(...[lost, curveSection(rows), list].filter(Boolean));
+  $("view").hidden = false;
+}
+
 // A run's state, and its tags and note, folded.
 function stateCard(row) {
   const state = el("p", { class: "facts", "data-run": row.name }, ...stateOf(row));
+  const failures = el("div", { "data-failures": row.name }, ...failuresOf(row));
   const tags = el("span", {});
   const said = el("div", { class: "line", dir: "auto" });
   const show = (notes) => {
@@ -76,7 +111,7 @@ function stateCard(row) {
   };
   show(row);
   const form = el("details", {}, el("summary", {}, "tags and note"), notesForm(row, show));
-  return card(row.name, false, state, tags, said, form);
+  return card(row.name, false, state, failures, tags, said, form);
 }
 
 // Each further run against the first, with the tests; it is read while the rest is looked at.
@@ -106,6 +141,8 @@ function leave() {
   board.browser?.close();
   board.browser = null;
   board.names = [];
+  board.curve = null;
+  board.drawn = "";
   board.turn++;
   $("index").hidden = $("view").hidden = true;
   $("view").replaceChildren();
@@ -114,7 +151,8 @@ function leave() {
 async function route() {
   leave();
   const address = location.hash;
-  await trying(() => (address.startsWith("#run/") ? showRuns(address) : showIndex(address)));
+  const show = address.startsWith("#run/") ? showRuns : address.startsWith("#curve/") ? showCurves : showIndex;
+  await trying(() => show(address));
   document.documentElement.dataset.ready = Math.round(performance.now());
 }
 
@@ -123,9 +161,10 @@ async function freshen() {
   if (document.hidden || STATIC || !$("key-form").hidden) return;
   const before = board.names.map((name) => board.rows.get(name));
   await trying(async () => {
-    const { turn, names } = board;
+    const { turn, names, curve } = board;
     const rows = await latest();
     if (turn !== board.turn) return;
+    if (curve) return drawCurves(curve);
     if (!names.length) {
       const used = $("run-table").contains(document.activeElement); // its focus would be lost
       if (!used && JSON.stringify(rows) !== JSON.stringify(board.runs.rows)) board.runs.show(rows);
@@ -137,7 +176,11 @@ async function freshen() {
       const row = board.rows.get(node.dataset.run);
       if (row) node.replaceChildren(...stateOf(row));
     }
-    if (now.some((row, n) => row && before[n] && row.answers !== before[n].answers)) {
+    for (const node of document.querySelectorAll("#states [data-failures]")) {
+      const row = board.rows.get(node.dataset.failures);
+      if (row) node.replaceChildren(...failuresOf(row, node.querySelector("details")?.open));
+    }
+    if (board.browser && now.some((row, n) => row && before[n] && row.answers !== before[n].answers)) {
       board.browser.source.forget();
       await board.browser.again();
     }

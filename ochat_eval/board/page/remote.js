@@ -28,11 +28,11 @@ async function ask(path, parameters = [], body = undefined) {
 
 // A source of items, as Browser takes one, page by page.
 class Remote {
-  constructor(names, about, runs) {
+  constructor(names, index, runs) {
     this.runNames = names;
-    this.names = about.names;
-    this.size = about.size;
-    this.filters = [...about.filters, ...flipFilters(runs), ...causeFilters(runs)];
+    this.names = index.names;
+    this.size = index.size;
+    this.filters = [...index.filters, ...flipFilters(runs), ...causeFilters(runs)];
     this.entries = new Map();
     this.searching = 0;
   }

@@ -38,6 +38,16 @@ function stateOf(row) {
   return parts;
 }
 
+// The first requests that got no response or verdict, and why; folded.
+function failuresOf(row, open = false) {
+  if (!row.failures?.number) return [];
+  const { number: of, lacks, first } = row.failures;
+  const list = first.map(([id, reason]) => el("li", {}, el("b", {}, visible(id)), `: ${visible(reason)}`));
+  if (of > first.length) list.push(el("li", { class: "dim" }, `and ${whole(of - first.length)} more, in the run's folder`));
+  const said = el("summary", {}, `${whole(of)} without a ${lacks}`);
+  return [el("details", open ? { open: "" } : {}, said, el("ul", { class: "listed" }, ...list))];
+}
+
 function duration(seconds) {
   if (seconds < 90) return `${seconds} s`;
   if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
@@ -64,9 +74,12 @@ class Runs {
       this.picked.clear();
       this.draw();
     });
-    $("beside").addEventListener("click", () => {
-      location.hash = runAddress(this.rows.map((r) => r.name).filter((n) => this.picked.has(n)));
-    });
+    $("beside").addEventListener("click", () => (location.hash = runAddress(this.chosen().map((r) => r.name))));
+    $("against").addEventListener("click", () => (location.hash = curveAddress(this.chosen().map((r) => r.name))));
+  }
+
+  chosen() {
+    return this.rows.filter((row) => this.picked.has(row.name));
   }
 
   state() {
@@ -138,6 +151,7 @@ class Runs {
     $("run-count").textContent = `${whole(rows.length)} of ${whole(this.rows.length)} runs`;
     $("picked").hidden = !this.picked.size;
     $("beside").textContent = this.picked.size > 1 ? `${this.picked.size} side by side` : "open";
+    $("against").hidden = stepped(this.chosen()).length < 2;
     const aside = $("run-table").querySelector(".wide")?.scrollLeft ?? 0;
     $("run-table").replaceChildren(this.rows.length ? this.table(rows, tasks, rule) : nothingYet());
     if (this.rows.length && !rows.length)
@@ -188,8 +202,7 @@ class Runs {
       else this.picked.delete(row.name);
       this.draw();
     });
-    const scored = Object.values(row.tasks).some(Boolean);
-    const href = STATIC ? scored && `${encodeURIComponent(row.name)}/report.html` : runAddress([row.name]);
+    const href = STATIC ? scored(row) && `${encodeURIComponent(row.name)}/report.html` : runAddress([row.name]);
     const name = href ? el("a", { href }, visible(row.name)) : visible(row.name);
     const tags = row.tags.map(tagBadge);
     const of = el("div", { class: "dim" }, visible(`${row.model} · ${when(row.created)}`));

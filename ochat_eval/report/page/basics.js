@@ -39,12 +39,18 @@ const card = (heading, wide, ...children) =>
   );
 
 // What would hide or turn text around is shown by its number: controls, formats, line and
-// paragraph separators, and halves of surrogate pairs.
-const HIDDEN = /(?![\n\t])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
+// paragraph separators, and halves of surrogate pairs. Joiners stay where a script is written with
+// them (Persian, Hindi) and within an emoji.
+const JOINING = ["Arab", "Syrc", "Deva", "Beng", "Guru", "Gujr", "Orya", "Taml", "Telu", "Knda", "Mlym", "Sinh", "Khmr"];
+const WRITTEN = `(?<=[${JOINING.map((name) => `\\p{sc=${name}}`).join("")}])[\u200c\u200d](?=\\p{L})`;
+const EMOJI = "(?<=[\\p{ExtPict}\\p{EMod}\ufe0f])\u200d(?=\\p{ExtPict})";
+const HIDDEN = new RegExp(`[\\p{Cc}\\p{Cf}\\p{Cs}\\p{Zl}\\p{Zp}](?<![\n\t]|${WRITTEN}|${EMOJI})`, "gu");
 const codePoint = (c) => `⟨U+${c.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}⟩`;
 const visible = (text) => text.replace(HIDDEN, codePoint);
 const number = (value, digits = 2) =>
   value === null || value === undefined ? "–" : value.toFixed(digits);
+const signed = (value) =>
+  value === null || value === undefined ? "–" : (value > 0 ? "+" : "") + number(value);
 const percent = (value) =>
   value === null || value === undefined ? "?" : (100 * value).toFixed(1) + "\u00a0%";
 const whole = (value) => value.toLocaleString("en");

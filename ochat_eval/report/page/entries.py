@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from ochat_eval.baseline.runs import read_summary
 from ochat_eval.records import RULES, Item, Response, Score, UserError, Verdict
@@ -120,6 +120,18 @@ def reported(folder: Path) -> Run:
     return Run(folder)
 
 
+class Long(Protocol):
+    """What of a response tells how long it is."""
+
+    @property
+    def text(self) -> str:
+        """The answer."""
+
+    @property
+    def completion_tokens(self) -> int | None:
+        """None where nobody counted them."""
+
+
 @dataclass
 class Lengths:
     """How long a benchmark's answers are, counted by powers of two: 0, 1, 2 to 3, 4 to 7, …
@@ -131,7 +143,7 @@ class Lengths:
     tokens: Counter[int] = field(default_factory=Counter)
     characters: Counter[int] = field(default_factory=Counter)
 
-    def add(self, response: Response) -> None:
+    def add(self, response: Long) -> None:
         """Counts one more answer."""
         self.characters[len(response.text).bit_length()] += 1
         if response.completion_tokens is not None:
@@ -167,35 +179,38 @@ def tails(answers: Sequence[Mapping[str, Any]], rated: bool) -> Iterator[list[fl
         rating, the first run's value under the published rule, where it has one.
     """
     for sample in sorted({r.sample for r in answers[0]["responses"]}) or [0]:
-        values = [_values(found, sample) for found in answers]
         bits = [_bits(found, sample) | RATED * rated for found in answers]
-        for other in range(1, len(answers)):
-            bits[other] |= FLIPPED * _flipped(values[0], values[other])
-        read = [v for v in values[0].values() if v is not None]
+        values = _values(answers[0], sample) if rated or len(answers) > 1 else {}
+        for other, found in enumerate(answers[1:], 1):
+            bits[other] |= FLIPPED * _flipped(values, _values(found, sample))
+        read = [v for v in values.values() if v is not None]
         yield [sample, *bits, *([sum(read) / len(read)] if rated and read else [])]
 
 
 def _bits(found: Mapping[str, Any], sample: int) -> int:
     """What the filters ask of an answer."""
-    responses = [r for r in found["responses"] if r.sample == sample]
-    scores = [s for s in found["scores"] if s.sample == sample]
-    bits = MISSING * (not responses) | UNSCORED * (not scores)
+    bits = MISSING | UNSCORED
     values: dict[str, dict[int, float | None]] = {rule: {} for rule in RULES}
-    for score in scores:
-        shift = RULES.index(score.rule)
-        values[score.rule][score.turn] = score.value
-        bits |= (UNMATCHED << shift) * (not score.matched) | (UNREAD << shift) * (
-            score.value is None
-        )
-    for shift, rule in enumerate(RULES):
-        read = values[rule].values()
-        bits |= (RIGHT << shift) * (bool(read) and all(value == 1 for value in read))
+    for score in found["scores"]:
+        if score.sample == sample:
+            bits &= ~UNSCORED
+            shift = RULES.index(score.rule)
+            values[score.rule][score.turn] = score.value
+            if not score.matched:
+                bits |= UNMATCHED << shift
+            if score.value is None:
+                bits |= UNREAD << shift
+    for shift, read in enumerate(values.values()):
+        if read and all(value == 1 for value in read.values()):
+            bits |= RIGHT << shift
     first, second = values.values()
     bits |= DISAGREE * (first != second)
-    for response in responses:
-        bits |= TRUNCATED * response.cut
-        bits |= EMPTY * (not response.unfinished and not response.text.strip())
-        bits |= UNFINISHED * response.unfinished
+    for response in found["responses"]:
+        if response.sample == sample:
+            bits &= ~MISSING
+            bits |= TRUNCATED * response.cut
+            bits |= EMPTY * (not response.unfinished and not response.text.strip())
+            bits |= UNFINISHED * response.unfinished
     return bits
 
 

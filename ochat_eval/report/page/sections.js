@@ -45,8 +45,6 @@ function benchmarks(runs) {
 
 // A published figure with the digits that it was published with, at least one behind the point.
 const asPublished = (value) => (Number.isInteger(value) ? number(value, 1) : String(value ?? "–"));
-const signed = (value) =>
-  value === null || value === undefined ? "–" : (value > 0 ? "+" : "") + number(value);
 
 function showTables(runs) {
   const titles = new Map();
@@ -128,8 +126,8 @@ function showAnswers(runs) {
     runs.forEach((run, n) => {
       const lengths = run.lengths[name];
       if (!lengths) return;
-      const of = tasks[n].published;
-      const shown = rates(runs).map((rate) => `${rate} ${percent(of[rate] ?? null)}`);
+      const of = tasks[n]?.published ?? {}; // another run has scored it, this one not yet
+      const shown = rates(runs).map((rate) => `${rate} ${percent(of[rate])}`);
       const heading = runs.length > 1 ? `${name}, ${run.name}` : name;
       const said = `${heading}: how long the answers are`;
       const chart = histogram(lengths.counts, lengths.unit, n, said);
