@@ -98,6 +98,7 @@ ochat_eval.evaluate(3)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # mypy has nothing kept yet of all that is installed
 def test_its_types_are_there_for_who_uses_it(installed, tmp_path):
     (tmp_path / "snippet.py").write_text(SNIPPET)
     mypy = ("-m", "mypy", "--strict", "--python-executable", installed, "snippet.py")

@@ -84,9 +84,9 @@ class Browser {
 
   // Shows what one filter lets through, whatever was chosen before.
   async only(filter) {
-    await this.open({ filter });
     $("items").scrollIntoView();
-    $("list").focus({ preventScroll: true });
+    $("list").focus({ preventScroll: true }); // first, so that no key is lost
+    await this.open({ filter });
   }
 
   // Finds the same anew: there may be more by now. What is chosen stays.
@@ -186,8 +186,11 @@ class Browser {
     else if (top + ROW_HEIGHT > list.scrollTop + list.clientHeight)
       list.scrollTop = top + ROW_HEIGHT - list.clientHeight;
     const at = this.chosen;
-    await found.load(at, at + 1);
-    if (found !== this.found || at !== this.chosen) return; // another has been chosen meanwhile
+    const coming = found.load(at, at + 1);
+    if (coming) {
+      await coming;
+      if (found !== this.found || at !== this.chosen) return; // another has been chosen meanwhile
+    }
     this.chosenRow = found.at(at);
     this.draw();
     this.moved?.(this.state());
