@@ -58,9 +58,9 @@ chromium:
 	    $$root apt-get install -y -qq chromium; }; } >/dev/null 2>&1 || \
 	  echo "could not: install it yourself (apt-get install chromium); its tests are skipped without"
 
-# Three processes, as a third of the time tests wait; those of one file share one, for its fixtures.
+# Two processes; tests of one file share one, for the fixtures of their module.
 export PYTHONDONTWRITEBYTECODE :=# a shell that sets it would have every process compile all files
-PYTEST = $(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+PYTEST = $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: lint
 lint: $(READY)

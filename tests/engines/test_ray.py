@@ -98,10 +98,10 @@ def test_a_killed_replica_loses_and_duplicates_nothing(tmp_path):
         def one(request):
             nonlocal count
             count += 1
-            latest = [n["pid"] for n in noted if n.get("event") == "ready"][-1]
-            if count >= 500 + 700 * len(killed) and len(killed) < 2 and latest not in killed:
-                os.kill(latest, signal.SIGKILL)
-                killed.append(latest)
+            if count in (500, 1200):  # the one that came last; the other, if none has come since
+                ready = [n["pid"] for n in noted if n.get("event") == "ready"]
+                killed.append([pid for pid in ready if pid not in killed][-1])
+                os.kill(killed[-1], signal.SIGKILL)
             submit(request)
 
         return one
