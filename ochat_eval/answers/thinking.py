@@ -62,7 +62,7 @@ FINAL = re.compile(r"<\|channel\|>final\b[^<]*(?:<\|constrain\|>[^<]*)?<\|messag
 _TAG = re.compile(r"<\|(?:start|channel|constrain)\|>[^<]*|<\|(?:end|message|return|call)\|>")
 CHANNEL_STARTS = (CHANNELS.start, "<|start|>assistant")
 """With either of them a response in channels begins."""
-_CHANNEL_END = re.compile(r"<\|(?:end|return)\|>")
+CHANNEL_END = re.compile(r"<\|(?:end|return)\|>")
 _BARE = ("analysis", "assistantfinal")
 """What is left of gpt-oss's marks in a text whose special tokens were dropped."""
 
@@ -94,13 +94,12 @@ def answer_from(text: str, thought: Thought) -> str:
     """What is left of a text behind a thought, less the blank lines between; empty without end."""
     if thought.end is None:
         return ""
-    start = BLANK_LINES.match(text, thought.end)
-    rest = text[start.end() if start else thought.end :]
-    return _CHANNEL_END.split(rest, maxsplit=1)[0] if thought.marks == CHANNELS else rest
+    rest = text[end_of(BLANK_LINES, text, thought.end) :]
+    return CHANNEL_END.split(rest, maxsplit=1)[0] if thought.marks == CHANNELS else rest
 
 
 def _between(text: str, marks: Marks, shown: bool) -> Thought | None:
-    place = _skip_blank(text, 0)
+    place = end_of(BLANK, text, 0)
     if text.startswith(marks.start, place):
         place += len(marks.start)
     elif not marks.opened:
@@ -117,13 +116,13 @@ def _between(text: str, marks: Marks, shown: bool) -> Thought | None:
         if end < 0:
             return Thought(_joined(pieces), None, marks)
         place = end + len(marks.end)
-        if not text.startswith(marks.start, next_ := _skip_blank(text, place)):
+        if not text.startswith(marks.start, next_ := end_of(BLANK, text, place)):
             return Thought(_joined(pieces), place, marks)
         place = next_ + len(marks.start)
 
 
 def _channels(text: str, marks: Marks, shown: bool) -> Thought | None:
-    place = _skip_blank(text, 0)
+    place = end_of(BLANK, text, 0)
     bare = not shown and text.startswith(_BARE[0], place)
     if bare and (end := text.find(_BARE[1])) >= 0:
         return Thought(text[place + len(_BARE[0]) : end].strip(), end + len(_BARE[1]), marks)
@@ -139,6 +138,7 @@ def _joined(pieces: Sequence[str]) -> str:
     return "\n\n".join(piece for piece in pieces if piece)
 
 
-def _skip_blank(text: str, place: int) -> int:
-    found = BLANK.match(text, place)
+def end_of(pattern: re.Pattern[str], text: str, place: int) -> int:
+    """Where a pattern that may match nothing ends at a place."""
+    found = pattern.match(text, place)
     return found.end() if found else place

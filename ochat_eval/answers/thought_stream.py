@@ -14,18 +14,19 @@ from collections.abc import Callable, Sequence
 from ochat_eval.answers.thinking import (
     BLANK,
     BLANK_LINES,
+    CHANNEL_END,
     CHANNEL_STARTS,
     CHANNELS,
     FINAL,
     KNOWN,
     Marks,
+    end_of,
 )
 
 _ENDS = ("<|end|>", "<|return|>")
 _SINGLE = ("<|message|>", "<|call|>", *_ENDS)
 _TAGS = ("<|start|>", "<|channel|>", "<|constrain|>", *_SINGLE)
 _TAG = re.compile("|".join(map(re.escape, _TAGS)))
-_CHANNEL_END = re.compile("|".join(map(re.escape, _ENDS)))
 _FINAL_SO_FAR = re.compile(r"<\|channel\|>final\b[^<]*(?:<\|constrain\|>[^<]*)?(<[^<>]*>?)?")
 
 
@@ -71,7 +72,7 @@ class ThoughtStream:
     # Each step takes from what is held, and says whether another is to go on with the rest.
 
     def _begin(self, last: bool) -> bool:
-        place = _end(BLANK, self._held, self._at)
+        place = end_of(BLANK, self._held, self._at)
         for marks in self._known:
             channels = marks == CHANNELS
             starts = CHANNEL_STARTS if channels else (marks.start,)
@@ -100,13 +101,13 @@ class ThoughtStream:
         """Behind a closing mark: another thought, or the answer less the blank lines before it."""
         assert self.marks is not None
         channels, start = self.marks == CHANNELS, self.marks.start
-        place = _end(BLANK, self._held, self._at)
+        place = end_of(BLANK, self._held, self._at)
         if not channels and self._held.startswith(start, place):
             return self._go(self._in_thought, place + len(start))
         if not last and self._may_be(() if channels else (start,), place):
             return False
         self.ended = True
-        place = _end(BLANK_LINES, self._held, self._at)
+        place = end_of(BLANK_LINES, self._held, self._at)
         return self._go(self._in_final if channels else self._in_answer, place)
 
     def _in_answer(self, last: bool) -> bool:
@@ -131,7 +132,7 @@ class ThoughtStream:
 
     def _in_final(self, last: bool) -> bool:
         """The final message of the channels, up to its end."""
-        if end := _CHANNEL_END.search(self._held, self._at):
+        if end := CHANNEL_END.search(self._held, self._at):
             self._answer_to(end.start())
             return self._go(self._behind, end.end())
         self._answer_to(len(self._held) if last else self._safe(_ENDS))
@@ -205,9 +206,3 @@ class _Pieces:
     def end(self) -> None:
         """The text ends; another may begin."""
         self._blank, self._inside = "", False
-
-
-def _end(pattern: re.Pattern[str], text: str, place: int) -> int:
-    """Where a pattern that may match nothing ends at a place."""
-    found = pattern.match(text, place)
-    return found.end() if found else place

@@ -168,6 +168,10 @@ class Task:
             if name not in self.report_only and self.before.get(name, ...) != value
         }
 
+    def all_options(self) -> dict[str, Any]:
+        """`options`, and those that are as they were before there was a choice."""
+        return {**self.before, **self.options()}
+
     def sources(self) -> tuple[Source[Any], ...]:
         """The pinned data that `items` reads under these options."""
         raise NotImplementedError

@@ -15,19 +15,13 @@ from starlette.routing import Route
 
 from ochat_eval.board.answers import Search
 from ochat_eval.board.board import Board, Marked, Noted
-from ochat_eval.board.files import POLICY, page_files
+from ochat_eval.board.files import page_files
 from ochat_eval.board.shelf import NoSuchRun
 from ochat_eval.records import UserError
 from ochat_eval.report.page.frame import as_json
+from ochat_eval.serve.page_headers import PAGE_HEADERS
 
-_HEADERS = {
-    "Content-Security-Policy": f"{POLICY}; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-cache",
-}
+_HEADERS = {**PAGE_HEADERS, "Cross-Origin-Resource-Policy": "same-origin"}
 T = TypeVar("T")
 
 

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from ochat_eval.report.page import formula_files, page
 from ochat_eval.report.page.frame import assets
+from ochat_eval.serve.page_headers import POLICY
 
 _SHARED_STYLES = (*page.STYLES, "curve.css")
 _SHARED_SCRIPTS = (*page.SCRIPTS, "curve.js")
 STYLES = (*formula_files.STYLES, *_SHARED_STYLES, "board.css")
 _OWN_SCRIPTS = ("drawn.js", "remote.js", "runs.js", "steps.js", "marks.js", "board.js")
 SCRIPTS = (*formula_files.SCRIPTS, *_SHARED_SCRIPTS, *_OWN_SCRIPTS)
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "font-src 'self'; img-src data:; base-uri 'none'; form-action 'none'"
-)
-"""What the page may load and run: its own files."""
 _KINDS = {"css": "text/css", "js": "text/javascript"}
 
 

@@ -30,11 +30,11 @@ from ochat_eval.run.manifest import Facts, read_facts
 def job(arguments: Sequence[str], live: Live | None = None) -> Job:
     """What a command line asks for.
 
-    Args:
-        live: an engine that a Python program holds, in the place of the one that is named.
-
     `stage=score` and `stage=report` of a run that is there take from its folder what the run is
     (`again`), and everything else from the command line.
+
+    Args:
+        live: an engine that a Python program holds, in the place of the one that is named.
 
     Raises:
         UserError: an unknown option, value or file, with the nearest right name.

@@ -1,11 +1,11 @@
-"""Prompts that leave no room for an answer."""
+"""Prompts as token ids, and those that leave no room for an answer."""
 
 from __future__ import annotations
 
-from ochat_eval.engines.engine import Work
+from ochat_eval.engines.engine import Failure, Work
 from ochat_eval.model.chat.conversation import first_prompt
 from ochat_eval.model.chat.format import ChatFormat
-from ochat_eval.records import UserError
+from ochat_eval.records import Request, Response, UserError
 from ochat_eval.terminal.words import counted
 
 _PIECE_TOKENS = 64
@@ -33,3 +33,22 @@ def refuse_overlong(work: Work, chat: ChatFormat, context: int) -> None:
             f"{context:,} tokens (longest: {longest}, {tokens:,}); raise engine.max_model_len, or "
             "keep their last tokens as the published evaluation did with overlong=truncate"
         )
+
+
+def prompt_ids(request: Request, chat: ChatFormat, context: int) -> list[int] | Response | Failure:
+    """The token ids to ask with; or what has come of a request that cannot be asked.
+
+    Raises:
+        UserError: a first prompt that the chat format cannot write.
+    """
+    try:
+        ids = chat.encode(request.messages, request.condition)
+    except UserError as e:
+        if request.turn == 0:
+            raise
+        return Failure(*request.key, str(e))  # the model's own words are in it
+    if (
+        len(ids) >= context
+    ):  # as published: the last tokens are kept, and nothing is left to answer in
+        return Response(request.id, "", request.sample, request.turn, "length", context, 0)
+    return ids

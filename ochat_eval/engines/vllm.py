@@ -12,7 +12,7 @@ from typing import Any
 
 from ochat_eval.engines.engine import Engine, Failure, Session, Work
 from ochat_eval.engines.guard import Guard
-from ochat_eval.engines.overlong import refuse_overlong
+from ochat_eval.engines.overlong import prompt_ids, refuse_overlong
 from ochat_eval.engines.vllm_build import (
     budget_arguments,
     cpu_arguments,
@@ -292,19 +292,11 @@ class _VllmSession(Session):
                 return
 
     def submit(self, request: Request) -> None:
-        try:
-            ids = self._chat.encode(request.messages, request.condition)
-        except UserError as e:
-            if request.turn == 0:
-                raise
-            self._ready.append(Failure(*request.key, str(e)))  # the model's own words are in it
+        ids = prompt_ids(request, self._chat, self._context)
+        if not isinstance(ids, list):
+            self._ready.append(ids)
             return
         room = self._context - len(ids)
-        if room <= 0:  # as published: the last tokens are kept, and nothing is left to answer in
-            self._ready.append(
-                Response(request.id, "", request.sample, request.turn, "length", self._context, 0)
-            )
-            return
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
 

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from ochat_eval.engines.engine import Failure, Session, Work
 from ochat_eval.engines.live import Live
-from ochat_eval.engines.overlong import refuse_overlong
+from ochat_eval.engines.overlong import prompt_ids, refuse_overlong
 from ochat_eval.model.chat import load_format
 from ochat_eval.model.chat.format import ChatFormat
 from ochat_eval.model.chat.thinking import decoder
@@ -98,17 +98,9 @@ class _WeightsSession(Session):
         self.window = engine.batch_size
 
     def submit(self, request: Request) -> None:
-        try:
-            ids = self._chat.encode(request.messages, request.condition)
-        except UserError as e:
-            if request.turn == 0:
-                raise
-            self._ready.append(Failure(*request.key, str(e)))  # the model's own words are in it
-            return
-        if len(ids) >= self._context:  # as published: nothing is left to answer in
-            self._ready.append(
-                Response(request.id, "", request.sample, request.turn, "length", self._context, 0)
-            )
+        ids = prompt_ids(request, self._chat, self._context)
+        if not isinstance(ids, list):
+            self._ready.append(ids)
         elif request.sampling.presence_penalty:
             raise UserError(f"{request.id}: presence_penalty: transformers has none; set it to 0")
         else:

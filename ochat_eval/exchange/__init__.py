@@ -138,21 +138,21 @@ class Asked:
 
 @dataclass(frozen=True)
 class Recorded:
-    """A run on disk; `path` is its directory."""
+    """A run on disk, whose files are read once; `path` is its directory."""
 
     path: Path
 
-    @property
+    @cached_property
     def manifest(self) -> dict[str, Any]:
         """What its manifest.json holds."""
         return store.read_json(self.path / store.MANIFEST)
 
-    @property
+    @cached_property
     def summary(self) -> dict[str, Any]:
         """What its summary.json holds. Raises UserError where it has none yet."""
         return read_summary(self.path)
 
-    @property
+    @cached_property
     def created(self) -> datetime:
         """When it was planned."""
         try:
@@ -160,7 +160,7 @@ class Recorded:
         except (KeyError, TypeError, ValueError) as e:
             raise UserError(f"{self.path / store.MANIFEST} is damaged: created: {e}") from e
 
-    @property
+    @cached_property
     def tasks(self) -> dict[str, Task]:
         """Its benchmarks by name, under its own options."""
         return tasks_of(read_facts(self.path / store.MANIFEST))

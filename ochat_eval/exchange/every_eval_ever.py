@@ -30,6 +30,7 @@ from ochat_eval.exchange.logs import (
 )
 from ochat_eval.records import RULES, Rule, UserError
 from ochat_eval.report.measures import RATES, Measure, marks_of, measures
+from ochat_eval.report.tables.cells import MARK
 from ochat_eval.run import store
 
 SCHEMA = "0.3.0"
@@ -250,7 +251,7 @@ class _Log:
         rates = figures if one.subset is None else figures["subsets"][one.subset]
         found = {name: f"{rates[name]}" for name in RATES if rates.get(name) is not None}
         if marks := marks_of(self.told):
-            found["mark"] = f"† {'; '.join(marks)}"
+            found["mark"] = f"{MARK} {'; '.join(marks)}"
         if unread := rates.get("unread"):
             found["null_verdicts"] = str(unread)
         return {"rule": self.rule, "points": f"{one.score}", **found}

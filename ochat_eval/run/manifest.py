@@ -24,7 +24,7 @@ from ochat_eval.run import store
 from ochat_eval.run.folder import RunDir
 from ochat_eval.run.hardware import gpus
 from ochat_eval.run.otherwise import Learnt, learnt_of
-from ochat_eval.run.sequential import Sequential
+from ochat_eval.run.sequential import Sequential, read_sequential
 
 _PACKAGES = (
     "vllm",
@@ -197,6 +197,10 @@ class Manifest:
         """Sets one value."""
         self.values[key] = value
         self._write()
+
+    def sequential(self) -> Sequential | None:
+        """`read_sequential` of this manifest."""
+        return read_sequential(self.values, str(self._path))
 
     def learnt(self, whose: str) -> Learnt:
         """`learnt_of` this manifest."""

@@ -11,7 +11,7 @@ from ochat_eval import stats
 from ochat_eval.baseline.results import RunResults, TaskResults, clusters, points, strata, values
 from ochat_eval.baseline.runs import read_run, read_summary
 from ochat_eval.records import Rule
-from ochat_eval.report.tables.build import definitions
+from ochat_eval.report.tables.build import sharing
 from ochat_eval.series.find import Checkpoint
 
 ALPHA = 0.05
@@ -179,8 +179,8 @@ def _average(found: Sequence[Curve], series: Sequence[Point]) -> Curve | None:
         return None
     tasks = series[0].results.tasks
     weights = [points(1 / tasks[c.task].scale, tasks[c.task]) for c in found]
-    shares = {c.task: c.shares for d in definitions().values() for c in d.columns if c.shares}
-    together = [shares.get(curve.task, curve.task) for curve in found]
+    questions = sharing()
+    together = [questions.get(curve.task, curve.task) for curve in found]
 
     def averaged(
         centers: Sequence[float], ends: Sequence[tuple[float, float]]

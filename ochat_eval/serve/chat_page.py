@@ -10,6 +10,7 @@ from starlette.routing import Route
 
 from ochat_eval.model.model import Model
 from ochat_eval.report.page.formula_files import formula_files
+from ochat_eval.serve.page_headers import PAGE_HEADERS
 
 _OURS, _SHARED = "ochat_eval.serve", "ochat_eval.report.page"
 _FILES = {
@@ -22,17 +23,6 @@ _FACTS = "/chat.json"
 _FORMULAS = {f"/{name}": file for name, file in formula_files().items()}
 PAGE_PATHS = (*_FILES, *_FORMULAS, _FACTS)
 """All paths of the page; none of them generates."""
-_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-        "font-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
-        "frame-ancestors 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-cache",
-}
 
 
 def page_routes(model: Model, needs_key: bool) -> list[Route]:
@@ -46,15 +36,16 @@ def page_routes(model: Model, needs_key: bool) -> list[Route]:
     }
     routes = [
         _route(
-            path, Response(resources.files(whose).joinpath(file).read_bytes(), 200, _HEADERS, kind)
+            path,
+            Response(resources.files(whose).joinpath(file).read_bytes(), 200, PAGE_HEADERS, kind),
         )
         for path, (whose, file, kind) in _FILES.items()
     ]
     routes += [
-        _route(path, Response(data, 200, _HEADERS, kind))
+        _route(path, Response(data, 200, PAGE_HEADERS, kind))
         for path, (data, kind) in _FORMULAS.items()
     ]
-    return [*routes, _route(_FACTS, JSONResponse(facts, 200, _HEADERS))]
+    return [*routes, _route(_FACTS, JSONResponse(facts, 200, PAGE_HEADERS))]
 
 
 def _route(path: str, response: Response) -> Route:

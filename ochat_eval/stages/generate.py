@@ -19,7 +19,7 @@ from ochat_eval.run import store
 from ochat_eval.run.index import Index
 from ochat_eval.run.journal import Journal, recovered
 from ochat_eval.run.reuse import Signature
-from ochat_eval.run.sequential import Sequential, read_sequential
+from ochat_eval.run.sequential import Sequential
 from ochat_eval.stages.estimate import answer_tokens, earlier_runs
 from ochat_eval.stages.plan import Plan
 from ochat_eval.stages.progress import Meter
@@ -158,7 +158,7 @@ def generate(job: Job, planned: Plan) -> None:
 
 def _write_looks(planned: Plan, found: Sequential | None) -> None:
     """What the looks say, in the manifest; None: all was asked, and none stopped anything."""
-    before = read_sequential(planned.manifest.values, str(planned.run.file(store.MANIFEST)))
+    before = planned.manifest.sequential()
     if found is None and before is not None and before.stopped:
         tasks = {n: dataclasses.replace(one, stopped=False) for n, one in before.tasks.items()}
         found = dataclasses.replace(before, tasks=tasks)

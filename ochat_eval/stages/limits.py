@@ -128,7 +128,7 @@ def _fit(task: Task, there: Mapping[str, TaskResults | None]) -> Iterator[TaskRe
             f"it out of task="
         )
     prompts: dict[str, str] = {}  # of the run before, whose items the next one must have
-    options = {**task.before, **task.options()}
+    options = task.all_options()
     for name, one in there.items():
         why = unfit(one, prompts, options)
         if one is not None and one.options["data"] != options["data"]:

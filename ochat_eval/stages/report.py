@@ -22,7 +22,6 @@ from ochat_eval.run import store
 from ochat_eval.run.folder import RunDir
 from ochat_eval.run.index import Index
 from ochat_eval.run.otherwise import asked_otherwise
-from ochat_eval.run.sequential import read_sequential
 from ochat_eval.stages.cost import cost_line
 from ochat_eval.stages.plan import Plan
 from ochat_eval.terminal.grid import notes
@@ -88,7 +87,7 @@ def report(job: Job, planned: Plan, responses: Index[Response]) -> None:
 
 def _stopped(planned: Plan, name: str) -> Stopped | None:
     """How a benchmark was stopped early, for its figures; None where it was not."""
-    found = read_sequential(planned.manifest.values, str(planned.run.file(store.MANIFEST)))
+    found = planned.manifest.sequential()
     one = found.stopped.get(name) if found else None
     if found is None or one is None:
         return None

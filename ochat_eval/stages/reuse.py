@@ -41,7 +41,7 @@ def reuse_answers(job: Job, planned: Plan) -> None:
     if not any(left.values()):
         return
     earlier = Earlier()
-    names = [one.name for one in _sources(job, planned) if _add(earlier, one)]
+    names = [at.name for at, facts in _sources(job, planned) if _add(earlier, at, facts)]
     if not names:
         say("reuse: no earlier run of this model has answers to take over")
         return
@@ -51,7 +51,7 @@ def reuse_answers(job: Job, planned: Plan) -> None:
     planned.manifest.set("reused", dict.fromkeys(names, 0))  # how many is known at the end
     try:
         with planned.manifest.timing("reuse"):
-            drive(_Recalled(earlier, signature), queue, journal, Meter("reuse", left))
+            drive(_Recalled(earlier, queue), queue, journal, Meter("reuse", left))
     finally:
         journal.close()
         earlier.close()
@@ -67,8 +67,8 @@ def _counts(planned: Plan) -> Counter[str]:
     return Counter(one.reused_from for one in every if one.reused_from is not None)
 
 
-def _sources(job: Job, planned: Plan) -> Iterator[Path]:
-    """The folders to take answers from: the named one, or all of the same model, latest first."""
+def _sources(job: Job, planned: Plan) -> Iterator[tuple[Path, Facts]]:
+    """The runs to take answers from: the named one, or all of the same model, latest first."""
     identity = planned.manifest.values["identity"]
     if job.reuse != AUTO:
         folder = find(str(job.reuse), job.results)
@@ -76,11 +76,12 @@ def _sources(job: Job, planned: Plan) -> Iterator[Path]:
             raise UserError(f"reuse={job.reuse}: {folder} has no {store.RESPONSES}")
         if folder.resolve() == planned.run.path.resolve():
             raise UserError(f"reuse={job.reuse} is this run itself; name another, or {AUTO}")
-        if other := _otherwise(read_facts(folder / store.MANIFEST), identity):
+        facts = read_facts(folder / store.MANIFEST)
+        if other := _otherwise(facts, identity):
             raise UserError(
                 f"reuse={job.reuse}: its answers were given otherwise: {'; '.join(other[:4])}"
             )
-        yield folder
+        yield folder, facts
         return
     found = sorted(
         job.results.glob(f"*/{store.MANIFEST}"), key=lambda p: p.stat().st_mtime, reverse=True
@@ -88,10 +89,11 @@ def _sources(job: Job, planned: Plan) -> Iterator[Path]:
     for path in found:
         with contextlib.suppress(UserError):  # damaged: it is not looked into
             store.check_files(path.parent)
-            same = not _otherwise(read_facts(path), identity)
+            facts = read_facts(path)
+            same = not _otherwise(facts, identity)
             there = (path.parent / store.RESPONSES).exists()
             if same and there and path.parent.resolve() != planned.run.path.resolve():
-                yield path.parent
+                yield path.parent, facts
 
 
 def _otherwise(facts: Facts, identity: dict[str, object]) -> list[str]:
@@ -103,9 +105,9 @@ def _otherwise(facts: Facts, identity: dict[str, object]) -> list[str]:
     )
 
 
-def _add(earlier: Earlier, folder: Path) -> bool:
+def _add(earlier: Earlier, folder: Path, facts: Facts) -> bool:
     """Whether the run has answers to take; says what cannot be."""
-    usable, others = earlier.add(folder, read_facts(folder / store.MANIFEST))
+    usable, others = earlier.add(folder, facts)
     if others:
         say(
             f"reuse: {counted(others, 'response')} of {folder.name} cannot be taken over: damaged, "
@@ -119,13 +121,13 @@ class _Recalled(Session):
 
     window = 256
 
-    def __init__(self, earlier: Earlier, signature: Signature):
+    def __init__(self, earlier: Earlier, queue: Queue):
         self._earlier = earlier
-        self._signature = signature
+        self._queue = queue
         self._ready: deque[Response | Failure] = deque()
 
     def submit(self, request: Request) -> None:
-        found = self._earlier.find(self._signature.of(request), request.sampling.max_tokens)
+        found = self._earlier.find(self._queue.digests[request.key], request.sampling.max_tokens)
         if found is None:
             self._ready.append(Failure(*request.key, "not asked before"))
             return

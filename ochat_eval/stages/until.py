@@ -26,7 +26,7 @@ from ochat_eval.config.job import Gated, Job
 from ochat_eval.records import Item, Response, Score, UserError
 from ochat_eval.run import store
 from ochat_eval.run.index import Index
-from ochat_eval.run.sequential import Looked, Sequential, read_sequential
+from ochat_eval.run.sequential import Looked, Sequential
 from ochat_eval.sandbox.workers import STOP, Stopped
 from ochat_eval.stages.plan import Plan
 from ochat_eval.terminal.say import say
@@ -38,6 +38,7 @@ class _Followed:
 
     Attributes:
         home: of each item the block, from 0, and where it stands in items.jsonl.
+        turns: of each item, how many.
         lacking: of each block the items that are not yet answered.
         waiting: by item, the responses that are not yet scored.
         outcomes: of the items that were scored.
@@ -47,6 +48,7 @@ class _Followed:
     task: Task
     looks: Looks
     home: dict[str, tuple[int, store.Span]]
+    turns: dict[str, int]
     lacking: list[int]
     waiting: dict[str, list[Response]] = field(default_factory=dict)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
@@ -87,15 +89,16 @@ class Watch:
         planned = self._planned
         task = planned.tasks[name]
         path, there = planned.run.file(store.ITEMS), self._recorded.tasks[name]
-        prompts, spans = {}, {}
+        prompts, spans, turns = {}, {}, {}
         for span, item in store.placed_records(path, Item, planned.spans[name]):
             prompts[item.id], spans[item.id] = prompt_digest(item), span
-        options = {**task.before, **task.options()}
+            turns[item.id] = len(item.turns)
+        options = task.all_options()
         if why := next(unlike_questions(prompts, options, there), ""):
             raise UserError(f"until=decided: {name}: {why}; compare with what asked the same")
         looks = looks_of(task, planned.items(name), seed)
         home = {id_: (k, spans[id_]) for k, block in enumerate(looks.blocks) for id_ in block}
-        return _Followed(task, looks, home, [len(block) for block in looks.blocks])
+        return _Followed(task, looks, home, turns, [len(block) for block in looks.blocks])
 
     def withdrawn(self, task: str) -> bool:
         """Whether a benchmark is asked no further."""
@@ -162,9 +165,8 @@ class Watch:
             return
         given = one.waiting.setdefault(response.id, [])
         given.append(response)
-        block, span = one.home[response.id]
-        [item] = store.read_records(self._planned.run.file(store.ITEMS), Item, span)
-        one.lacking[block] -= len(given) == one.task.n * len(item.turns)
+        block, _ = one.home[response.id]
+        one.lacking[block] -= len(given) == one.task.n * one.turns[response.id]
         while len(one.rows) < len(one.lacking) and not one.lacking[len(one.rows)]:
             self._look(name, one)
             if name in self._decided:
@@ -200,7 +202,7 @@ class Watch:
             metric=task.metric,
             bounds=task.bounds,
             scale=task.scale,
-            options={**task.before, **task.options()},
+            options=task.all_options(),
             asked=len(one.outcomes),
             of=planned.totals[name],
             outcomes=one.outcomes,
@@ -235,7 +237,7 @@ class Watch:
 
 def as_stopped(planned: Plan) -> Plan:
     """The plan with, of benchmarks that were stopped, the items that the deciding look saw."""
-    found = read_sequential(planned.manifest.values, str(planned.run.file(store.MANIFEST)))
+    found = planned.manifest.sequential()
     seen, counts, answers = {}, dict(planned.counts), dict(planned.answers)
     seed = planned.manifest.values["identity"].get("seed", 0)
     for name, task in planned.tasks.items():
@@ -251,7 +253,7 @@ def as_stopped(planned: Plan) -> Plan:
 
 def stands(gated: Gated | None, planned: Plan) -> bool:
     """Whether a finished run was stopped nowhere, or as it would be now."""
-    found = read_sequential(planned.manifest.values, str(planned.run.file(store.MANIFEST)))
+    found = planned.manifest.sequential()
     if found is None or not found.stopped:
         return True
     return gated == Gated(found.against, found.mode, found.margin)
