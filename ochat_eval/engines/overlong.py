@@ -47,8 +47,6 @@ def prompt_ids(request: Request, chat: ChatFormat, context: int) -> list[int] | 
         if request.turn == 0:
             raise
         return Failure(*request.key, str(e))  # the model's own words are in it
-    if (
-        len(ids) >= context
-    ):  # as published: the last tokens are kept, and nothing is left to answer in
+    if len(ids) >= context:  # as published: its last tokens are kept, and none is left to answer in
         return Response(request.id, "", request.sample, request.turn, "length", context, 0)
     return ids

@@ -137,7 +137,7 @@ def generate(job: Job, planned: Plan) -> None:
     With `until`, of a benchmark that is decided nothing more is asked.
     """
     known = recorded(planned)
-    left = unanswered(planned, known)
+    left = planned.missing(known)
     if job.until is None:
         _generate(job, planned, known, left, None)
         _write_looks(planned, None)
@@ -230,16 +230,6 @@ def recorded(planned: Plan) -> Index[Response]:
         stranger = known.unknown(item.id for item in planned.items())[0]
         raise UserError(f"{path} answers {stranger!r}, which this run does not ask")
     return known
-
-
-def unanswered(planned: Plan, known: Index[Response]) -> dict[str, int]:
-    """By benchmark, how many responses are still missing."""
-    if not known:
-        return dict(planned.answers)
-    return {
-        name: of - sum(len(known.of(item.id)) for item in planned.items(name))
-        for name, of in planned.answers.items()
-    }
 
 
 def _expected(job: Job) -> dict[str, float]:

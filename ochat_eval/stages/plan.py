@@ -118,12 +118,20 @@ class Plan:
             if found := responses.of(item.id):
                 yield Answered(item, tuple(found))
 
+    def missing(self, responses: Index[Response]) -> dict[str, int]:
+        """By benchmark, how many responses to items that count are not there."""
+        if not responses:
+            return dict(self.answers)
+        return {
+            name: of - sum(len(responses.of(item.id)) for item in self.items(name))
+            for name, of in self.answers.items()
+        }
+
     def whole(self, responses: Index[Response]) -> bool:
         """Whether every item that counts has all its responses."""
         if not self.seen:
             return len(responses) == self.requests
-        found = (one for name in self.tasks for one in self.answered(name, responses))
-        return sum(len(one.responses) for one in found) == self.requests
+        return not any(self.missing(responses).values())
 
     def digests(self) -> dict[str, str]:
         """SHA-256 of the files that a finished run is made of, so far as they are there."""

@@ -16,7 +16,7 @@ from ochat_eval.run import store
 from ochat_eval.run.identity import differences, engine_part
 from ochat_eval.run.manifest import Facts, read_facts
 from ochat_eval.run.reuse import Earlier, Signature
-from ochat_eval.stages.generate import Queue, SignedJournal, drive, recorded, unanswered
+from ochat_eval.stages.generate import Queue, SignedJournal, drive, recorded
 from ochat_eval.stages.plan import Plan
 from ochat_eval.stages.progress import Meter
 from ochat_eval.terminal.say import say
@@ -37,7 +37,7 @@ def reuse_answers(job: Job, planned: Plan) -> None:
     if job.reuse is None:
         return
     known = recorded(planned)
-    left = unanswered(planned, known)
+    left = planned.missing(known)
     if not any(left.values()):
         return
     earlier = Earlier()

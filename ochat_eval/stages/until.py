@@ -213,6 +213,7 @@ class Watch:
     def found(self, responses: Index[Response] | None) -> Sequential:
         """What was planned and what the looks said; `responses`: when all is asked."""
         tasks = {}
+        missing = self._planned.answers if responses is None else self._planned.missing(responses)
         for name, one in self._followed.items():
             ends = [len(one.looks.seen(k)) for k in range(len(one.looks.blocks))]
             looked = Looked(planned=one.looks.planned, looks=ends, look=len(one.rows))
@@ -221,18 +222,11 @@ class Watch:
                 looked = dataclasses.replace(
                     looked, verdict=row.verdict, difference=row.difference, lo=row.lo, hi=row.hi,
                     margin=row.margin,
-                    stopped=name in self._decided and not self._whole(name, responses),
+                    stopped=name in self._decided and missing[name] > 0,
                 )  # fmt: skip
             tasks[name] = looked
         gated = self._gated
         return Sequential(against=gated.against, mode=gated.mode, margin=gated.margin, tasks=tasks)
-
-    def _whole(self, name: str, responses: Index[Response] | None) -> bool:
-        """Whether every item of a benchmark was answered, decided or not."""
-        planned = self._planned
-        return responses is not None and planned.answers[name] == sum(
-            len(responses.of(item.id)) for item in planned.items(name)
-        )
 
 
 def as_stopped(planned: Plan) -> Plan:
