@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from ochat_eval.bench import decide
@@ -18,6 +18,7 @@ from ochat_eval.bench.lm_eval import LM_EVAL, comparison, with_model
 from ochat_eval.bench.prefix import prefix, suite
 from ochat_eval.bench.readings import readings
 from ochat_eval.bench.replicas import replicas
+from ochat_eval.bench.tail import tails
 from ochat_eval.bench.vllm import vllm
 from ochat_eval.records import UserError
 from ochat_eval.run.manifest import surroundings
@@ -36,6 +37,8 @@ WHAT = {
     "prefix": "requests grouped by prefix against shuffled, one queue against task after task; "
     "loads the model",
     "replicas": "engine=ray with one replica against two; loads the model three times a pair",
+    "tail": "the end of a run, when a few answers that repeat themselves are left: as published, "
+    "guessing ahead, loops ended; loads the model three times a pair",
     "decide": "what until=decided saves and how often it errs: made-up pairs, and reruns as in the "
     "recorded runs named (docs/less.md); no model",
     "gpu-check": "on a GPU, in ten minutes with one load of the model: engine=vllm against bare "
@@ -44,10 +47,12 @@ WHAT = {
     "readings": "how often the robust rules misread: answers in a FILE or folder that say what a "
     "person reads in them (docs/readings.md); no model, and not part of all",
 }
-WITH_MODEL = ("lm-eval-vllm", "vllm", "prefix", "replicas", "gpu-check")
+WITH_MODEL = ("lm-eval-vllm", "vllm", "prefix", "replicas", "tail", "gpu-check")
 """What takes options of a run."""
 BY_NAME = ("gpu-check", "readings")
 """What is measured only when it is named."""
+HARNESS = (["gsm8k"], ["all"])
+"""Which tasks the harness runs over, where none are named."""
 MEASURED = ("client", *WITH_MODEL)
 """What takes `--requests`."""
 TAKES_MORE = ("harness", *WITH_MODEL, "decide", "readings")
@@ -57,32 +62,32 @@ TAKES_MORE = ("harness", *WITH_MODEL, "decide", "readings")
 def _tables(given: argparse.Namespace) -> Iterator[Callable[[], Table]]:
     """The chosen measurements."""
     chosen = [x for x in WHAT if x not in BY_NAME] if given.what == "all" else [given.what]
+    more: list[str] = given.more
     sized = {} if given.requests is None else {"requests": given.requests}
     pairs, few = given.pairs or PAIRS, given.pairs or FEW_PAIRS
-    if "harness" in chosen:
-        for names in [given.more] if given.more else [["gsm8k"], ["all"]]:
-            yield functools.partial(harness, names)
-    if "lm-eval" in chosen:
-        yield lambda: comparison(pairs)
-    if "lm-eval-vllm" in chosen:
-        yield lambda: with_model(few, more=given.more, **sized)
-    if "client" in chosen:
-        yield lambda: client(pairs, **sized)
-    if "vllm" in chosen:
-        yield lambda: vllm(pairs, more=given.more, **sized)
-    if "prefix" in chosen:
-        yield lambda: prefix(given.pairs or 1, more=given.more, **sized)
-        yield lambda: suite(few, more=given.more, **sized)
-    if "replicas" in chosen:
-        yield lambda: replicas(few, more=given.more, **sized)
-    if "decide" in chosen:
-        yield decide.made_up
-        for name in given.more or [decide.SHIPPED]:
-            yield functools.partial(decide.recorded, name)
-    if "gpu-check" in chosen:
-        yield from gpu_check(pairs, more=given.more, **sized)
-    if "readings" in chosen:
-        yield lambda: readings(given.more)
+    parts: dict[str, Iterable[Callable[[], Table]]] = {
+        "harness": [
+            partial(harness, names) for names in ([more] if more else [["gsm8k"], ["all"]])
+        ],
+        "lm-eval": [partial(comparison, few)],
+        "lm-eval-vllm": [partial(with_model, few, more=more, **sized)],
+        "client": [partial(client, few, **sized)],
+        "vllm": [partial(vllm, pairs, more=more, **sized)],
+        "prefix": [
+            partial(prefix, given.pairs or 1, more=more, **sized),
+            partial(suite, few, more=more, **sized),
+        ],
+        "replicas": [partial(replicas, few, more=more, **sized)],
+        "tail": [partial(tails, few, more=more, **sized)],
+        "decide": [
+            decide.made_up,
+            *(partial(decide.recorded, name) for name in more or [decide.SHIPPED]),
+        ],
+        "gpu-check": gpu_check(pairs, more=more, **sized),
+        "readings": [partial(readings, more)],
+    }
+    for name in chosen:
+        yield from parts[name]
 
 
 _BENCH = """\

@@ -15,14 +15,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ochat_eval.bench.costs import Table, claim, resident_mib, spread
-from ochat_eval.bench.loaded import Loaded, loaded
+from ochat_eval.bench.loaded import Loaded, loaded, tail
 from ochat_eval.bench.prefix import SHARED, orders
 from ochat_eval.bench.replicas import replicas
 from ochat_eval.bench.vllm import asked_for, beside_bare
 from ochat_eval.bench.work import data_title, options, planned, timed
 from ochat_eval.config.load import job
 from ochat_eval.engines.vllm_build import cpu_build
-from ochat_eval.records import UserError
 from ochat_eval.run.hardware import gpu_memory_mib, gpus
 from ochat_eval.run.manifest import surroundings
 from ochat_eval.terminal.say import say
@@ -127,20 +126,6 @@ def _suite(engine: Loaded, size: Size, more: Sequence[str]) -> Table:
     title = f"all benchmarks ({data_title()}): {size.of_each} items of each, at most "
     seconds = {"suite": [took.seconds], "tail": [alone]}
     return Table(f"{title}{size.suite_tokens} tokens", ["what", "measured"], rows, seconds)
-
-
-def tail(flow: Sequence[tuple[float, int]], few: int) -> float:
-    """The seconds at the end of a run in which at most so many requests were in flight.
-
-    Args:
-        flow: as of `Loaded`.
-    """
-    if not flow:
-        raise UserError("nothing was in flight")
-    busy = [at for at, in_flight in flow if in_flight > few]
-    # the entry after the last busy one is when it came down to a few
-    begun = next((at for at, _ in flow if busy and at > busy[-1]), flow[0][0])
-    return flow[-1][0] - begun
 
 
 def _prefix(engine: Loaded, size: Size, more: Sequence[str]) -> Table:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ochat_eval.config.job import Job
 from ochat_eval.engines.engine import Engine, Failure, Session, Work
 from ochat_eval.model.model import Model
-from ochat_eval.records import Request, Response
+from ochat_eval.records import Request, Response, UserError
 from ochat_eval.terminal.say import say
 
 
@@ -87,3 +87,17 @@ def loaded(asked: Job) -> Iterator[Loaded]:
         yield Loaded(session=session)
     finally:
         session.close()
+
+
+def tail(flow: Sequence[tuple[float, int]], few: int) -> float:
+    """The seconds at the end of a run in which at most so many requests were in flight.
+
+    Args:
+        flow: as of `Loaded`.
+    """
+    if not flow:
+        raise UserError("nothing was in flight")
+    busy = [at for at, in_flight in flow if in_flight > few]
+    # the entry after the last busy one is when it came down to a few
+    begun = next((at for at, _ in flow if busy and at > busy[-1]), flow[0][0])
+    return flow[-1][0] - begun

@@ -25,7 +25,7 @@ SHARED = ("bbh_cot", "gsm8k")
 SUITE = ("gsm8k", "bbh_mc", "truthfulqa", "agieval")
 SMALL_CACHE = 16_384
 """Tokens; some ten of the prefixes."""
-REQUESTS = 81
+REQUESTS = 54
 SUITE_REQUESTS = 16
 
 Seconds = dict[str, list[float]]

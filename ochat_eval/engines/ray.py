@@ -96,6 +96,7 @@ class Ray(Vllm):
             window=self.window,
             in_process=self.in_process,
             stop_loops=self.stop_loops,
+            speculate=self.speculate,
             arguments=settled(self.arguments),
         )
         there = replace(work, items=tuple, truncate_overlong=True, say=silent, note=silent)

@@ -13,6 +13,11 @@ from typing import Any
 from ochat_eval.engines.engine import Engine, Failure, Session, Work
 from ochat_eval.engines.guard import Guard
 from ochat_eval.engines.overlong import prompt_ids, refuse_overlong
+from ochat_eval.engines.speculation import (
+    check_speculation,
+    not_to_be_guessed,
+    speculation_arguments,
+)
 from ochat_eval.engines.vllm_build import (
     budget_arguments,
     cpu_arguments,
@@ -88,12 +93,14 @@ class Vllm(Engine):
             start and run time.
         stop_loops: end an answer whose last tokens, up to 64 of them, come so many times in a row
             (vLLM's repetition detection); None ends none, as published.
+        speculate: guess so many tokens ahead while few answers are left; None guesses none.
         arguments: any other argument of `vllm.LLM`, given as `engine.NAME=VALUE`.
     """
 
     window: int | None = None
     in_process: bool | None = None
     stop_loops: int | None = None
+    speculate: int | None = None
     arguments: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -111,6 +118,7 @@ class Vllm(Engine):
             "context": context_of(model) if model.context is None else model.context,
             "arguments": chosen,
             **({STOP_LOOPS: self.stop_loops} if self.stop_loops else {}),
+            **({"speculate": self.speculate} if self.speculate else {}),
         }
 
     def start(self, work: Work) -> Session:
@@ -161,6 +169,7 @@ class Vllm(Engine):
             "enable_prefix_caching": True,
             "use_tqdm_on_load": False,
             "seed": seed,
+            **speculation_arguments(self.speculate),
             **({"revision": model.revision} if model.revision else {}),
             **({"trust_remote_code": True} if model.trust_remote_code else {}),
             **settled(self.arguments),
@@ -203,6 +212,7 @@ class Vllm(Engine):
             raise UserError(f"engine.window is {self.window}; it must be at least 1")
         if self.stop_loops is not None and self.stop_loops < 2:
             raise UserError(f"engine.stop_loops is {self.stop_loops}; it must be at least 2")
+        check_speculation(self.speculate, self.arguments)
         if (copies := self._degree("data_parallel_size")) > 1:
             raise UserError(
                 f"engine.data_parallel_size={copies}: vLLM's offline engine has no data "
@@ -273,6 +283,7 @@ class _VllmSession(Session):
         self._engine = llm.llm_engine
         config = self._engine.vllm_config
         self._context: int = config.model_config.max_model_len
+        self._guesses = config.speculative_config is not None
         self.window = window or 2 * config.scheduler_config.max_num_seqs
         self._in_flight: dict[str, Request] = {}
         self._cached = self._prompts = 0  # tokens of finished requests
@@ -301,6 +312,9 @@ class _VllmSession(Session):
         from vllm.sampling_params import RequestOutputKind
 
         sampling = request.sampling
+        if self._guesses and (reason := not_to_be_guessed(sampling, on_cpu())):
+            self._ready.append(Failure(*request.key, reason))
+            return
         params = SamplingParams(
             temperature=sampling.temperature,
             top_p=sampling.top_p,

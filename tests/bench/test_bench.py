@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ochat_eval.bench import client, costs, gpu_check, harness, lm_eval, prefix, server, vllm, work
+from ochat_eval.bench import client, costs, harness, lm_eval, loaded, prefix, server, vllm, work
 from ochat_eval.bench.command import WHAT, bench
 from ochat_eval.benchmark.selection import Selection
 from ochat_eval.benchmark.task import Answered, ScoringOptions
@@ -19,6 +19,7 @@ from ochat_eval.config.load import job
 from ochat_eval.records import UserError
 from tests.bench.with_vllm import tables
 from tests.fault_server import FaultServer
+from tests.serve.serving import make_tiny
 
 pytestmark = pytest.mark.slow  # each measures for a moment
 
@@ -190,10 +191,10 @@ def test_a_claim_has_the_noise_of_its_pairs():
 
 def test_the_tail_begins_when_few_are_left_for_good():
     flow = [(0, 1), (1, 5), (2, 2), (3, 5), (4, 3), (5, 2), (6, 1), (9, 0)]
-    assert gpu_check.tail(flow, 2) == 9 - 5
-    assert gpu_check.tail(flow, 5) == 9  # never more than a few
+    assert loaded.tail(flow, 2) == 9 - 5
+    assert loaded.tail(flow, 5) == 9  # never more than a few
     with pytest.raises(UserError):
-        gpu_check.tail([], 2)
+        loaded.tail([], 2)
 
 
 def test_a_fresh_process_answers_or_says_what_is_wrong():
@@ -318,14 +319,14 @@ def test_what_is_handed_to_vllm_is_noted_and_handed_on():
 
 
 @pytest.fixture(scope="module")
-def with_vllm():
-    return costs.in_new_process(tables)
+def with_vllm(tmp_path_factory):
+    return costs.in_new_process(tables, make_tiny(tmp_path_factory.mktemp("tiny") / "model"))
 
 
 @pytest.mark.vllm
 @pytest.mark.timeout(900)
 def test_vllm_sides_write_the_same_tokens(with_vllm):
-    tables, _ = with_vllm
+    tables, _, _ = with_vllm
     table = tables[1]
     ours, bare, ratio = table.rows
     assert (ours[0], bare[0], ratio[0]) == ("engine=vllm", "vllm.LLM.generate", "ratio")
@@ -350,8 +351,22 @@ def test_the_gpu_check_names_the_machine_and_measures_all_it_promises(with_vllm)
 @pytest.mark.vllm
 @pytest.mark.timeout(900)
 def test_a_small_cache_is_as_small_as_asked(with_vllm):
-    _, table = with_vllm
+    _, table, _ = with_vllm
     tokens = [int(row[0].replace(",", "")) for row in table.rows]
     assert tokens[0] == tokens[2] > 2 * prefix.SMALL_CACHE
     assert tokens[3] == tokens[5] == prefix.SMALL_CACHE
     assert [row[1] for row in table.rows] == 2 * ["grouped", "shuffled", "shuffled / grouped"]
+
+
+@pytest.mark.vllm
+@pytest.mark.timeout(900)
+def test_guessing_ahead_takes_fewer_steps_to_the_same_texts(with_vllm):
+    _, _, table = with_vllm
+    published, guessed, ended = (row[:1] + row[4:] for row in table.rows)
+    side, tokens, steps, same = guessed
+    assert (side, tokens, same) == ("engine.speculate=8", published[1], "4 of 4")
+    assert int(steps) < int(published[2]) / 2
+    assert ended[0] == "engine.stop_loops=20" and int(ended[1]) < int(published[1])
+    assert {c.what for c in table.claims if c.goal} == {
+        "engine.speculate=8 / as published", "engine.stop_loops=20 / as published",
+    }  # fmt: skip

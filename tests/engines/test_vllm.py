@@ -150,6 +150,7 @@ def test_a_dead_engine_process_ends_the_run_at_once_and_keeps_what_there_is(tmp_
     ("option", "complaint"),
     [
         ("engine.tensor_paralel_size=2", "did you mean tensor_parallel_size?"),
+        ("engine.speculate=0", "engine.speculate is 0; it must be at least 1"),
         ("engine.stop_loops=1", "engine.stop_loops is 1; it must be at least 2"),
         ("engine.max_model_len=40", "leave no room in the context of 40 tokens"),
         ("engine.max_model_len=1000000", "vLLM cannot load smollm2_135m"),
