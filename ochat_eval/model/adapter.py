@@ -87,25 +87,33 @@ def adapters_of(model: Model) -> list[Adapter]:
     Raises:
         UserError: one is not there or cannot be read.
     """
-    return [_read(name, path) for name, path in places(model.adapters).items()]
+    found = []
+    for name, path in places(model.adapters).items():
+        try:
+            found.append(read_adapter(name, path))
+        except DamagedError as e:
+            raise UserError(f"adapter {name}: {path}: {e}") from e
+    return found
 
 
-def _read(name: str, path: Path) -> Adapter:
-    where = f"adapter {name}: {path}"
+def read_adapter(name: str, path: Path) -> Adapter:
+    """What a folder holds, as peft saves it; of its weights the header.
+
+    Raises:
+        DamagedError: there is none, it is not whole, or it is of another kind.
+    """
     if not path.is_dir():
-        raise UserError(f"{where}: there is no such folder; download an adapter first")
+        raise DamagedError("there is no such folder; download an adapter first")
     try:
         config = msgspec.convert(json_object(path / CONFIG), _Config)
-        if config.peft_type != "LORA":
-            raise UserError(f"{where} is a {config.peft_type} adapter; there is LoRA only")
-        if not (path / WEIGHTS).is_file():
-            raise UserError(f"{where} has no {WEIGHTS}; save it so (safe_serialization=True)")
-        shapes = _shapes(tensors(path / WEIGHTS))
     except msgspec.ValidationError as e:
-        raise UserError(f"{where}: {CONFIG}: {e}") from e
-    except DamagedError as e:
-        raise UserError(f"{where}: {e}") from e
+        raise DamagedError(f"{CONFIG}: {e}") from e
+    if config.peft_type != "LORA":
+        raise DamagedError(f"it is a {config.peft_type} adapter; there is LoRA only")
+    if not (path / WEIGHTS).is_file():
+        raise DamagedError(f"it has no {WEIGHTS}; save it so (safe_serialization=True)")
     rank = max(config.r, *(config.rank_pattern or {"": 1}).values())
+    shapes = _shapes(tensors(path / WEIGHTS))
     return Adapter(name, path, rank, config.base_model_name_or_path, shapes)
 
 

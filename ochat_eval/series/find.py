@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ochat_eval.model.adapter import CONFIG, read_adapter
 from ochat_eval.model.files import TOKENIZER_FILES, DamagedError, json_object
 from ochat_eval.model.safetensors import tensors
 from ochat_eval.model.step import named_step
@@ -31,6 +32,16 @@ class Checkpoint:
     path: Path
     step: float | None
     unit: str
+
+    @property
+    def is_adapter(self) -> bool:
+        """Whether it is a LoRA adapter, no model of its own."""
+        return (self.path / CONFIG).is_file()
+
+    @property
+    def name(self) -> str:
+        """As an adapter, what it is called beside others: its folder's name, of plain letters."""
+        return re.sub(r"[^\w.+-]+", "-", self.path.resolve().name).lstrip(".") or "adapter"
 
     @property
     def label(self) -> str:
@@ -65,16 +76,24 @@ def checkpoints(places: Sequence[str]) -> list[Checkpoint]:
     return sorted(placed, key=lambda c: (c.step is None, c.step or 0, str(c.path)))
 
 
+def is_begun(path: Path) -> bool:
+    """Whether a folder holds the beginning of a model or of an adapter."""
+    return any((path / name).is_file() for name in ("config.json", CONFIG))
+
+
 def _within(path: Path) -> Iterator[Path]:
     """A checkpoint itself, or the checkpoints in a folder of them."""
     if not path.is_dir():
         return
-    if (path / "config.json").is_file() or named_step(path.name):
+    if is_begun(path) or named_step(path.name):
         yield path
         return
     for child in sorted(path.iterdir()):
-        begun = named_step(child.name) or (child / "config.json").is_file()
-        if begun and child.is_dir() and not child.name.startswith((".", "tmp")):
+        if (
+            (named_step(child.name) or is_begun(child))
+            and child.is_dir()
+            and not child.name.startswith((".", "tmp"))
+        ):
             yield child
 
 
@@ -106,8 +125,9 @@ def lacking(path: Path) -> str | None:
 
 
 def _check_whole(path: Path) -> None:
-    if (path / "adapter_config.json").is_file():
-        raise DamagedError("it is an adapter, no model of its own: merge it into its base")
+    if (path / CONFIG).is_file():
+        read_adapter(path.name, path)
+        return
     json_object(path / "config.json")
     if not any((path / name).is_file() for name in TOKENIZER_FILES):
         raise DamagedError(f"it has no tokenizer ({', '.join(TOKENIZER_FILES)})")

@@ -10,11 +10,13 @@ import contextlib
 import dataclasses
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 from ochat_eval.config.job import Job
 from ochat_eval.engines.engine import Failure, Session
 from ochat_eval.model.adapter import places
+from ochat_eval.model.step import named_step
 from ochat_eval.records import Request, Response, UserError
 from ochat_eval.run import store
 from ochat_eval.run.identity import ADAPTER
@@ -43,7 +45,8 @@ _Tagged = TypeVar("_Tagged", Response, Failure)
 
 
 def each_adapter(job: Job) -> list[Job]:
-    """The job of each of the model's adapters, named after base and adapter.
+    """The job of each of the model's adapters, named after base and adapter; its training step is
+    the one that its folder's name tells, unless another was said.
 
     Returns:
         The job itself where there are none, or where a run's folder says what it is.
@@ -64,11 +67,15 @@ def each_adapter(job: Job) -> list[Job]:
         raise UserError(
             f"run={job.run}: it names one run; those of several adapters are named after them"
         )
-    models = (
-        dataclasses.replace(job.model, name=f"{job.model.name}+{name}", adapters=[f"{name}={path}"])
-        for name, path in named.items()
-    )
-    return [dataclasses.replace(job, model=model) for model in models]
+    return [_alone_with(job, name, path) for name, path in named.items()]
+
+
+def _alone_with(job: Job, name: str, path: Path) -> Job:
+    entry = f"{name}={path}"
+    model = dataclasses.replace(job.model, name=f"{job.model.name}+{name}", adapters=[entry])
+    value, unit = named_step(path.name) or (None, "")
+    step = int(value) if value is not None and unit == "step" else None
+    return dataclasses.replace(job, model=model, step=step if job.step is None else job.step)
 
 
 def acts(planned: Plan) -> bool:
