@@ -26,9 +26,9 @@ def json_object(file: Path) -> dict[str, Any]:
         DamagedError: it is not there, not whole, or holds something else.
     """
     try:
+        if not file.is_file():
+            raise DamagedError(f"it has no {file.name}")
         value = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DamagedError(f"it has no {file.name}") from None
     except (OSError, ValueError, RecursionError):
         raise DamagedError(f"{file.name} cannot be read whole") from None
     if not isinstance(value, dict):

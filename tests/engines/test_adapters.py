@@ -73,8 +73,10 @@ def test_each_has_its_own_run_on_one_engine_and_one_that_does_nothing_is_not_sco
     assert "does nothing: its answers to the first 16 prompts are all the base's" in errors
     assert "nothing shows that the adapter acts: tiny+checkpoint-20" in errors
     assert errors.splitlines()[-1].endswith("failed, each said why: step 20")
-    table = done.stdout[done.stdout.rindex("best?") :]
-    assert [step for step in ("10", "20", "30") if f"gsm8k      {step} " in table] == ["10", "30"]
+    table = (tmp_path / "results/series/out.md").read_text()
+    shown = [line.split("|")[2].strip() for line in table.splitlines() if "| gsm8k |" in line]
+    assert sorted(set(shown)) == ["10", "30"]
+    assert "- step 20: its run failed (exit code 2)" in table
     found = runs(tmp_path)
     for name in ("checkpoint-10", "checkpoint-30"):
         journal = (found[name] / "responses.jsonl").read_bytes()
