@@ -12,6 +12,7 @@ from ochat_eval.run.manifest import Facts
 from ochat_eval.run.reuse import Earlier
 from tests.conftest import lines
 from tests.fault_server import FaultServer, answer
+from tests.replays import write
 
 RUNS = Path("results/runs")
 
@@ -58,6 +59,19 @@ def test_only_what_is_new_is_asked(cli, tmp_path):
         # A rerun must not be a copy.
         copied = cli("record", "b", "g", "--as", "both")
         assert copied.returncode == 2 and "reruns must have been asked" in copied.stderr
+
+
+@pytest.mark.slow
+def test_a_larger_limit_asks_only_the_items_that_it_adds(cli, tmp_path):
+    kinds = "aaaaabbc"
+    write(tmp_path / "q.jsonl", *({"question": f"{i}?", "answer": i, "subset": kinds[i % 8]}
+                                  for i in range(300)))  # fmt: skip
+    mine = ("task=file", "tasks.file.path=q.jsonl", "tasks.file.data=full")
+    with FaultServer(default=answer("The answer is 4")) as server:
+        assert asked(cli, server, *mine, "limit=100", "run=a") == 100
+        assert asked(cli, server, *mine, "limit=200", "run=b", "reuse=auto") == 100
+        assert asked(cli, server, *mine, "limit=150", "run=c", "reuse=auto") == 0
+        assert asked(cli, server, *mine, "run=d", "reuse=auto") == 100
 
 
 def test_turns_go_on_from_answers_that_were_taken_over(cli, tmp_path):
