@@ -1,4 +1,4 @@
-"""The story of a run, in one screen: plan → generate → judge → score → report."""
+"""The story of a run: plan → generate → judge → score → report."""
 
 from __future__ import annotations
 

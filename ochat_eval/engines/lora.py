@@ -12,6 +12,7 @@ from ochat_eval.model.adapter import adapters_of, check_base, check_chat
 from ochat_eval.model.chat.format import ChatFormat
 from ochat_eval.model.chat.template import TemplateFormat
 from ochat_eval.model.chat.writer import chosen_template
+from ochat_eval.model.files import model_file
 from ochat_eval.model.model import Model
 from ochat_eval.records import UserError
 
@@ -23,7 +24,7 @@ def check_adapters(model: Model, path: str, chat: ChatFormat) -> None:
     """Refuses adapters that the base cannot have, before anything is loaded.
 
     Args:
-        path: the base's folder or hub id. Shapes are compared with a folder's files only.
+        path: the base's folder or hub id; of the latter the shapes are compared once it is there.
         chat: its chat format.
 
     Raises:
@@ -62,17 +63,22 @@ def lora_arguments(model: Model) -> dict[str, Any]:
     }
 
 
-def load_adapters(llm: Any, model: Model) -> Mapping[str, Any]:
+def load_adapters(llm: Any, model: Model, path: str) -> Mapping[str, Any]:
     """Loads the model's adapters into a `vllm.LLM`, so that a broken one is refused at once.
+
+    Args:
+        path: as for `check_adapters`; by now the files of a model of the hub are in its cache.
 
     Returns:
         By name, what a request that is for the adapter gives as `lora_request`.
 
     Raises:
-        UserError: vLLM refuses one.
+        UserError: one is of another base, or vLLM refuses it.
     """
     found = {}
     for number, adapter in enumerate(adapters_of(model), 1):
+        if (config := model_file(model, path, "config.json")) is not None:
+            check_base(adapter, model, config.parent)
         from vllm.lora.request import LoRARequest
 
         request = LoRARequest(adapter.name, number, str(adapter.path))

@@ -114,7 +114,7 @@ class Vllm(Engine):
         more = {"thinking_token_budget": work.model.thinking_budget, **self._repetition()}
         session = _VllmSession(llm, chat, self.window, guard, more)
         try:
-            session.adapters = load_adapters(llm, work.model)
+            session.adapters = load_adapters(llm, work.model, path)
         except UserError:
             session.close()
             raise

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,6 +20,7 @@ from ochat_eval.model.step import named_step
 from ochat_eval.records import Request, Response, UserError
 from ochat_eval.run import store
 from ochat_eval.run.identity import ADAPTER
+from ochat_eval.run.index import Index
 from ochat_eval.stages.generate import (
     SignedJournal,
     drive,
@@ -87,15 +88,10 @@ def acts(planned: Plan) -> bool:
 class _Lane:
     """One adapter's run."""
 
-    def __init__(self, job: Job, planned: Plan):
-        """Attributes:
-        name: the adapter's.
-        left: by benchmark, the answers that are still to be asked for.
-        """
+    def __init__(self, job: Job, planned: Plan, known: Index[Response], left: Mapping[str, int]):
+        """`known`: its responses so far; `left`: by benchmark, how many are still to come."""
         [self.name] = places(job.model.adapters)
-        self.job, self.planned = job, planned
-        known = recorded(planned)
-        self.left = planned.missing(known)
+        self.job, self.planned, self.left = job, planned, left
         self.queue = queue_of(job, planned, known.of if known else nothing)
         self.journal = SignedJournal(planned.run.file(store.RESPONSES), self.queue)
         self.failures: list[Failure] = []
@@ -160,29 +156,40 @@ def ask_adapters(job: Job, runs: Sequence[tuple[Job, Plan]]) -> None:
     Raises:
         UserError: the engine cannot be started, or died.
     """
-    lanes = [_Lane(one, planned) for one, planned in runs]
-    lanes = [lane for lane in lanes if any(lane.left.values()) or not acts(lane.planned)]
+    lanes = []
+    for one, planned in runs:
+        left = planned.missing(known := recorded(planned))
+        if any(left.values()) or not acts(planned):
+            lanes.append(_Lane(one, planned, known, left))
     if not lanes:
         say("all responses are there; nothing to generate")
         return
     entries = [entry for lane in lanes for entry in lane.job.model.adapters]
     base = dataclasses.replace(job, model=dataclasses.replace(job.model, adapters=entries))
-    with _timing(lanes, "start"):
-        session = start(base, [lane.planned for lane in lanes])
-    try:
+    with contextlib.ExitStack() as held:
+        for lane in lanes:
+            held.callback(lane.journal.close)
+        with _timing(lanes, "start"):
+            session = start(base, [lane.planned for lane in lanes])
+        held.callback(session.close)
         with _timing(lanes, "generate", session.gpus):
             _prove(base, lanes, session)
-            asked = [lane for lane in lanes if acts(lane.planned)]
-            stream = _Together(asked)
-            totals = {f"{lane.name}:{task}": n for lane in asked for task, n in lane.left.items()}
-            meter = Meter("generate", totals, lambda: _expected(base, asked))
-            drive(session, stream, stream, meter, stream.failed)
-    finally:
-        for lane in lanes:
-            lane.journal.close()
-        session.close()
+            if asked := [lane for lane in lanes if acts(lane.planned)]:
+                _ask(base, asked, session)
     for lane in lanes:
         say_failures(lane.planned.run.file(store.FAILURES), lane.failures, "engine")
+
+
+def _ask(job: Job, lanes: Sequence[_Lane], session: Session) -> None:
+    """Asks what is left of these runs; the job is the base's."""
+
+    def expected() -> dict[str, float]:
+        lengths = expected_tokens(job)
+        return {f"{lane.name}:{task}": n for lane in lanes for task, n in lengths.items()}
+
+    totals = {f"{lane.name}:{task}": n for lane in lanes for task, n in lane.left.items()}
+    stream = _Together(lanes)
+    drive(session, stream, stream, Meter("generate", totals, expected), stream.failed)
 
 
 def _prove(job: Job, lanes: Sequence[_Lane], session: Session) -> None:
@@ -229,9 +236,3 @@ def _timing(lanes: Sequence[_Lane], stage: str, gpus: float = 0) -> Iterator[Non
         for lane in lanes:
             stack.enter_context(lane.planned.manifest.timing(stage, gpus, shared=len(lanes)))
         yield
-
-
-def _expected(job: Job, lanes: Sequence[_Lane]) -> dict[str, float]:
-    """As `expected_tokens`, of the base's earlier runs, by run and benchmark."""
-    lengths = expected_tokens(job)
-    return {f"{lane.name}:{task}": n for lane in lanes for task, n in lengths.items()}
