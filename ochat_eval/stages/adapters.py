@@ -23,13 +23,13 @@ from ochat_eval.run.identity import ADAPTER
 from ochat_eval.run.index import Index
 from ochat_eval.stages.generate import (
     SignedJournal,
+    conclude,
     drive,
     expected_tokens,
     failures_in,
     nothing,
     queue_of,
     recorded,
-    say_failures,
     start,
 )
 from ochat_eval.stages.plan import Plan
@@ -154,7 +154,7 @@ def ask_adapters(job: Job, runs: Sequence[tuple[Job, Plan]]) -> None:
         runs: the job and the plan of each adapter that has something to do.
 
     Raises:
-        UserError: the engine cannot be started, or died.
+        UserError: the engine cannot be started, or died; nothing of a run was answered.
     """
     lanes = []
     for one, planned in runs:
@@ -177,7 +177,7 @@ def ask_adapters(job: Job, runs: Sequence[tuple[Job, Plan]]) -> None:
             if asked := [lane for lane in lanes if acts(lane.planned)]:
                 _ask(base, asked, session)
     for lane in lanes:
-        say_failures(lane.planned.run.file(store.FAILURES), lane.failures, "engine")
+        conclude(lane.planned, lane.failures)
 
 
 def _ask(job: Job, lanes: Sequence[_Lane], session: Session) -> None:

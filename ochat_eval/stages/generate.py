@@ -192,6 +192,15 @@ def _generate(
         planned.manifest.learn("engine", session.learnt())
         journal.close()
         session.close()
+    conclude(planned, failures)
+
+
+def conclude(planned: Plan, failures: Sequence[Failure]) -> None:
+    """Says what failed.
+
+    Raises:
+        UserError: nothing was answered.
+    """
     say_failures(planned.run.file(store.FAILURES), failures, "engine")
     if failures and not planned.run.file(store.RESPONSES).stat().st_size:
         raise UserError(f"nothing was answered, so there is nothing to score: {failures[0].reason}")

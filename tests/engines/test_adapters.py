@@ -74,7 +74,7 @@ def test_each_has_its_own_run_on_one_engine_and_one_that_does_nothing_is_not_sco
     assert "nothing shows that the adapter acts: tiny+checkpoint-20" in errors
     assert errors.splitlines()[-1].endswith("failed, each said why: step 20")
     table = (tmp_path / "results/series/out.md").read_text()
-    shown = [line.split("|")[2].strip() for line in table.splitlines() if "| gsm8k |" in line]
+    shown = [line.split("|")[2].strip() for line in table.splitlines() if "| gsm8k" in line]
     assert sorted(set(shown)) == ["10", "30"]
     assert "- step 20: its run failed (exit code 2)" in table
     found = runs(tmp_path)
