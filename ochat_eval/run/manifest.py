@@ -180,13 +180,19 @@ class Manifest:
     @contextlib.contextmanager
     def timing(self, stage: str, gpus: float = 0) -> Iterator[None]:
         """Notes how long a stage took, how many GPUs it held, and by which line of a UserError it
-        failed."""
+        failed.
+
+        Meanwhile `in_stage` names it; of one that is killed or interrupted, it still does then.
+        """
         begun, start = _now(), time.monotonic()
         entry: dict[str, Any] = {"stage": stage, "begun": begun, **({"gpus": gpus} if gpus else {})}
+        self.set("in_stage", stage)
         try:
             yield
+            del self.values["in_stage"]
         except UserError as e:
             entry["failed"] = str(e)
+            del self.values["in_stage"]
             raise
         finally:
             entry["seconds"] = round(time.monotonic() - start, 3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from pathlib import Path
 from typing import Any
@@ -205,6 +206,7 @@ def test_what_cannot_work_is_refused_before_the_training_and_a_warning_in_it(
     whole.is_fsdp_enabled = False
     callback = ochat_eval.EvaluationCallback(whole, "mmlu", every=1, data="sample")
     (tmp_path / "results").write_text("no folder")
-    callback.on_step_end(arguments, whole.state, whole.control, model=model)
+    with caplog.at_level(logging.WARNING, "ochat_eval"):
+        callback.on_step_end(arguments, whole.state, whole.control, model=model)
     assert "not evaluated at step 0: cannot write results/runs" in caplog.text
     assert callback.runs == {}

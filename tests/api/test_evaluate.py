@@ -67,9 +67,10 @@ def test_an_option_from_two_places_is_refused(here, twice, given):
 
 def test_a_request_without_an_answer_is_a_warning(here, tmp_path, caplog):
     write(tmp_path / "few.jsonl", *sample_answers()[:9])
-    few = replayed("a", run="few", options={"engine.path": str(tmp_path / "few.jsonl")})
+    with caplog.at_level(logging.WARNING, "ochat_eval"):  # vLLM's server leaves the root at ERROR
+        few = replayed("a", run="few", options={"engine.path": str(tmp_path / "few.jsonl")})
     assert few.summary["tasks"]["gsm8k"]["missing"] == 3
-    [said] = [record for record in caplog.records if record.levelno == logging.WARNING]
+    [said] = caplog.records
     assert "some requests got no answer" in said.getMessage()
     assert str(few.path / "failures.jsonl") in said.getMessage()
 
