@@ -252,10 +252,15 @@ def to_json(record: Item | Response | Score) -> bytes:
         for name in type(record).__dataclass_fields__
         if (value := getattr(record, name)) != _SELDOM_SET.get(name, ...)
     }
+    return encoded(fields)
+
+
+def encoded(value: Any) -> bytes:
+    """Lists, texts, numbers and mappings by name as JSON, UTF-8; what is no number becomes null."""
     try:
-        return _ENCODER.encode(fields)
+        return _ENCODER.encode(value)
     except UnicodeEncodeError:  # a lone surrogate in model text: stays \\u-escaped
-        return json.dumps(fields).encode()
+        return json.dumps(value).encode()
 
 
 def from_json(cls: type[R], line: bytes) -> R:
