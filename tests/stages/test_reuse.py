@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import json
 from pathlib import Path
 
 import pytest
 
-from ochat_eval.records import Response, to_json
+from ochat_eval.records import Message, Request, Response, Sampling, to_json
 from ochat_eval.run.manifest import Facts
-from ochat_eval.run.reuse import Earlier
+from ochat_eval.run.reuse import Earlier, Signature
 from tests.conftest import lines
 from tests.fault_server import FaultServer, answer
 from tests.replays import write
@@ -104,6 +106,22 @@ def test_what_cannot_be_reused_is_said(cli, tmp_path):
         again = cli(*base, "engine.served_name=m", "run=e", "reuse=auto")
         assert "reuse: 7 responses of a cannot be taken over" in again.stderr
         assert "reuse: no earlier run of this model has answers" in again.stderr
+
+
+@pytest.mark.parametrize(
+    "text", ["".join(map(chr, range(127))), "\x7f", "ä 漢 😀 \u2028", "lone \ud800", ""]
+)
+def test_the_digest_of_a_request_is_that_of_json(text):
+    identity = {"model": "m", "overlong": "error"}
+    start = json.dumps([{"model": "m"}, "error"], sort_keys=True)
+    messages = (Message("system", text), Message("user", "Why?"))
+    for sampling, condition in (Sampling(max_tokens=9), None), (Sampling(0.7, seed=3), text):
+        request = Request("t/main/0", 2, 0, messages, condition, sampling)
+        drawn = dataclasses.asdict(sampling)
+        del drawn["max_tokens"]
+        asked = [[["system", text], ["user", "Why?"]], condition, drawn, 2]
+        whole = start + json.dumps(asked, sort_keys=True)
+        assert Signature(identity).of(request) == hashlib.sha256(whole.encode()).hexdigest()[:16]
 
 
 @pytest.mark.parametrize(
