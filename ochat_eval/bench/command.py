@@ -66,9 +66,7 @@ def _tables(given: argparse.Namespace) -> Iterator[Callable[[], Table]]:
     sized = {} if given.requests is None else {"requests": given.requests}
     pairs, few = given.pairs or PAIRS, given.pairs or FEW_PAIRS
     parts: dict[str, Iterable[Callable[[], Table]]] = {
-        "harness": [
-            partial(harness, names) for names in ([more] if more else [["gsm8k"], ["all"]])
-        ],
+        "harness": [partial(harness, names) for names in ([more] if more else HARNESS)],
         "lm-eval": [partial(comparison, few)],
         "lm-eval-vllm": [partial(with_model, few, more=more, **sized)],
         "client": [partial(client, few, **sized)],

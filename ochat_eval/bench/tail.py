@@ -23,7 +23,7 @@ from ochat_eval.records import Response
 from ochat_eval.run.store import RESPONSES, read_records
 
 PUBLISHED = "as published"
-HELPS = ("engine.speculate=8", "engine.stop_loops=20")
+HELPS = ("engine.stop_loops=20", "engine.speculate=8")
 REQUESTS = 4
 MAX_TOKENS = 512
 

@@ -112,7 +112,7 @@ class Vllm(Engine):
             work.say(f"loading {work.model.name} in vLLM{named} …")
             try:
                 llm = llm_class(model=path, **arguments, **budget)
-            except (ValueError, RuntimeError, OSError, TypeError) as e:
+            except (ValueError, RuntimeError, OSError, TypeError, AttributeError) as e:
                 guard.stand_down()
                 raise UserError(f"vLLM cannot load {work.model.name}: {one_line(e)}") from e
         finally:  # it names its libraries for its own processes; ours are none of them

@@ -362,7 +362,7 @@ def test_a_small_cache_is_as_small_as_asked(with_vllm):
 @pytest.mark.timeout(900)
 def test_guessing_ahead_takes_fewer_steps_to_the_same_texts(with_vllm):
     _, _, table = with_vllm
-    published, guessed, ended = (row[:1] + row[4:] for row in table.rows)
+    published, ended, guessed = (row[:1] + row[4:] for row in table.rows)
     side, tokens, steps, same = guessed
     assert (side, tokens, same) == ("engine.speculate=8", published[1], "4 of 4")
     assert int(steps) < int(published[2]) / 2

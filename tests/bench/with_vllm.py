@@ -18,5 +18,7 @@ def tables(tiny: list[str]) -> tuple[list[Table], Table, Table]:
     prefix.in_new_process = lambda function, *given: function(*given)  # a new one for each engine
     checked = [table() for table in gpu_check.gpu_check(1, requests=4)]
     tail.in_new_process = prefix.in_new_process
+    ordered = prefix.prefix(1, requests=1, more=["max_tokens=2"])
+    # Last: where vLLM has guessed ahead, it cannot be loaded again in the same process.
     ended = tail.tails(1, requests=1, more=[*tiny, "max_tokens=160", "engine.dtype=float32"])
-    return checked, prefix.prefix(1, requests=1, more=["max_tokens=2"]), ended
+    return checked, ordered, ended
