@@ -59,7 +59,7 @@ def not_to_be_guessed(sampling: Sampling, cpu: bool) -> str | None:
 
     Measured with vLLM 0.32.0: of 240 tokens that it drew at temperature 0.8 on the CPU while it
     guessed, 10 were ones that the model gives less than one in 160,000 (e^-12); of as many drawn
-    without guessing, none. What is not drawn but the likeliest came out the same.
+    without guessing, none. The likeliest tokens came out the same, with penalties, too.
 
     Args:
         sampling: of the request.
