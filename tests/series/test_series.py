@@ -51,7 +51,7 @@ class Trained:
         write(self.folder / "a.jsonl", *answers)
         done = door("run", *options, folder=self.folder)
         page = Path(done.stdout.strip().splitlines()[-1])
-        return Ended(done.returncode, self.folder / page.parent)
+        return Ended(done.returncode, (self.folder / page.parent,))
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def trained(tmp_path_factory) -> Trained:
     """A series that has been run."""
     made = Trained(tmp_path_factory.mktemp("trained"))
     asked = Series(
-        name="out", places=["out"], options=[*ASKED, "model=hf"], runs=Path("results/runs"),
+        name="out", places=["out"], options=[*ASKED, "model=hf"], base=False, runs=Path("results/runs"),
         watch=None,
     )  # fmt: skip
     with contextlib.chdir(made.folder):
