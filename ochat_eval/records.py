@@ -101,7 +101,10 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One generation: answer `sample` (0…n-1) of item `id`, at `turn` (0…)."""
+    """One generation: answer `sample` (0…n-1) of item `id`, at `turn` (0…).
+
+    `adapter` names the one of the model's adapters that is to answer; None: the model itself.
+    """
 
     id: str
     sample: int
@@ -109,6 +112,7 @@ class Request:
     messages: tuple[Message, ...]
     condition: str | None
     sampling: Sampling
+    adapter: str | None = None
 
     @property
     def key(self) -> tuple[str, int, int]:
@@ -248,10 +252,15 @@ def to_json(record: Item | Response | Score) -> bytes:
         for name in type(record).__dataclass_fields__
         if (value := getattr(record, name)) != _SELDOM_SET.get(name, ...)
     }
+    return encoded(fields)
+
+
+def encoded(value: Any) -> bytes:
+    """Lists, texts, numbers and mappings by name as JSON, UTF-8; what is no number becomes null."""
     try:
-        return _ENCODER.encode(fields)
+        return _ENCODER.encode(value)
     except UnicodeEncodeError:  # a lone surrogate in model text: stays \\u-escaped
-        return json.dumps(fields).encode()
+        return json.dumps(value).encode()
 
 
 def from_json(cls: type[R], line: bytes) -> R:

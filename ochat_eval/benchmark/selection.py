@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import random
-from array import array
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator
 
+from ochat_eval.benchmark.blocks import even_order
 from ochat_eval.benchmark.task import Task
 from ochat_eval.records import Item, UserError
 
@@ -14,9 +13,8 @@ from ochat_eval.records import Item, UserError
 class Selection:
     """The items that a task's options ask for, in source order; none is kept in memory.
 
-    `limit` takes a systematic sample: the items shuffled within their subsets, then every
-    (N/limit)-th from a random start, so that each subset gets its share and each item the same
-    chance (Cochran, Sampling Techniques, ch. 8).
+    `limit` draws a sample in which each subset has its share and each item the same chance. A
+    smaller limit's items are among a larger one's.
 
     `ids`, where given, names the items to ask, among those of other tasks; `limit` draws from
     these.
@@ -46,10 +44,11 @@ class Selection:
         if task.limit is None:
             yield from self._wanted()
             return
-        by_subset: dict[str, array[int]] = {}
+        by_subset: dict[str, list[int]] = {}
         for place, item in enumerate(self._wanted()):
-            by_subset.setdefault(item.subset, array("q")).append(place)
-        chosen = _stratified(by_subset, task.limit, random.Random(f"{self._seed}/{task.name}"))
+            by_subset.setdefault(item.subset, []).append(place)
+        rng = random.Random(f"{self._seed}/{task.name}")
+        chosen = _sample(by_subset.values(), task.limit, rng)
         yield from (item for place, item in enumerate(self._wanted()) if place in chosen)
 
     def _wanted(self) -> Iterator[Item]:
@@ -79,17 +78,12 @@ class Selection:
             raise UserError(f"ids: {task.name} as chosen has no item {min(missing)!r}")
 
 
-def _stratified(
-    by_subset: Mapping[str, Sequence[int]], limit: int, rng: random.Random
-) -> Collection[int]:
-    """The chosen places, of those that each subset's items have."""
-    order: list[int] = []
-    total = sum(map(len, by_subset.values()))
-    if limit >= total:
-        return range(total)
-    for places in by_subset.values():
-        shuffled = list(places)
-        rng.shuffle(shuffled)
-        order += shuffled
-    start = rng.random()
-    return {order[math.floor((start + k) * total / limit)] for k in range(limit)}
+def _sample(by_subset: Iterable[list[int]], limit: int, rng: random.Random) -> Collection[int]:
+    """The chosen places, of those that each subset's items have.
+
+    They are the first `limit` of the order, gone round from a random place: so that each item is
+    as likely as any other, whatever the order.
+    """
+    order = even_order(by_subset, rng)
+    start = rng.randrange(len(order)) if order else 0
+    return set((order[start:] + order[:start])[:limit])

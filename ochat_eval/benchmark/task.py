@@ -98,8 +98,8 @@ class Task:
         data: `full` for the benchmark itself, `sample` for the repository's own few items;
             None takes the run's.
         subsets: ask only these subsets; None for all.
-        limit: ask only so many items, a seeded sample stratified over the subsets; None for the
-            run's limit.
+        limit: ask only so many items, a seeded sample stratified over the subsets, which a larger
+            limit adds to; None for the run's limit.
         n: answers sampled per item.
         temperature, top_p, max_tokens: sampling; `max_tokens` None is what the context leaves.
         top_k, min_p, repetition_penalty, presence_penalty: more of it (`Sampling`).

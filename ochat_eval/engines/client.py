@@ -214,6 +214,8 @@ class Client:
     def _adopt(self, form: Form, asked: Asked) -> None:
         """Takes note of what the server has answered; from now on it is asked so."""
         self._taken |= form.taken(asked)
+        if form is self._form:
+            return
         known = self._form
         self._form = known.joined(form)
         for option, value in self._form.beyond(known).items():
@@ -224,7 +226,7 @@ class Client:
 
     async def _patiently(self, form: Form, asked: Asked) -> Completion | NoCompletion | _Refusal:
         """One request, until it is answered, refused, or has failed too often."""
-        body, begun = form.body(asked), time.monotonic()
+        body, begun = form.written(asked), time.monotonic()
         answers, failed, sent = self._answers, 0, 0
         last = 1 if self._down else self._options.attempts
         while True:
@@ -262,7 +264,7 @@ class Client:
                 f"({self._where}.wait_seconds)"
             )
 
-    async def _ask(self, body: dict[str, Any]) -> Completion | NoCompletion | _Refusal | _Again:
+    async def _ask(self, body: bytes) -> Completion | NoCompletion | _Refusal | _Again:
         """One attempt."""
         assert self._wire is not None, "connect() comes first"
         try:

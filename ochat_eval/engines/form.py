@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ochat_eval.records import Message, Sampling
+from ochat_eval.records import Message, Sampling, encoded
 
 _BY_LITTLE = ("n", "top_p", "seed", "temperature", "max_tokens")
 """What a server may go without; where it wants one of several gone, the first of these."""
@@ -80,6 +80,14 @@ class Form:
             **asked.fields,
         }
         return {k: v for k, v in given.items() if v is not None and k not in self.leave_out}
+
+    def written(self, asked: Asked) -> bytes:
+        """The body of the request as JSON."""
+        body = self.body(asked)
+        # The long part. The others may have what only the standard library writes, as NaN, which
+        # the server is to refuse.
+        messages = encoded(body.pop("messages"))
+        return b'{"messages":%b,%b' % (messages, json.dumps(body).encode()[1:])
 
     def body(self, asked: Asked) -> dict[str, Any]:
         """The body of the request."""

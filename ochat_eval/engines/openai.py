@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from queue import SimpleQueue
@@ -88,7 +89,10 @@ class _ServerSession(Session):
         self._say = work.say
         self.window = 0  # until it is connected
         self._filtered = 0
-        self._finished: SimpleQueue[Response | Failure | BaseException] = SimpleQueue()
+        self._handed: deque[Request] = deque()
+        self._finished: SimpleQueue[list[Response | Failure | BaseException]] = SimpleQueue()
+        self._came: list[Response | Failure | BaseException] = []  # not yet in the queue
+        self._error: BaseException | None = None
         self._tasks: set[asyncio.Task[Response | Failure]] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -104,17 +108,28 @@ class _ServerSession(Session):
         self.window = self._client.concurrency + self._client.concurrency // 8 + 1
 
     def submit(self, request: Request) -> None:
-        self._loop.call_soon_threadsafe(self._begin, request)
+        self._handed.append(request)
+        if len(self._handed) == 1:  # else the loop has been told, and takes this one too
+            self._loop.call_soon_threadsafe(self._begin)
 
-    def _begin(self, request: Request) -> None:
-        task = self._loop.create_task(self._answer(request))
-        self._tasks.add(task)
-        task.add_done_callback(self._end)
+    def _begin(self) -> None:
+        while self._handed:
+            task = self._loop.create_task(self._answer(self._handed.popleft()))
+            self._tasks.add(task)
+            task.add_done_callback(self._end)
 
     def _end(self, task: asyncio.Task[Response | Failure]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled():
-            self._finished.put(task.exception() or task.result())
+        if task.cancelled():
+            return
+        if not self._came:
+            self._loop.call_soon(self._hand_over)
+        self._came.append(task.exception() or task.result())
+
+    def _hand_over(self) -> None:
+        """What came in one turn of the loop goes together: into one write of the journal."""
+        self._finished.put(self._came)
+        self._came = []
 
     async def _answer(self, request: Request) -> Response | Failure:
         condition = request.condition or self._condition
@@ -133,15 +148,14 @@ class _ServerSession(Session):
 
     def collect(self) -> list[Response | Failure]:
         done: list[Response | Failure] = []
-        while not done or not self._finished.empty():
-            outcome = self._finished.get()
-            if not isinstance(outcome, BaseException):
-                done.append(outcome)
-            elif done:  # the answers first: they are to be kept
-                self._finished.put(outcome)
-                break
-            else:
-                raise outcome
+        while not self._finished.empty() or not (done or self._error):
+            for outcome in self._finished.get():
+                if isinstance(outcome, BaseException):
+                    self._error = outcome
+                else:
+                    done.append(outcome)
+        if self._error is not None and not done:  # the answers first: they are to be kept
+            raise self._error
         return done
 
     def close(self) -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import errno
 import ipaddress
-import json
 import logging
 import re
 import urllib.parse
@@ -105,17 +104,18 @@ class Wire:
         """An answer to GET; as `post`."""
         return await self._send("GET", self._made[path], None, seconds)
 
-    async def post(self, path: str, body: Mapping[str, Any], seconds: float) -> Reply:
+    async def post(self, path: str, body: bytes, seconds: float) -> Reply:
         """An answer to POST.
 
         Args:
             path: one of `make`.
+            body: JSON.
             seconds: the longest wait for all of it.
 
         Raises:
             Unreadable, Lost: there is none.
         """
-        return await self._send("POST", self._made[path], json.dumps(body).encode(), seconds)
+        return await self._send("POST", self._made[path], body, seconds)
 
     async def _send(self, method: str, made: _Made, body: bytes | None, seconds: float) -> Reply:
         limits = aiohttp.ClientTimeout(total=seconds, sock_connect=min(seconds, _CONNECT_SECONDS))

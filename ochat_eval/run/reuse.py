@@ -16,11 +16,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ochat_eval.records import Request, Response, UserError, from_json
+from ochat_eval.records import Request, Response, Sampling, UserError, from_json
 from ochat_eval.run import store
 from ochat_eval.run.identity import engine_part
 from ochat_eval.run.index import no_index
 from ochat_eval.run.manifest import Facts
+
+_SAMPLING = sorted({field.name for field in dataclasses.fields(Sampling)} - {"max_tokens"})
+"""What of a request's sampling is in its digest."""
 
 
 class Signature:
@@ -33,12 +36,11 @@ class Signature:
 
     def of(self, request: Request) -> str:
         """16 hexadecimal digits of SHA-256."""
-        sampling = dataclasses.asdict(request.sampling)
-        del sampling["max_tokens"]
-        messages = [[m.role, m.content] for m in request.messages]
-        asked = [messages, request.condition, sampling, request.sample]
+        messages = json.dumps([[m.role, m.content] for m in request.messages])
+        sampling = {name: getattr(request.sampling, name) for name in _SAMPLING}
+        drawn = json.dumps([request.condition, sampling, request.sample])
         digest = self._start.copy()
-        digest.update(json.dumps(asked, sort_keys=True).encode())
+        digest.update(f"[{messages}, {drawn[1:]}".encode())
         return digest.hexdigest()[:16]
 
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import glob
 import hashlib
 import os
 import random
-import re
 import time
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -15,9 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
-from ochat_eval.benchmark.selection import Selection
 from ochat_eval.benchmark.task import Answered, Task
 from ochat_eval.config.job import Job
 from ochat_eval.model.chat import load_format
@@ -26,13 +22,14 @@ from ochat_eval.model.chat.format import ChatFormat
 from ochat_eval.model.context import context_of
 from ochat_eval.model.model import Model
 from ochat_eval.model.weights import prepare
-from ochat_eval.records import Item, Response, UserError, to_json
+from ochat_eval.records import Item, Response, UserError
 from ochat_eval.run import store
 from ochat_eval.run.folder import RunDir
 from ochat_eval.run.hardware import cores
-from ochat_eval.run.identity import engine_part, identity, short_digest, with_model_options
+from ochat_eval.run.identity import short_digest
 from ochat_eval.run.index import Index
 from ochat_eval.run.manifest import Manifest
+from ochat_eval.stages.draft import draft, folders, identity_of, stem
 from ochat_eval.stages.estimate import (
     all_answers,
     answer_tokens,
@@ -146,85 +143,51 @@ class Plan:
 
 def plan(job: Job) -> Plan:
     """Builds every prompt, finds or makes the run's folder, and writes items.jsonl."""
-    tasks = dict(job.tasks)
-    counts: dict[str, int] = {}
-    totals: dict[str, int] = {}
-    spans: dict[str, store.Span] = {}
-    answers: dict[str, int] = {}
-    place, digest = 0, hashlib.sha256()
-    root = job.results
+    tasks, root = dict(job.tasks), job.results
     with store.writing(root):
         root.mkdir(parents=True, exist_ok=True)
     _sweep(root)
-    draft = root / f".plan-{os.getpid()}.jsonl"
+    path = root / f".plan-{os.getpid()}.jsonl"
     try:
-        with store.atomic(draft) as file:
-            for task in tasks.values():
-                counts[task.name], answers[task.name], start = 0, 0, place
-                selection = Selection(task, job.seed, job.ids)
-                for item in selection:
-                    counts[task.name] += 1
-                    answers[task.name] += task.n * len(item.turns)
-                    line = to_json(item) + b"\n"
-                    place += len(line)
-                    digest.update(line)
-                    file.buffer.write(line)
-                totals[task.name], spans[task.name] = selection.total, (start, place)
-        is_now = _identity(job, digest.hexdigest())
-        run_dir = RunDir(root / (job.run or f"{_stem(job)}-{short_digest(is_now)}"))
+        made = draft(job, path)
+        is_now = identity_of(job, made.digest)
+        run_dir = RunDir(root / (job.run or f"{stem(job)}-{short_digest(is_now)}"))
         run_dir.check_identity(is_now)
         with store.writing(run_dir.path):
-            draft.replace(run_dir.file(store.ITEMS))
+            path.replace(run_dir.file(store.ITEMS))
     finally:
         with contextlib.suppress(OSError):  # a read-only folder has none
-            draft.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
     manifest = Manifest(run_dir)
     if manifest.is_new:
         manifest.begin(
             is_now,
             list(tasks.values()),
-            counts,
-            totals,
+            made.counts,
+            made.totals,
             overrides=list(job.arguments),
-            requests=sum(answers.values()),
+            requests=sum(made.answers.values()),
             only_ids=job.ids is not None,
             published_row=job.model.published,
         )
         store.write_text(run_dir.file(store.CONFIG), job.resolved)
-    return Plan(run_dir, tasks, counts, totals, answers, spans, job.model.name, manifest)
+    return Plan(
+        run_dir, tasks, made.counts, made.totals, made.answers, made.spans, job.model.name, manifest
+    )
 
 
 def _sweep(root: Path) -> None:
     """Removes the drafts of plans that were killed; one that lives, wherever, writes on."""
     for pattern in (".plan-*.jsonl", "..plan-*.jsonl.*"):
-        for draft in root.glob(pattern):
+        for left in root.glob(pattern):
             with contextlib.suppress(OSError):
-                if time.time() - draft.stat().st_mtime > _DEAD_SECONDS:
-                    draft.unlink()
-
-
-def _identity(job: Job, prompts: str) -> dict[str, Any]:
-    """To score again neither engine nor model need be there, so the run's word is taken."""
-    known = engine_part(job.known.identity) if job.known is not None else {}
-    return identity(
-        known or with_model_options(job.engine.identity(job.model), job.model.changes()),
-        prompts=prompts,
-        seed=job.seed,
-        overlong="truncate" if job.truncate_overlong else "error",
-        tasks={name: task.options() for name, task in job.tasks.items()},
-    )
+                if time.time() - left.stat().st_mtime > _DEAD_SECONDS:
+                    left.unlink()
 
 
 def is_new(job: Job) -> bool:
-    """Whether no folder can be this run's yet; where its name hangs on the prompts, by its rest."""
-    names = job.run or f"{glob.escape(_stem(job))}-*"
-    return not any(job.results.glob(f"{names}/{store.MANIFEST}"))
-
-
-def _stem(job: Job) -> str:
-    """A default name without what tells the work."""
-    model = re.sub(r"[^\w.+-]+", "-", job.model.name).strip(".-") or "model"
-    return f"{model}-{job.engine.label}"
+    """Whether no folder can be this run's yet."""
+    return not any(folders(job))
 
 
 def planned_work(job: Job, planned: Plan, chat: ChatFormat | None) -> str:

@@ -1,4 +1,4 @@
-"""What every benchmark gets: the count check, subsets, the seeded stratified limit."""
+"""What every benchmark gets: the count check, subsets, the seeded, stratified and nested limit."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -60,6 +60,20 @@ def test_every_item_has_the_same_chance():
     mean, sd = 42, (600 * 0.07 * 0.93) ** 0.5
     assert len(drawn) == 100
     assert all(abs(count - mean) < 5 * sd for count in drawn.values())
+
+
+@pytest.mark.parametrize("sizes", [(60, 30, 10), (98, 1, 1), (41, 37, 22), (100, 0, 0)])
+def test_a_smaller_sample_is_part_of_every_larger_one_and_both_have_their_shares(sizes):
+    before: set[str] = set()
+    for limit in range(1, 101):
+        items = chosen(sizes=sizes, limit=limit)
+        ids = {i.id for i in items}
+        assert before < ids and len(items) == len(ids) == limit
+        counts = Counter(i.subset for i in items)
+        assert all(
+            abs(counts[x] - limit * n / 100) < 2 for x, n in zip("abc", sizes, strict=True)
+        ), (limit, counts)
+        before = ids
 
 
 def test_a_limit_above_the_size_takes_all():

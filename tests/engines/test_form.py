@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 
@@ -39,6 +40,18 @@ def test_fields_by_other_names_fewer_and_more():
         "model": "m", "messages": [{"role": "user", "content": "a"}], "temperature": 1,
         "top_p": 0.9, "max_completion_tokens": 11, "top_k": 20, "chat": {"thinking": False},
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text", ["", "ä 漢 😀", '\x00\x1b\x7f"\\/\n\u2028', "lone \ud800", "x" * 9999]
+)
+def test_what_is_written_is_the_body(text):
+    messages = (Message("system", text), Message("user", text))
+    form = Form(
+        extra={"user": text, "bias": {"7": -100}, "far": math.inf}, fold_system=len(text) > 99
+    )
+    asked = Asked("m", messages, SAMPLED, {"condition": text})
+    assert json.loads(form.written(asked)) == form.body(asked)
 
 
 def test_headers_query_and_variables_of_the_environment(monkeypatch):

@@ -293,9 +293,10 @@ def test_answers_come_out_as_they_finish_and_the_window_is_filled():
 def test_finished_answers_are_handed_over_before_what_stops_the_run():
     with FaultServer() as server:
         session, _ = session_for(server)
-        session._finished.put(Response("t/main/0", "4"))
-        session._finished.put(UserError("the key"))
-        assert session.collect() == [Response("t/main/0", "4")]
+        four, five = Response("t/main/0", "4"), Response("t/main/1", "5")
+        session._finished.put([UserError("the key"), four])
+        session._finished.put([five])
+        assert session.collect() == [four, five]
         with pytest.raises(UserError, match="the key"):
             session.collect()
         session.close()

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import json
 from pathlib import Path
 
 import pytest
 
-from ochat_eval.records import Response, to_json
+from ochat_eval.records import Message, Request, Response, Sampling, to_json
 from ochat_eval.run.manifest import Facts
-from ochat_eval.run.reuse import Earlier
+from ochat_eval.run.reuse import Earlier, Signature
 from tests.conftest import lines
 from tests.fault_server import FaultServer, answer
+from tests.replays import write
 
 RUNS = Path("results/runs")
 
@@ -60,6 +63,19 @@ def test_only_what_is_new_is_asked(cli, tmp_path):
         assert copied.returncode == 2 and "reruns must have been asked" in copied.stderr
 
 
+@pytest.mark.slow
+def test_a_larger_limit_asks_only_the_items_that_it_adds(cli, tmp_path):
+    kinds = "aaaaabbc"
+    write(tmp_path / "q.jsonl", *({"question": f"{i}?", "answer": i, "subset": kinds[i % 8]}
+                                  for i in range(300)))  # fmt: skip
+    mine = ("task=file", "tasks.file.path=q.jsonl", "tasks.file.data=full")
+    with FaultServer(default=answer("The answer is 4")) as server:
+        assert asked(cli, server, *mine, "limit=100", "run=a") == 100
+        assert asked(cli, server, *mine, "limit=200", "run=b", "reuse=auto") == 100
+        assert asked(cli, server, *mine, "limit=150", "run=c", "reuse=auto") == 0
+        assert asked(cli, server, *mine, "run=d", "reuse=auto") == 100
+
+
 def test_turns_go_on_from_answers_that_were_taken_over(cli, tmp_path):
     row = {"turns": ["Think of 2.", "Double it?"], "answer": 4}
     (tmp_path / "q.jsonl").write_text(json.dumps(row) + "\n")
@@ -90,6 +106,22 @@ def test_what_cannot_be_reused_is_said(cli, tmp_path):
         again = cli(*base, "engine.served_name=m", "run=e", "reuse=auto")
         assert "reuse: 7 responses of a cannot be taken over" in again.stderr
         assert "reuse: no earlier run of this model has answers" in again.stderr
+
+
+@pytest.mark.parametrize(
+    "text", ["".join(map(chr, range(127))), "\x7f", "ä 漢 😀 \u2028", "lone \ud800", ""]
+)
+def test_the_digest_of_a_request_is_that_of_json(text):
+    identity = {"model": "m", "overlong": "error"}
+    start = json.dumps([{"model": "m"}, "error"], sort_keys=True)
+    messages = (Message("system", text), Message("user", "Why?"))
+    for sampling, condition in (Sampling(max_tokens=9), None), (Sampling(0.7, seed=3), text):
+        request = Request("t/main/0", 2, 0, messages, condition, sampling)
+        drawn = dataclasses.asdict(sampling)
+        del drawn["max_tokens"]
+        asked = [[["system", text], ["user", "Why?"]], condition, drawn, 2]
+        whole = start + json.dumps(asked, sort_keys=True)
+        assert Signature(identity).of(request) == hashlib.sha256(whole.encode()).hexdigest()[:16]
 
 
 @pytest.mark.parametrize(

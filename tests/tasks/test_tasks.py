@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,37 @@ def test_every_item_is_the_published_one(full, real_data, name, files):
         assert item.target == tuple(label), item.id
         assert item.choices == (row["options"] and tuple(row["options"])), item.id
         assert item.subset == subset_of.get(stem, stem)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Loaded(Task):
+    """A benchmark whose items are there already."""
+
+    every: list[Item]
+
+    def expected_items(self) -> int:
+        return len(self.every)
+
+    def items(self) -> Iterator[Item]:
+        return iter(self.every)
+
+
+@pytest.mark.slow
+def test_limited_samples_are_nested_and_have_their_share_of_every_subset(full):
+    """Of a systematic sample of one limit, a subset's count is off by 1/6 in the mean square."""
+    for name, every in full.items():
+        of, before, squares = Counter(i.subset for i in every), set(), []
+        for limit in (1, 2, 10, 25, 79, 100, 101, 163, 500, 683, 1000, 2000, 5000, 10_000):
+            ids, total = selected(Loaded(name=name, every=every, limit=limit), 0)
+            assert total == len(every) and len(ids) == min(limit, total)
+            found = {i.id for i in ids}
+            assert before <= found, f"{name}: {limit} items lack some of fewer"
+            before, counts = found, Counter(i.subset for i in ids)
+            if limit < total:
+                off = [counts[subset] - n * limit / total for subset, n in of.items()]
+                assert max(map(abs, off)) < 2, f"{name}, {limit}"
+                squares += [x * x for x in off]
+        assert sum(squares) / len(squares) < 1.5 / 6, name
 
 
 def test_the_published_examples_of_all_files(full, parity):
