@@ -79,7 +79,7 @@ def make(folder: Path) -> Path:
         _benchmarks(Path("mine"))
         use_folder(Path("mine"))
         options = [f"task={','.join(TASKS)}", "engine=replay", "engine.path=a.jsonl", "model=hf"]
-        series = Series(name="sft", places=["sft"], options=options, runs=Path("results/runs"),
-                        watch=None)  # fmt: skip
+        series = Series(name="sft", places=["sft"], options=options, base=False,
+                        runs=Path("results/runs"), watch=None)  # fmt: skip
         run_series(series, alone)
     return folder / "results/series/sft.html"

@@ -101,7 +101,10 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One generation: answer `sample` (0…n-1) of item `id`, at `turn` (0…)."""
+    """One generation: answer `sample` (0…n-1) of item `id`, at `turn` (0…).
+
+    `adapter` names the one of the model's adapters that is to answer; None: the model itself.
+    """
 
     id: str
     sample: int
@@ -109,6 +112,7 @@ class Request:
     messages: tuple[Message, ...]
     condition: str | None
     sampling: Sampling
+    adapter: str | None = None
 
     @property
     def key(self) -> tuple[str, int, int]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import re
+from array import array
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -34,7 +35,6 @@ from ochat_eval.run.journal import end_of_last_line
 _FIRST_BITS = 5
 """Where in a row the first run's bits stand: behind name, index, two unused places and sample."""
 SAMPLE = 4
-_NONE: Mapping[str, list[Any]] = {"responses": [], "scores": []}
 _ALL = FILTERS[0].value
 _KEPT = 16
 """Searches whose results are kept."""
@@ -120,7 +120,7 @@ class Places(Generic[R, H]):
         self._cls: type[R] = cls
         self._head = msgspec.json.Decoder(head)
         self._read = 0
-        self._spans: dict[str, list[store.Span]] = {}
+        self._spans: dict[str, array[int]] = {}  # no lists: the garbage collector would go over all
 
     def new(self) -> Iterator[H]:
         """The heads of the whole lines that were added since the last call.
@@ -138,8 +138,10 @@ class Places(Generic[R, H]):
                     line = file.readline()
                     head: Any = None if line.isspace() else decoded(self._head, line)
                     if head is not None:
-                        span = self._read, self._read + len(line)
-                        self._spans.setdefault(head.id, []).append(span)
+                        if (spans := self._spans.get(head.id)) is None:
+                            spans = self._spans[head.id] = array("q")
+                        spans.append(self._read)
+                        spans.append(self._read + len(line))
                         yield head
                     self._read += len(line)
         except (OSError, ValueError, RecursionError) as e:
@@ -158,7 +160,8 @@ class Places(Generic[R, H]):
         try:
             with self.path.open("rb") as file:
                 fd = file.fileno()
-                lines = [os.pread(fd, stop - start, start) for start, stop in found]
+                spans = zip(found[::2], found[1::2], strict=True)
+                lines = [os.pread(fd, stop - start, start) for start, stop in spans]
             return [from_json(self._cls, line) for line in lines]
         except (OSError, ValueError) as e:
             raise UserError(f"{self.path} has changed while it was read: {e}") from e
@@ -171,14 +174,14 @@ class RunAnswers:
     Attributes:
         run: whose; its summary must be known.
         asked: its items in the plan's order.
-        known: of each item the responses, without their texts, and the scores.
         lengths: how long the answers are, by benchmark.
     """
 
     run: Run
     asked: list[_ItemName] = field(init=False)
-    known: dict[str, dict[str, list[Any]]] = field(default_factory=dict)
     lengths: defaultdict[str, Lengths] = field(default_factory=lambda: defaultdict(Lengths))
+    _responses: defaultdict[str, list[_Answer]] = field(default_factory=lambda: defaultdict(list))
+    _scores: defaultdict[str, list[_Verdict]] = field(default_factory=lambda: defaultdict(list))
 
     def __post_init__(self) -> None:
         folder = self.run.folder
@@ -194,22 +197,25 @@ class RunAnswers:
         for r in self.responses.new():
             self.lengths[r.id.partition("/")[0]].add(r)
             r.text = r.text.strip()[:1]  # no more than whether there is any
-            self._of(r.id)["responses"].append(r)
+            self._responses[r.id].append(r)
             changed.add(r.id)
         for score in self.scores.new():
-            self._of(score.id)["scores"].append(score)
+            self._scores[score.id].append(score)
             changed.add(score.id)
         changed.update(verdict.id for verdict in self.verdicts.new())
         return changed
 
     def samples(self, item_id: str) -> int:
         """The number of rows that `entries.tails` makes of an item."""
-        return len({r.sample for r in self.known.get(item_id, _NONE)["responses"]}) or 1
+        found = self._responses.get(item_id, ())
+        return len({r.sample for r in found}) if len(found) > 1 else 1
 
-    def _of(self, item_id: str) -> dict[str, list[Any]]:
-        if (found := self.known.get(item_id)) is None:
-            found = self.known[item_id] = {"responses": [], "scores": []}
-        return found
+    def known(self, item_id: str) -> dict[str, Sequence[Any]]:
+        """What `entries.tails` takes of an item: `responses`, without their texts, and `scores`."""
+        return {
+            "responses": self._responses.get(item_id, ()),
+            "scores": self._scores.get(item_id, ()),
+        }
 
     def whole(self, item: Item) -> dict[str, Any]:
         """What the run has of an item, with the texts; see `entries.answers_of`."""
@@ -274,7 +280,7 @@ class Listing:
         unused places, and the rest as `entries.tails` has it."""
         if (rows := self._rows.get(item_id)) is None:
             one = self._asked[item_id]
-            answers = [run.known.get(item_id, _NONE) for run in self.runs]
+            answers = [run.known(item_id) for run in self.runs]
             head = [self._number[one.task, one.subset], one.index, 0, 0]
             rated = self.runs[0].run.rated(one.task)
             rows = self._rows[item_id] = [[*head, *tail] for tail in tails(answers, rated)]

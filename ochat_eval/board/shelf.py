@@ -51,6 +51,7 @@ class _Manifest(msgspec.Struct):
     step: float | None = None
     requests: int | None = None
     times: list[_Time] = []
+    in_stage: str | None = None
     finished: Any = None
 
 
@@ -266,11 +267,14 @@ def _scored(folder: Path, manifest: _Manifest) -> dict[str, Any]:
 
 def _state(manifest: _Manifest, failures: dict[str, Any] | None) -> tuple[str, str]:
     """The state of a run that no process works on, and why it is in it."""
+    said = failures["said"] if failures else ""
+    if manifest.in_stage is not None:  # it was killed, or Ctrl-C ended it
+        return "stopped", said
     if manifest.times and (failed := manifest.times[-1].failed):
         return "failed", failed
     if isinstance(manifest.finished, dict):
         return "done", ""
-    return ("failed", failures["said"]) if failures else ("stopped", "")
+    return ("failed" if failures else "stopped"), said
 
 
 def _failures(path: Path, lacks: str) -> dict[str, Any] | None:

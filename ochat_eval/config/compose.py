@@ -25,8 +25,9 @@ from ochat_eval.terminal.words import nearest
 _OPEN = ("engine.", "model.", "tasks.", "judge.", "trackers.")
 """What may name options that the YAML files do not list."""
 _TEXTS = re.compile(r"model\.(system|template)|tasks\.\w+\.(prompt|rubric)")
-_MARKS = ("model.thinking", "model.stop")
-"""Options whose values are taken letter by letter: a text, or a list of marks as `<|im_end|>`."""
+_ADAPTERS = "model.adapters"
+_MARKS = ("model.thinking", "model.stop", _ADAPTERS)
+"""Options whose values are taken letter by letter: a text, or a list: `<|im_end|>`, `a=DIR`."""
 
 
 def load(overrides: Sequence[str]) -> Config:
@@ -125,9 +126,10 @@ def _written(override: str, schema: type, known: Sequence[str]) -> list[str]:
         raise UserError(f"{override}: write {name}={value}, without {key[: len(key) - len(name)]}")
     if _TEXTS.fullmatch(name) and value != "null" and value[:1] not in ("'", '"'):
         return [f"++{name}={quoted(value)}"]
-    if name in _MARKS and ("," in value or value[:1] == "[") and not re.search("['\"]", value):
-        marks = ",".join(quoted(one.strip()) for one in value.strip("[]").split(","))
-        return [f"++{name}=[{marks}]"]
+    listed = "," in value or value[:1] == "[" or (name == _ADAPTERS and value != "null")
+    if name in _MARKS and listed and not re.search("['\"]", value):
+        parts = (one.strip() for one in value.strip("[]").split(","))
+        return [f"++{name}=[{','.join(quoted(one) for one in parts if one)}]"]
     if name.startswith(_OPEN):
         return [f"++{name}={_list(value)}"]
     if name == "model" and _is_place(value):

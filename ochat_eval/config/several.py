@@ -39,6 +39,8 @@ def each_model(argv: Sequence[str]) -> dict[str, list[str]] | None:
         raise UserError(
             f"run={given['run']}: it names one run; those of several models are named after them"
         )
+    if "model.adapters" in given:
+        raise UserError("model.adapters: they are of one base; name one model")
     [name] = named
     values = [value.strip(" '\"") for value in given[name].strip("[]").split(",")]
     if "" in values or len(set(values)) < len(values):

@@ -162,4 +162,5 @@ class Dispatch:
 
 def _prefix(request: Request) -> int:
     first = request.messages[: 2 if request.messages[0].role == "system" else 1]
-    return hash((request.condition, *(message.content[:_PREFIX] for message in first)))
+    texts = (message.content[:_PREFIX] for message in first)
+    return hash((request.adapter, request.condition, *texts))

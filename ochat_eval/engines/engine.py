@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from ochat_eval.model.model import Model
 from ochat_eval.records import Item, Request, Response, UserError
@@ -50,6 +50,9 @@ class Work:
 @dataclass(frozen=True, kw_only=True)
 class Engine:
     """Base of the engines: a frozen dataclass of options that starts a `Session`."""
+
+    takes_adapters: ClassVar[bool] = False
+    """Whether it loads `model.adapters` beside the model and heeds a request's `adapter`."""
 
     def identity(self, model: Model) -> dict[str, Any]:
         """What of engine and model can change an answer; transport options are not in it."""

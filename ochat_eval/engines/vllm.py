@@ -8,12 +8,15 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from ochat_eval.engines.engine import Engine, Failure, Session, Work
 from ochat_eval.engines.guard import Guard
+from ochat_eval.engines.lora import check_adapters, load_adapters, lora_arguments
 from ochat_eval.engines.overlong import prompt_ids, refuse_overlong
 from ochat_eval.engines.vllm_build import (
+    OURS,
+    TRANSPORT,
     budget_arguments,
     cpu_arguments,
     cpu_build,
@@ -24,6 +27,7 @@ from ochat_eval.engines.vllm_build import (
     settled,
     vllm_arguments,
 )
+from ochat_eval.model.adapter import adapters_of
 from ochat_eval.model.chat import load_format
 from ochat_eval.model.chat.format import ChatFormat
 from ochat_eval.model.chat.thinking import decoder
@@ -32,44 +36,8 @@ from ochat_eval.model.model import Model
 from ochat_eval.model.weights import check_there, digest_of, prepare
 from ochat_eval.records import Request, Response, UserError
 from ochat_eval.run import hardware
-from ochat_eval.run.identity import STOP_LOOPS
+from ochat_eval.run.identity import ADAPTER, STOP_LOOPS
 from ochat_eval.terminal.words import counted, nearest
-
-TRANSPORT = {
-    "tensor_parallel_size",
-    "pipeline_parallel_size",
-    "data_parallel_size",
-    "distributed_executor_backend",
-    "gpu_memory_utilization",
-    "kv_cache_memory_bytes",
-    "max_num_seqs",
-    "max_num_batched_tokens",
-    "enable_prefix_caching",
-    "enable_chunked_prefill",
-    "enforce_eager",
-    "disable_log_stats",
-    "download_dir",
-    "load_format",
-    "max_parallel_loading_workers",
-    "disable_custom_all_reduce",
-    "use_tqdm_on_load",
-}
-"""vLLM arguments that move bytes and batches but do not choose the answer."""
-
-_OURS = {
-    "model": "the model is chosen with model=NAME, ORG/NAME or a folder",
-    "tokenizer": "the tokenizer is the model's own",
-    "revision": "write model.revision=…",
-    "trust_remote_code": "write model.trust_remote_code=true",
-    "reasoning_config": "write model.thinking_budget=N",
-    "reasoning_parser": "answers are taken apart by model.thinking",
-    "seed": "write seed=…",
-    "chat_template": "prompts are token ids that the harness makes (model.chat)",
-    "generation_config": "sampling is the benchmark's own (tasks.NAME.temperature, …)",
-    "override_generation_config": "sampling is the benchmark's own (tasks.NAME.temperature, …)",
-    "skip_tokenizer_init": "answers are text",
-}
-"""Arguments that the harness sets itself or that would change nothing; what to write instead."""
 
 _WATCH_SECONDS = 0.2
 _COLLECT_SECONDS = 1.0
@@ -91,6 +59,8 @@ class Vllm(Engine):
         arguments: any other argument of `vllm.LLM`, given as `engine.NAME=VALUE`.
     """
 
+    takes_adapters: ClassVar[bool] = True
+
     window: int | None = None
     in_process: bool | None = None
     stop_loops: int | None = None
@@ -104,6 +74,7 @@ class Vllm(Engine):
     def identity(self, model: Model) -> dict[str, Any]:
         """The weights, the context and every vLLM argument that is no transport option."""
         chosen = {k: v for k, v in sorted(settled(self.arguments).items()) if k not in TRANSPORT}
+        adapters = adapters_of(model)
         return {
             "model": model.name,
             "weights": digest_of(model),
@@ -111,6 +82,7 @@ class Vllm(Engine):
             "context": context_of(model) if model.context is None else model.context,
             "arguments": chosen,
             **({STOP_LOOPS: self.stop_loops} if self.stop_loops else {}),
+            **({ADAPTER: adapters[0].digest} if adapters else {}),
         }
 
     def start(self, work: Work) -> Session:
@@ -141,6 +113,11 @@ class Vllm(Engine):
                 os.environ["LD_PRELOAD"] = preload
         more = {"thinking_token_budget": work.model.thinking_budget, **self._repetition()}
         session = _VllmSession(llm, chat, self.window, guard, more)
+        try:
+            session.adapters = load_adapters(llm, work.model, path)
+        except UserError:
+            session.close()
+            raise
         session.gpus = 0 if on_cpu() else self.world
         return session
 
@@ -163,6 +140,7 @@ class Vllm(Engine):
             "seed": seed,
             **({"revision": model.revision} if model.revision else {}),
             **({"trust_remote_code": True} if model.trust_remote_code else {}),
+            **lora_arguments(model),
             **settled(self.arguments),
         }
 
@@ -209,7 +187,7 @@ class Vllm(Engine):
                 f"parallelism; replicas do the same: engine=ray engine.replicas={copies}"
             )
         _ = self.world  # refuses a degree that is none
-        for name, instead in _OURS.items():
+        for name, instead in OURS.items():
             if name in self.arguments:
                 raise UserError(f"engine.{name} changes nothing here: {instead}")
         known = vllm_arguments()
@@ -233,6 +211,7 @@ class Vllm(Engine):
         """The model's place and chat format, prompts that are too long for it refused."""
         path = str(prepare(work.model))
         chat = load_format(work.model, path, work.say).sharing(work.say)
+        check_adapters(work.model, path, chat)
         if not work.truncate_overlong:
             refuse_overlong(work, chat, self._context(work.model))
         return path, chat
@@ -264,7 +243,12 @@ class _VllmSession(Session):
         more: Mapping[str, Any],
     ):
         """`guard`: None where the engine is not ours to end; `more`: parameters of every request's
-        sampling."""
+        sampling.
+
+        Attributes:
+            adapters: by name, what vLLM knows each by that a request may be for.
+        """
+        self.adapters: Mapping[str, Any] = {}
         self._llm = llm
         self._guard = guard
         self._chat = chat
@@ -313,7 +297,10 @@ class _VllmSession(Session):
             ignore_eos=True,  # the chat format's own end of turn, and nothing else, ends it
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
-        [given] = self._llm.enqueue({"prompt_token_ids": ids}, params, use_tqdm=False)
+        lora = None if request.adapter is None else self.adapters[request.adapter]
+        [given] = self._llm.enqueue(
+            {"prompt_token_ids": ids}, params, use_tqdm=False, lora_request=lora
+        )
         self._in_flight[given.split("-")[0]] = request
 
     def collect(self) -> list[Response | Failure]:

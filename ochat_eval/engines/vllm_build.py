@@ -31,6 +31,47 @@ _PRELOADED = {
 }
 """What vLLM 0.32 preloads on CPUs (`vllm/platforms/cpu.py`), and where it looks for it."""
 
+TRANSPORT = {
+    "tensor_parallel_size",
+    "pipeline_parallel_size",
+    "data_parallel_size",
+    "distributed_executor_backend",
+    "gpu_memory_utilization",
+    "kv_cache_memory_bytes",
+    "max_num_seqs",
+    "max_num_batched_tokens",
+    "enable_prefix_caching",
+    "enable_chunked_prefill",
+    "enforce_eager",
+    "disable_log_stats",
+    "download_dir",
+    "load_format",
+    "max_parallel_loading_workers",
+    "disable_custom_all_reduce",
+    "use_tqdm_on_load",
+    "max_loras",
+    "max_cpu_loras",
+    "fully_sharded_loras",
+}
+"""vLLM arguments that move bytes and batches but do not choose the answer."""
+
+OURS = {
+    "model": "the model is chosen with model=NAME, ORG/NAME or a folder",
+    "tokenizer": "the tokenizer is the model's own",
+    "revision": "write model.revision=…",
+    "trust_remote_code": "write model.trust_remote_code=true",
+    "reasoning_config": "write model.thinking_budget=N",
+    "reasoning_parser": "answers are taken apart by model.thinking",
+    "seed": "write seed=…",
+    "enable_lora": "write model.adapters=[NAME=PATH]",
+    "max_lora_rank": "it is the adapters' own",
+    "chat_template": "prompts are token ids that the harness makes (model.chat)",
+    "generation_config": "sampling is the benchmark's own (tasks.NAME.temperature, …)",
+    "override_generation_config": "sampling is the benchmark's own (tasks.NAME.temperature, …)",
+    "skip_tokenizer_init": "answers are text",
+}
+"""Arguments that the harness sets itself or that would change nothing; what to write instead."""
+
 
 @functools.cache
 def vllm_arguments() -> frozenset[str]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
+from typing import Any
 
 from ochat_eval.model.model import Model
 from ochat_eval.records import UserError
@@ -11,6 +13,27 @@ from ochat_eval.terminal.words import first_line
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json")
 """A model folder has at least one of these."""
+
+
+class DamagedError(Exception):
+    """What is wrong with a model's folder or file: `it has no config.json`."""
+
+
+def json_object(file: Path) -> dict[str, Any]:
+    """The JSON object that a file must hold.
+
+    Raises:
+        DamagedError: it is not there, not whole, or holds something else.
+    """
+    try:
+        if not file.is_file():
+            raise DamagedError(f"it has no {file.name}")
+        value = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        raise DamagedError(f"{file.name} cannot be read whole") from None
+    if not isinstance(value, dict):
+        raise DamagedError(f"{file.name} holds no JSON object")
+    return value
 
 
 def model_file(model: Model, path: str | Path, name: str) -> Path | None:

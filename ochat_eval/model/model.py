@@ -37,6 +37,7 @@ class Model:
         stop: texts that end a turn, besides what the model's files name; the chat template's own
             end of turn is then one only if it is among them.
         trust_remote_code: run the code of tokenizer and model that comes with the model.
+        adapters: LoRA adapters on it, `NAME=FOLDER` each; a run's own model has one at most.
         published: the row of results/recorded/published.yaml with this model's own figures;
             None where none are published.
         package: an installed package that carries the weights.
@@ -59,6 +60,7 @@ class Model:
     max_context: int = 32768
     stop: list[str] = field(default_factory=list)
     trust_remote_code: bool = False
+    adapters: list[str] = field(default_factory=list)
     published: str | None = None
     package: str | None = None
     sha256: str | None = None

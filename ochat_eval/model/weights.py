@@ -59,8 +59,8 @@ def _adapter(folder: Path, file: Path) -> str:
     except (OSError, ValueError, AttributeError):
         base = None
     return (
-        f"{folder} holds a LoRA adapter{f' of {base}' if base else ''}, no model of its own: merge "
-        "it into its base (peft's merge_and_unload, then save_pretrained) and give that folder"
+        f"{folder} holds a LoRA adapter{f' of {base}' if base else ''}, no model of its own: give "
+        f"its base as the model, and it as 'model.adapters=[NAME={folder}]'"
     )
 
 

@@ -178,15 +178,22 @@ class Manifest:
         self._write()
 
     @contextlib.contextmanager
-    def timing(self, stage: str, gpus: float = 0) -> Iterator[None]:
-        """Notes how long a stage took, how many GPUs it held, and by which line of a UserError it
-        failed."""
+    def timing(self, stage: str, gpus: float = 0, shared: int = 1) -> Iterator[None]:
+        """Notes how long a stage took, how many GPUs it held, among how many runs that was shared,
+        and by which line of a UserError it failed.
+
+        Meanwhile `in_stage` names it; of one that is killed or interrupted, it still does then.
+        """
         begun, start = _now(), time.monotonic()
-        entry: dict[str, Any] = {"stage": stage, "begun": begun, **({"gpus": gpus} if gpus else {})}
+        more = {**({"gpus": gpus} if gpus else {}), **({"shared": shared} if shared > 1 else {})}
+        entry: dict[str, Any] = {"stage": stage, "begun": begun, **more}
+        self.set("in_stage", stage)
         try:
             yield
+            del self.values["in_stage"]
         except UserError as e:
             entry["failed"] = str(e)
+            del self.values["in_stage"]
             raise
         finally:
             entry["seconds"] = round(time.monotonic() - start, 3)

@@ -31,11 +31,16 @@ class Ended:
 
     Attributes:
         code: its exit code; 0 where all went well, below 0 where a signal ended it.
-        folder: its folder, where it came as far as a report.
+        folders: the folders of what came as far as a report: one, or with adapters one for each.
     """
 
     code: int
-    folder: Path | None
+    folders: tuple[Path, ...] = ()
+
+    @property
+    def folder(self) -> Path | None:
+        """The only one's, or the last one's; None where there is no report."""
+        return self.folders[-1] if self.folders else None
 
 
 def run_alone(options: Sequence[str], show: Callable[[str], None] = tell) -> Ended:
@@ -54,7 +59,7 @@ def run_alone(options: Sequence[str], show: Callable[[str], None] = tell) -> End
     own = [] if folder is None else ["--config-dir", str(folder)]
     own += [part for package in allowed() for part in ("--allow", package)]
     command = [sys.executable, "-m", "ochat_eval", *own, "run", *options]
-    last = ""
+    folders: dict[Path, None] = {}
     # In a group of its own, so that a terminal's Ctrl-C reaches it once, through us.
     with (
         _HandedOn() as signals,
@@ -66,12 +71,13 @@ def run_alone(options: Sequence[str], show: Callable[[str], None] = tell) -> End
         assert child.stdout is not None
         for line in child.stdout:
             show(line.rstrip("\n"))
-            last = line.strip() or last
+            page = Path(line.strip())  # the last line that a run prints, once it has been reported
+            if page.name == store.REPORT and page.is_file():
+                folders[page.parent] = None
         code = child.wait()
     if signals.came:
         raise KeyboardInterrupt
-    page = Path(last)  # the last that a run prints, once it has been reported
-    return Ended(code, page.parent if page.name == store.REPORT and page.is_file() else None)
+    return Ended(code, tuple(folders))
 
 
 class _HandedOn:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ochat_eval.config.load import job
 from ochat_eval.records import UserError
+from ochat_eval.series.find import is_begun
 from ochat_eval.series.follow import Watch
 from ochat_eval.series.series import Series, run_series
 from ochat_eval.terminal.command import Parser, ending
@@ -23,7 +24,8 @@ examples:
 """
 _MORE = """\
 NAME=VALUE: any option of a run but run and models; model=NAME takes another file of conf/model/
-than hf, whose path each checkpoint replaces.
+than hf, whose path each checkpoint replaces. Adapters need their base: model=NAME, ORG/NAME or a
+folder. It is loaded once for all that are there.
 
 At the end, and after each checkpoint, there are results/series/NAME.md and NAME.html: beside the
 folder of the runs.
@@ -64,7 +66,7 @@ def _asked(args: argparse.Namespace) -> Series:
     if not places:
         raise UserError("no checkpoint is named: give a folder of checkpoints")
     given = {one.partition("=")[0] for one in options}
-    for name in ("run", "models", "stage", "model.path", "model.name"):
+    for name in ("run", "models", "stage", "model.path", "model.name", "model.adapters"):
         if name in given:
             raise UserError(f"{name}=…: each checkpoint is a run of its own, named after it")
     if "model" not in given:
@@ -79,6 +81,7 @@ def _asked(args: argparse.Namespace) -> Series:
         name=name,
         places=places,
         options=options,
+        base="model" in given,
         runs=asked.results,
         watch=Watch(args.until, seconds, args.every) if watched else None,
     )
@@ -94,7 +97,7 @@ def _name(place: str) -> str:
     """A series' name by its first place: the folder that the checkpoints are in."""
     path = Path(place).expanduser()
     whole = path.resolve()
-    inside = path.is_dir() and not (path / "config.json").exists()
+    inside = path.is_dir() and not is_begun(path)
     return whole.name if inside else whole.parent.name
 
 

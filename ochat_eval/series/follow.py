@@ -46,15 +46,16 @@ class Progress:
 
 def follow(
     places: Sequence[str],
-    run: Callable[[Checkpoint], Ended],
+    run: Callable[[Sequence[Checkpoint]], Mapping[Checkpoint, Ended]],
     watch: Watch | None = None,
     pause: Callable[[float], None] = time.sleep,
 ) -> Iterator[Progress]:
-    """Runs each checkpoint that is whole, the lowest step first; looks anew after each.
+    """Runs each checkpoint that is whole, the lowest step first; looks anew after each. Adapters
+    that are there are run together.
 
     Args:
         places: as in `checkpoints`.
-        run: runs one and waits for it.
+        run: runs one, or several adapters, and waits for the end.
         watch: go on looking; None: run what is there and is whole now.
         pause: waits between two looks, of which both must find a checkpoint's files alike. Ctrl-C
             here ends the watch, and is no error.
@@ -73,8 +74,10 @@ def follow(
         ready, now = _ready(places, progress, None if watch is None else before)
         progress.over = not ready if watch is None else _enough(progress, watch, began)
         if ready and not progress.over:
-            say(f"{ready[0].label}: {ready[0].path}")
-            progress.ended[ready[0]] = run(ready[0])
+            some = _together(ready, progress, watch)
+            for one in some:
+                say(f"{one.label}: {one.path}")
+            progress.ended.update(run(some))
         elif not progress.over and watch is not None:
             waits, before = _waiting(progress, watch), now
             if waits != said:
@@ -116,6 +119,18 @@ def _ready(
         else:
             progress.left[one] = problem
     return ready, now
+
+
+def _together(
+    ready: Sequence[Checkpoint], progress: Progress, watch: Watch | None
+) -> list[Checkpoint]:
+    """The first; if it is an adapter, all of another name that are ready, up to the watch's end."""
+    if not ready[0].is_adapter:
+        return [ready[0]]
+    named = {one.name: one for one in reversed(ready) if one.is_adapter}
+    some = [one for one in ready if named.get(one.name) is one]
+    until = watch.until if watch is not None else None
+    return some if until is None else some[: until - len(progress.ended)]
 
 
 def _misplaced(one: Checkpoint, unit: str, steps: Mapping[float | None, Path]) -> str | None:

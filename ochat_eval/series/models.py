@@ -42,14 +42,14 @@ def run_models(lines: Mapping[str, Sequence[str]]) -> int:
         if ended.folder is not None:
             folders[model] = ended.folder
     if len(folders) > 1:
-        _side_by_side(folders)
+        side_by_side(folders)
     if failed:
         named = ", ".join(f"{model} (exit code {code})" for model, code in failed.items())
         say(f"{len(failed)} of {counted(len(lines), 'model')} failed, each said why: {named}")
     return MISTAKE if failed else 0
 
 
-def _side_by_side(folders: Mapping[str, Path]) -> None:
+def side_by_side(folders: Mapping[str, Path]) -> None:
     """Prints a table of the runs and writes their page, beside the folder of the runs.
 
     Args:

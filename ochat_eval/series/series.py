@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ochat_eval.baseline.runs import read_summary
 from ochat_eval.config.arguments import quoted
 from ochat_eval.records import UserError
 from ochat_eval.run import store
@@ -20,6 +21,8 @@ from ochat_eval.series.table import markdown, terminal
 from ochat_eval.terminal.command import MISTAKE
 from ochat_eval.terminal.say import say, tell
 
+_Alone = Callable[[Sequence[str]], Ended]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
@@ -29,6 +32,7 @@ class Series:
         name: of the table's and the page's file.
         places: where the checkpoints are, as in `find.checkpoints`.
         options: of each run, a model among them.
+        base: whether the command line names that model, so that it may be the base of adapters.
         runs: the folder of the runs.
         watch: how long to look for new ones; None: what is there now.
     """
@@ -36,6 +40,7 @@ class Series:
     name: str
     places: Sequence[str]
     options: Sequence[str]
+    base: bool
     runs: Path
     watch: Watch | None
 
@@ -50,7 +55,7 @@ class Series:
         return self.folder / f".{self.name}.checkpoint"
 
 
-def run_series(series: Series, alone: Callable[[Sequence[str]], Ended] = run_alone) -> int:
+def run_series(series: Series, alone: _Alone = run_alone) -> int:
     """Runs each checkpoint and writes table and page after each; prints the table at the end.
 
     Args:
@@ -75,7 +80,7 @@ def run_series(series: Series, alone: Callable[[Sequence[str]], Ended] = run_alo
                 "another --name"
             ) from None
         shown, points = "", dict[Checkpoint, Point]()
-        for progress in follow(series.places, lambda one: _run(series, one, alone), series.watch):
+        for progress in follow(series.places, lambda some: _run(series, some, alone), series.watch):
             for checkpoint, ended in progress.ended.items():
                 if checkpoint not in points and ended.folder is not None:
                     points[checkpoint] = read_point(checkpoint, ended.folder)
@@ -96,7 +101,46 @@ def run_series(series: Series, alone: Callable[[Sequence[str]], Ended] = run_alo
     return MISTAKE if failed or missed or not shown else 0
 
 
-def _run(series: Series, checkpoint: Checkpoint, alone: Callable[[Sequence[str]], Ended]) -> Ended:
+def _run(
+    series: Series, checkpoints: Sequence[Checkpoint], alone: _Alone
+) -> dict[Checkpoint, Ended]:
+    """Runs one checkpoint, or several adapters on one loaded base."""
+    if checkpoints[0].is_adapter:
+        return _run_adapters(series, checkpoints, alone)
+    return {one: _run_model(series, one, alone) for one in checkpoints}
+
+
+def _run_adapters(
+    series: Series, checkpoints: Sequence[Checkpoint], alone: _Alone
+) -> dict[Checkpoint, Ended]:
+    """One process for all, which makes a run of each; if it ends without any, one for each, so that
+    an adapter that cannot be loaded costs the others nothing.
+
+    Raises:
+        UserError: the command line names no base.
+    """
+    if not series.base:
+        raise UserError(
+            f"{checkpoints[0].path} is an adapter: name its base with model=NAME, ORG/NAME or a "
+            "folder"
+        )
+    given = ",".join(quoted(f"{one.name}={one.path.resolve()}") for one in checkpoints)
+    ended = alone([*series.options, f"model.adapters=[{given}]"])
+    if ended.code and not ended.folders and len(checkpoints) > 1:
+        found = {}
+        for one in checkpoints:
+            found.update(_run_adapters(series, [one], alone))
+        return found
+    named = {f"+{one.name}": one for one in sorted(checkpoints, key=lambda one: len(one.name))}
+    found = {}
+    for folder in ended.folders:
+        model = str(read_summary(folder)["model"])
+        [*_, own] = (one for suffix, one in named.items() if model.endswith(suffix))
+        found[own] = Ended(0, (folder,))
+    return {one: found.get(one, Ended(ended.code or MISTAKE)) for one in checkpoints}
+
+
+def _run_model(series: Series, checkpoint: Checkpoint, alone: _Alone) -> Ended:
     """Runs a checkpoint under one path for all.
 
     vLLM keeps what it compiled under a digest of the model's path among others, so that each

@@ -137,6 +137,8 @@ def _arguments(options: Serve, model: Model) -> Namespace:
     from vllm.entrypoints.serve.utils.api_utils import cli_env_setup
     from vllm.utils.argparse_utils import FlexibleArgumentParser
 
+    if model.adapters:
+        raise UserError("model.adapters: the server has one model; runs alone take adapters")
     cli_env_setup()
     degrees = ("tensor_parallel_size", "pipeline_parallel_size")
     parallel = Vllm(arguments={n: options.engine[n] for n in degrees if n in options.engine})

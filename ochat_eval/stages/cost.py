@@ -13,15 +13,17 @@ def cost_line(summary: Mapping[str, Any], times: Iterable[Mapping[str, Any]]) ->
 
     Args:
         summary: summary.json.
-        times: of the manifest; an engine's start is reckoned to the generating that follows.
+        times: of the manifest; an engine's start is reckoned to the generating that follows. Of
+            what runs did together each has an equal part.
     """
     tokens = [task["tokens"] for task in summary["tasks"].values()]
     prompts, answers = (sum(one[key] for one in tokens) for key in ("prompt", "completion"))
     seconds = on_gpus = starting = 0.0
     for one in times:
         if one["stage"] in ("start", "generate"):
-            seconds += one["seconds"]
-            starting += one["seconds"]
+            share = one["seconds"] / one.get("shared", 1)
+            seconds += share
+            starting += share
         if one["stage"] == "generate":
             on_gpus, starting = on_gpus + one.get("gpus", 0) * starting, 0.0
     if not answers or not seconds:

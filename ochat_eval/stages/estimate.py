@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -100,6 +100,7 @@ class _Summary:
 class _Time:
     stage: str
     seconds: float
+    shared: Annotated[int, msgspec.Meta(ge=1)] = 1
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ def _read(folder: Path) -> Iterator[Earlier]:
         manifest = msgspec.convert(store.read_json(folder / store.MANIFEST), _Manifest)
         summary = msgspec.convert(store.read_json(folder / store.SUMMARY), _Summary)
         tokens = {name: part.tokens for name, part in summary.tasks.items()}
-        seconds = sum(t.seconds for t in manifest.times if t.stage == "generate")
+        seconds = sum(t.seconds / t.shared for t in manifest.times if t.stage == "generate")
         written = sum(one.completion for one in tokens.values())
         # Answers that were only copied say nothing of the time that they took.
         copied = "replay" in facts.identity or manifest.reused

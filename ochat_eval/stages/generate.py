@@ -9,7 +9,7 @@ import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from ochat_eval.config.job import Job
 from ochat_eval.engines.engine import Failure, Session, Work
@@ -180,26 +180,10 @@ def _generate(
         return
     if known:
         say(f"going on: {len(known):,} of {counted(planned.requests, 'response')} are there")
-    work = Work(
-        model=job.model,
-        items=planned.items,
-        seed=job.seed,
-        truncate_overlong=job.truncate_overlong,
-        say=say,
-        note=functools.partial(store.append_line, planned.run.file(store.REPLICAS)),
-    )
-    expected = functools.partial(_expected, job)
+    expected = functools.partial(expected_tokens, job)
     with planned.manifest.timing("start"):
-        session = job.engine.start(work)
-    queue = Queue(
-        planned,
-        job.seed,
-        known.of if known else _nothing,
-        shuffle=job.shuffle,
-        system=job.model.system,
-        signature=Signature(planned.manifest.values["identity"]),
-        watch=watch,
-    )
+        session = start(job, [planned])
+    queue = queue_of(job, planned, known.of if known else nothing, watch)
     journal = SignedJournal(planned.run.file(store.RESPONSES), queue)
     try:
         with planned.manifest.timing("generate", session.gpus):
@@ -208,9 +192,53 @@ def _generate(
         planned.manifest.learn("engine", session.learnt())
         journal.close()
         session.close()
+    conclude(planned, failures)
+
+
+def conclude(planned: Plan, failures: Sequence[Failure]) -> None:
+    """Says what failed.
+
+    Raises:
+        UserError: nothing was answered.
+    """
     say_failures(planned.run.file(store.FAILURES), failures, "engine")
     if failures and not planned.run.file(store.RESPONSES).stat().st_size:
         raise UserError(f"nothing was answered, so there is nothing to score: {failures[0].reason}")
+
+
+def start(job: Job, plans: Sequence[Plan]) -> Session:
+    """Starts the job's engine for plans of the same prompts.
+
+    Raises:
+        UserError: as `Engine.start`.
+    """
+
+    def note(line: Mapping[str, Any]) -> None:
+        for planned in plans:
+            store.append_line(planned.run.file(store.REPLICAS), line)
+
+    work = Work(
+        model=job.model,
+        items=plans[0].items,
+        seed=job.seed,
+        truncate_overlong=job.truncate_overlong,
+        say=say,
+        note=note,
+    )
+    return job.engine.start(work)
+
+
+def queue_of(job: Job, planned: Plan, done: Done, watch: Watch | None = None) -> Queue:
+    """The queue of a plan's requests; arguments as `Queue`'s."""
+    return Queue(
+        planned,
+        job.seed,
+        done,
+        shuffle=job.shuffle,
+        system=job.model.system,
+        signature=Signature(planned.manifest.values["identity"]),
+        watch=watch,
+    )
 
 
 def recorded(planned: Plan) -> Index[Response]:
@@ -232,7 +260,7 @@ def recorded(planned: Plan) -> Index[Response]:
     return known
 
 
-def _expected(job: Job) -> dict[str, float]:
+def expected_tokens(job: Job) -> dict[str, float]:
     """By benchmark, how long its answers were in an earlier run, in tokens."""
     earlier = earlier_runs(job.results)
     found = {
@@ -242,7 +270,8 @@ def _expected(job: Job) -> dict[str, float]:
     return {name: tokens for name, tokens in found.items() if tokens is not None}
 
 
-def _nothing(item_id: str) -> Sequence[Response]:
+def nothing(item_id: str) -> Sequence[Response]:
+    """Of any item, that it has no response yet."""
     return ()
 
 
@@ -256,10 +285,17 @@ class Requests(Protocol):
         """Takes note of an answer."""
 
 
+class Answers(Protocol):
+    """Where `drive` puts responses."""
+
+    def append(self, responses: Iterable[Response]) -> None:
+        """Takes responses; they are on disk when it returns."""
+
+
 def drive(
     session: Session,
     queue: Requests,
-    journal: Journal,
+    journal: Answers,
     meter: Meter,
     failed: Callable[[Failure], None] | None = None,
 ) -> list[Failure]:

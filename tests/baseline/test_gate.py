@@ -28,7 +28,7 @@ from tests.conftest import CHECKOUT, command, door, environment, lines
 from tests.replays import REPLAY, write
 
 RUNS = Path("results/runs")
-TASKS = "task=[gsm8k,mmlu]"
+TASKS = "task=[gsm8k,truthfulqa]"
 
 
 def answer(item, right: bool) -> str:
@@ -88,25 +88,25 @@ def test_a_rerun_passes_and_a_run_with_three_percent_corrupted_fails(here, capsy
     assert gate(["new", *arguments]) == 0
     out = capsys.readouterr().out
     assert out.splitlines()[-1] == "PASS: new against base, rule published"
-    assert verdicts("j.xml") == {"gsm8k": "PASS", "mmlu": "PASS"}
+    assert verdicts("j.xml") == {"gsm8k": "PASS", "truthfulqa": "PASS"}
     summary = Path("s.md").read_text()
-    assert summary.startswith("### PASS: new against base") and "| gsm8k  | PASS" in summary
+    assert summary.startswith("### PASS: new against base") and "| gsm8k      | PASS" in summary
     for rule in ("published", "robust"):
         assert gate(["r1", "--against", "base", "--rule", rule]) == 0
 
     here.run("worse", 17, answer_wrongly)
     assert gate(["worse", *arguments]) == 1
-    assert verdicts("j.xml") == {"gsm8k": "FAIL", "mmlu": "FAIL"}
+    assert verdicts("j.xml") == {"gsm8k": "FAIL", "truthfulqa": "FAIL"}
     assert "lie outside ±" in capsys.readouterr().out
     assert Path("s.md").read_text().startswith("### FAIL: worse against base")
 
 
 def answer_wrongly(text: str) -> str:
-    """Another answer that is read as well: the letter E is none of the choices."""
+    """Another answer that is read as well: a number that is no target, or another choice."""
     last = text.removesuffix(".").split()[-1]
-    return (
-        f"So the answer is {'987654321' if last[0] != '(' else '(D)' if last == '(A)' else '(A)'}"
-    )
+    if not last.isalpha():
+        return "So the answer is 987654321"
+    return f"So the answer is {'D' if last == 'A' else 'A'}."
 
 
 @pytest.mark.slow
@@ -138,7 +138,7 @@ def test_one_changed_prompt_is_refused(here, capsys):
     assert f"1 of 1,319 prompts or targets differ from the recorded ones, {item['id']}" in (
         capsys.readouterr().out
     )
-    assert verdicts("j.xml") == {"gsm8k": "REFUSED", "mmlu": "PASS"}
+    assert verdicts("j.xml") == {"gsm8k": "REFUSED", "truthfulqa": "PASS"}
 
 
 @pytest.mark.slow
@@ -165,7 +165,7 @@ def test_missing_answers_other_sampling_and_parts_are_refused(here, capsys):
     assert gate(["part", "--against", "base"]) == 3
     assert "300 of the 1,319 recorded items; say --part" in capsys.readouterr().out
     assert gate(["part", "--against", "base", "--part"]) in (0, 2)
-    assert "part: 600 of 15,304 items, 2 of 2 benchmarks" in capsys.readouterr().out
+    assert "part: 600 of 2,003 items, 2 of 2 benchmarks" in capsys.readouterr().out
 
 
 @pytest.mark.slow
@@ -183,7 +183,7 @@ def test_a_recorded_run_holds_no_text_and_reads_back_as_it_was(here):
             assert kept[id_].rules["published"].answers == one.rules["published"].answers
             assert kept[id_].rules["robust"].values[0] == one.rules["robust"].values[0]
     head = json.loads((folder / "recorded.json").read_text())
-    for name in ("gsm8k", "mmlu"):  # 2 % undecided: half of these differ between two runs
+    for name in ("gsm8k", "truthfulqa"):  # 2 % undecided: half of these differ between two runs
         assert head["tasks"][name]["published"]["psi"] == pytest.approx(0.01, abs=0.005)
 
 
@@ -194,22 +194,22 @@ def test_a_published_figure_passes_only_a_full_run_of_the_published_prompts(
     run = read("r0")
     score = {n: 100 * sum(o.rules["published"].values[0] for o in t.outcomes.values()) / t.asked
              for n, t in run.tasks.items()}  # fmt: skip
-    row = figures.Row("Us", {"gsm8k": round(score["gsm8k"] + 0.2, 1), "mmlu": 1.0})
+    row = figures.Row("Us", {"gsm8k": round(score["gsm8k"] + 0.2, 1), "truthfulqa": 1.0})
     monkeypatch.setattr(gate_against, "row", lambda name: row)
     against = ["--against", "published:Us"]
     assert gate(["r0", *against]) == 3
     assert "a published figure needs --psi" in capsys.readouterr().err
     assert gate(["r0", *against, "--psi", "base", "--junit", "j.xml"]) == 1
-    assert verdicts("j.xml") == {"gsm8k": "PASS", "mmlu": "FAIL"}
+    assert verdicts("j.xml") == {"gsm8k": "PASS", "truthfulqa": "FAIL"}
     with monkeypatch.context() as only:
         only.setattr(gate_against, "flip_rates_of", lambda *_: {"gsm8k": 0.01})
         assert gate(["r0", *against, "--psi", "part", "--junit", "j.xml"]) == 3
-    assert verdicts("j.xml") == {"gsm8k": "PASS", "mmlu": "REFUSED"}
+    assert verdicts("j.xml") == {"gsm8k": "PASS", "truthfulqa": "REFUSED"}
     assert "--psi has no flip rate of it" in capsys.readouterr().out
     copy(here, "other", "r0")
     edit(RUNS / "other/items.jsonl", 5, turns=["else"])
     assert gate(["other", *against, "--psi", "0.01", "--junit", "j.xml"]) == 3
-    assert verdicts("j.xml") == {"gsm8k": "REFUSED", "mmlu": "FAIL"}
+    assert verdicts("j.xml") == {"gsm8k": "REFUSED", "truthfulqa": "FAIL"}
     assert "the prompts are not the published ones" in capsys.readouterr().out
 
 
@@ -220,7 +220,7 @@ def test_the_published_prompts_are_those_on_record(real_data):
     tasks = build_tasks(load(["task=all"]))
     assert list(known) == list(tasks)
     for task in tasks.values():
-        if task.name not in ("mmlu", "bbh_cot"):
+        if task.name not in ("truthfulqa", "bbh_cot"):
             prompts = {item.id: prompt_digest(item) for item in task.items()}
             assert known[task.name]["n"] == len(prompts)
             assert known[task.name]["prompts"] == prompts_digest(prompts)

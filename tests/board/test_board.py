@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,11 @@ from ochat_eval.baseline.difference_formats import HEADERS
 from ochat_eval.board.board import Board
 from ochat_eval.board.server import gated
 from ochat_eval.board.shelf import Shelf
+from ochat_eval.records import UserError
 from ochat_eval.review.rates import measured
 from ochat_eval.run import store
 from ochat_eval.run.folder import RunDir
+from ochat_eval.run.manifest import Manifest
 from tests.board.conftest import answers
 from tests.board.shelves import append
 from tests.conftest import door
@@ -97,6 +100,32 @@ def test_what_gets_no_response_shows_as_it_happens(runs, tmp_path):
     (folder / store.FAILURES).write_text("{}\n")
     [row] = board.runs()
     assert row["state"] == "failed" and "failures.jsonl cannot be read" in row["line"]
+
+
+@pytest.mark.parametrize(
+    ("end", "state", "line"),
+    [
+        (None, "failed", "1 request got no response"),
+        (UserError("the engine is gone"), "failed", "the engine is gone"),
+        (KeyboardInterrupt(), "stopped", "1 request got no response"),
+    ],
+)
+def test_a_run_that_was_stopped_amid_failures_is_not_a_failed_one(runs, tmp_path, end, state, line):
+    folder, killed = bare(runs, tmp_path, "r", times=[]), tmp_path / "killed"
+    with contextlib.closing(RunDir(folder)) as run, contextlib.suppress(BaseException):
+        manifest = Manifest(run)
+        with manifest.timing("generate"):
+            store.append_line(folder / store.FAILURES, {"id": "gsm8k/main/0", "reason": "HTTP 500"})
+            shutil.copytree(folder, killed)  # what a kill leaves is what is on disk
+            if end is not None:
+                raise end
+    rows = {row["name"]: (row["state"], row["line"]) for row in Board(tmp_path).runs()}
+    assert rows["r"][0] == state and rows["r"][1].startswith(line)
+    assert rows["killed"][0] == "stopped" and "HTTP 500" in rows["killed"][1]
+    with contextlib.closing(RunDir(killed)) as run, Manifest(run).timing("generate"):
+        pass  # it went on, and came to its end
+    [row] = [row for row in Board(tmp_path).runs() if row["name"] == "killed"]
+    assert row["state"] == "failed"
 
 
 def test_a_run_that_goes_on_is_followed(runs, tmp_path):

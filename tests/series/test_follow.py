@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from ochat_eval.series.child import Ended
 from ochat_eval.series.find import Checkpoint
 from ochat_eval.series.follow import Watch, follow
+from tests.lora import adapter
 from tests.series.folders import checkpoint, weights
 
 
@@ -19,8 +21,8 @@ def out(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def ran(one: Checkpoint) -> Ended:
-    return Ended(one.step == 20, None)  # 20 fails
+def ran(some: Sequence[Checkpoint]) -> dict[Checkpoint, Ended]:
+    return {one: Ended(one.step == 20) for one in some}  # 20 fails
 
 
 def test_each_is_run_once_and_what_is_not_whole_is_named(out):
@@ -68,3 +70,21 @@ def test_a_watch_ends_after_its_time_and_by_ctrl_c(out):
 
     *_, last = follow([str(out)], ran, Watch(), stopped)
     assert last.over and set(last.left.values()) == {"it is new, or still being written"}
+
+
+def test_adapters_that_are_there_are_run_together(tmp_path):
+    for step in (30, 10):
+        adapter(tmp_path / f"checkpoint-{step}")
+    checkpoint(tmp_path / "checkpoint-20")
+    together: list[list[float | None]] = []
+
+    def noted(some: Sequence[Checkpoint]) -> dict[Checkpoint, Ended]:
+        together.append([one.step for one in some])
+        return ran(some)
+
+    *_, last = follow([str(tmp_path)], noted)
+    assert together == [[10, 30], [20]] and last.over and not last.left
+    together.clear()
+    *_, last = follow([str(tmp_path)], noted, Watch(until=1), lambda seconds: None)
+    assert together == [[10]]
+    assert last.over

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from ochat_eval.config.several import each_model
+from ochat_eval.records import UserError
 from tests.conftest import command, environment
 from tests.replays import REPLAY, sample_answers, write
 
@@ -31,6 +32,11 @@ LINES = [
 @pytest.mark.parametrize(("line", "runs"), LINES)
 def test_a_command_line_for_each_model(line, runs):
     assert each_model(line) == runs
+
+
+def test_adapters_are_of_one_base():
+    with pytest.raises(UserError, match="model.adapters: they are of one base; name one model"):
+        each_model(["models=a,b", "model.adapters=[x=/y]"])
 
 
 @pytest.mark.slow
