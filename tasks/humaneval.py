@@ -18,14 +18,9 @@ from ochat_eval.data.shipped import PackageSource, SampleSource
 from ochat_eval.data.source import Source
 from ochat_eval.records import RULES, Item, Reading, Response, Rule, Score, UserError
 from ochat_eval.sandbox.checks import Check, check_available, run_checks
-from ochat_eval.sandbox.io_checks import (
-    IoCheck,
-    IoProblem,
-    IoVerdict,
-    check_ground_truth,
-    ground_truth,
-    run_io_checks,
-)
+from ochat_eval.sandbox.compared import IoProblem
+from ochat_eval.sandbox.ground_truth import check_ground_truth, ground_truth
+from ochat_eval.sandbox.io_checks import IoCheck, IoVerdict, run_io_checks
 from ochat_eval.sandbox.limits import Limits
 
 PROBLEMS = {

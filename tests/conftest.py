@@ -216,3 +216,28 @@ def chromium() -> Iterator[Any]:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def visited(chromium: Any) -> Iterator[Callable[..., Any]]:
+    """Opens an address in a page of its own; fails on an error in it, and on anything that it asks
+    for whose address does not begin with `home`."""
+    faults: list[str] = []
+    contexts: list[Any] = []
+
+    def open_(address: str, home: str, **options: object) -> Any:
+        contexts.append(chromium.new_context(**options))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(60_000)
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("console", lambda m: faults.append(m.text) if m.type == "error" else None)
+        page.on("dialog", lambda dialog: faults.append(dialog.message))
+        page.on("request", lambda r: r.url.startswith(home) or faults.append(r.url))
+        page.goto(address)
+        page.wait_for_selector("html[data-ready]")
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert faults == []

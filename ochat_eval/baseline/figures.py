@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from typing import Any
 
@@ -49,8 +50,9 @@ def half_digit(figure: float) -> float:
     return 0.5 * 10.0 ** -len(repr(float(figure)).partition(".")[2])
 
 
+@cache
 def tables() -> Mapping[str, Any]:
-    """The published tables by name: `source`, `columns`, and `rows` by model."""
+    """The published tables by name: `source`, `columns`, and `rows` by model; read once."""
     file = resources.files("ochat_eval.results.recorded").joinpath("published.yaml")
     if not file.is_file():
         raise UserError("results/recorded/published.yaml is not there: no published figures")

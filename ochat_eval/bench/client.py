@@ -8,23 +8,26 @@ client is the bound: that shows what the client could do at most.
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ochat_eval.bench.costs import Table, claim, in_turn, ratio, spread
 from ochat_eval.bench.server import WORDS, serving
 from ochat_eval.bench.work import Timed, data_title, options, planned, timed
 from ochat_eval.config.load import job
-from ochat_eval.records import UserError
+from ochat_eval.engines.form import Asked, Form
+from ochat_eval.records import Message, UserError
 
 if TYPE_CHECKING:
     import aiohttp
 
+BARE = "bare aiohttp"
 GOAL = 1.02
 """Where the server is the bound."""
 IN_FLIGHT = 256
@@ -35,13 +38,14 @@ RATE = 500.0
 
 def bodies(folder: Path, arguments: list[str]) -> list[bytes]:
     """The bodies of the requests that the engine makes of these options."""
-    asked = job([*arguments, "engine.base_url=http://127.0.0.1:9/v1"])
-    plan = planned(asked, folder, "bodies")
+    run = job([*arguments, "engine.base_url=http://127.0.0.1:9/v1"])
+    plan = planned(run, folder, "bodies")
     made = []
     for item in plan.items():
-        messages = [{"role": "user", "content": item.turns[0]}]
-        body = {"model": asked.model.name, "messages": messages, "n": 1, "temperature": 0.0}
-        made += [json.dumps({**body, "top_p": 1.0}).encode()] * plan.tasks[item.task].n
+        task = plan.tasks[item.task]
+        messages = (Message("user", item.turns[0]),)
+        asked = Asked(run.model.name, messages, task.sampling(item))
+        made += [Form().written(asked)] * task.n
     return made
 
 
@@ -71,8 +75,34 @@ def bare(base: str, requests: list[bytes]) -> Timed:
     return Timed(time.monotonic() - begun, len(requests), 0)
 
 
+async def _package(base: str, requests: list[dict[str, Any]]) -> None:
+    """As `_bare`, each request made, sent and read by the `openai` package."""
+    import openai
+
+    queue = iter(requests)
+    async with openai.AsyncOpenAI(
+        api_key="none", base_url=base, max_retries=0, http_client=openai.DefaultAioHttpClient()
+    ) as server:
+
+        async def ask() -> None:
+            for body in queue:
+                await server.chat.completions.create(**body)
+
+        await asyncio.gather(*(ask() for _ in range(IN_FLIGHT)))
+
+
+def package(base: str, requests: list[bytes]) -> Timed:
+    """Times the package, which `engine=openai` has make one request only."""
+    importlib.import_module("openai")  # not in the time
+    read = [json.loads(body) for body in requests]
+    begun = time.monotonic()
+    asyncio.run(_package(base, read))
+    return Timed(time.monotonic() - begun, len(requests), 0)
+
+
 def client(pairs: int, requests: int = REQUESTS, rate: float = RATE) -> Table:
-    """Times the engine's whole generating (journal and all) and the bare load generator.
+    """Times the engine's whole generating (journal and all) and the bare load generator; where the
+    client is the bound, also every request through the `openai` package.
 
     Args:
         requests: at least so many, the same on both sides.
@@ -90,15 +120,16 @@ def client(pairs: int, requests: int = REQUESTS, rate: float = RATE) -> Table:
         asked = bodies(folder, arguments)
         bounds = (f"server, {rate:g} answers/s", rate, GOAL), ("client", 0.0, None)
         for bound, pace, goal in bounds:
-            took = _both(folder / f"{pace:g}", arguments, asked, pace, pairs)
+            took = _sides(folder / f"{pace:g}", arguments, asked, pace, pairs)
             for side, each in took.items():
                 per_second = f"{len(asked) / median(each):,.0f}"
                 rows.append([bound, side, *spread(each), per_second])
                 seconds[f"{bound}: {side}"] = each
-            claims.append(
-                claim(f"engine=openai / aiohttp; bound: {bound}", *took.values(), goal=goal)
-            )
-            rows.append([bound, "ratio", f"{ratio(*took.values()):.3f}", "", ""])
+            theirs = took.pop(BARE)
+            for side, each in took.items():
+                which = f"{side} / {BARE}"
+                claims.append(claim(f"{which}; bound: {bound}", each, theirs, goal=goal))
+                rows.append([bound, which, f"{ratio(each, theirs):.3f}", "", ""])
     title = (
         f"gsm8k ({data_title()}): {len(asked):,} requests, {IN_FLIGHT} in flight, answers of "
         f"{WORDS} words; {pairs} runs of each in turn, median"
@@ -107,19 +138,20 @@ def client(pairs: int, requests: int = REQUESTS, rate: float = RATE) -> Table:
     return Table(title, headers, rows, seconds, claims)
 
 
-def _both(
+def _sides(
     folder: Path, arguments: list[str], asked: list[bytes], pace: float, pairs: int
 ) -> dict[str, list[float]]:
-    """The seconds of both sides against a server of this pace."""
+    """The seconds of each side against a server of this pace."""
     with serving(pace) as base:
         run = job([*arguments, f"engine.base_url={base}"])
 
         def ours(pair: int) -> Timed:
             return timed(run, planned(run, folder, f"pair{pair}"))
 
-        found = in_turn(
-            {"engine=openai": ours, "bare aiohttp": lambda pair: bare(base, asked)}, pairs
-        )
+        sides = {"engine=openai": ours, BARE: lambda pair: bare(base, asked)}
+        if not pace:
+            sides["openai package"] = lambda pair: package(base, asked)
+        found = in_turn(sides, pairs)
     if any(run.responses != len(asked) for every in found.values() for run in every):
         raise UserError(f"a side did not make {len(asked):,} requests")
     return {side: [run.seconds for run in every] for side, every in found.items()}

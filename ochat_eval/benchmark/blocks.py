@@ -10,12 +10,13 @@ from typing import TypeVar
 _Orderable = TypeVar("_Orderable", int, str)
 
 
-def spread(strata: Iterable[list[_Orderable]], rng: random.Random) -> list[_Orderable]:
+def even_order(strata: Iterable[list[_Orderable]], rng: random.Random) -> list[_Orderable]:
     """The members of all strata in an order of which any stretch has its share of each stratum.
 
     Each stratum is shuffled, in place, and spread evenly from a random start; then all are merged.
-    A stretch of n members has of one stratum, on average, as near its share of n as a systematic
-    sample that is drawn for n alone, and within one or two of it (Cochran 1977, chapter 8).
+    What a stretch of n members has of one stratum is, in the mean square, hardly further from its
+    share of n than in a systematic sample drawn for n alone (Cochran 1977, chapter 8); it is
+    seldom more than one away, where that sample never is.
     """
     order: list[tuple[float, _Orderable]] = []
     for members in strata:
@@ -28,10 +29,9 @@ def spread(strata: Iterable[list[_Orderable]], rng: random.Random) -> list[_Orde
 def blocks(units: Iterable[tuple[str, str]], seed: str, count: int) -> list[Sequence[int]]:
     """Nested stratified random blocks of items.
 
-    The clusters of the strata are put in order by `spread`, which is cut into blocks of one size.
-    So the first k blocks are, for every k, a sample with as good as the same share of each
-    stratum, each cluster whole and as likely as any other (Cochran 1977, chapters 5 and 8). A
-    function of its arguments only.
+    `even_order` of the strata's clusters is cut into blocks of one size. So the first k blocks are,
+    for every k, a sample with as good as the same share of each stratum, each cluster whole and as
+    likely as any other (Cochran 1977, chapters 5 and 8). A function of its arguments only.
 
     Args:
         units: of each item, in the source's order, its stratum and its cluster.
@@ -54,7 +54,7 @@ def blocks(units: Iterable[tuple[str, str]], seed: str, count: int) -> list[Sequ
     found: list[Sequence[int]] = []
     block: array[int] = array("q")
     asked = cut = 0
-    for cluster in spread(strata.values(), random.Random(seed)):
+    for cluster in even_order(strata.values(), random.Random(seed)):
         block += members[cluster]
         asked += len(members[cluster])
         if (reached := asked * count // total) > cut:

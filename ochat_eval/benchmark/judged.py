@@ -257,12 +257,7 @@ class Judged(Task):
             bounds=self.bounds,
             scale=self.scale,
         )
-        return {
-            "score": found.score,
-            "n": found.n,
-            "stderr": found.stderr,
-            "ci95": [found.lo, found.hi],
-        }
+        return found.figures()
 
 
 def _turned(detail: Mapping[str, Any]) -> list[bool]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Collection, Iterable, Iterator
 
-from ochat_eval.benchmark.blocks import spread
+from ochat_eval.benchmark.blocks import even_order
 from ochat_eval.benchmark.task import Task
 from ochat_eval.records import Item, UserError
 
@@ -84,6 +84,6 @@ def _sample(by_subset: Iterable[list[int]], limit: int, rng: random.Random) -> C
     They are the first `limit` of the order, gone round from a random place: so that each item is
     as likely as any other, whatever the order.
     """
-    order = spread(by_subset, rng)
+    order = even_order(by_subset, rng)
     start = rng.randrange(len(order)) if order else 0
     return set((order[start:] + order[:start])[:limit])

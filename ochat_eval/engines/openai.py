@@ -148,13 +148,13 @@ class _ServerSession(Session):
 
     def collect(self) -> list[Response | Failure]:
         done: list[Response | Failure] = []
-        while not self._finished.empty() or not (done or self._error):
+        while self._error is None and not (done and self._finished.empty()):
             for outcome in self._finished.get():
                 if isinstance(outcome, BaseException):
                     self._error = outcome
                 else:
                     done.append(outcome)
-        if self._error is not None and not done:  # the answers first: they are to be kept
+        if self._error is not None and not done:  # the answers that came first are to be kept
             raise self._error
         return done
 

@@ -325,13 +325,20 @@ class _VllmSession(Session):
             done = list(self._step())
         return done
 
-    def unfinished_tokens(self) -> int:
+    def _unfinished(self) -> list[int]:
+        """The tokens written so far, of each request in flight."""
         states = self._engine.output_processor.request_states.values()
-        return sum(s.detokenizer.num_output_tokens() for s in states if s.detokenizer)
+        return [s.detokenizer.num_output_tokens() for s in states if s.detokenizer]
+
+    def unfinished_tokens(self) -> int:
+        return sum(self._unfinished())
 
     def state(self) -> list[str]:
-        share = self._cached / self._prompts if self._prompts else 0
-        return [f"{share:.0%} of prompts from cache"] if share else []
+        if self._prompts:
+            share = self._cached / self._prompts
+            return [f"{share:.0%} of prompts from cache"] if share else []
+        begun = self._unfinished()  # the first answers take a while
+        return [f"{sum(map(bool, begun)):,} of {len(begun):,} prompts read"] if begun else []
 
     def _step(self) -> Iterator[Response | Failure]:
         """One step of the engine: the loop of `vllm.LLM` itself, but nothing is held back."""

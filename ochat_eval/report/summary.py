@@ -351,9 +351,4 @@ class _Part:
             confidence=self._confidence,
             fraction=1 - ratio * (1 - self._fraction),
         )
-        return {
-            "score": found.score,
-            "n": found.n,
-            "stderr": found.stderr,
-            "ci95": [found.lo, found.hi],
-        }
+        return found.figures()

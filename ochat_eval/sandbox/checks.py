@@ -18,7 +18,8 @@ from typing import Any, TypeVar
 from ochat_eval.records import UserError
 from ochat_eval.sandbox.child import describe
 from ochat_eval.sandbox.limits import SANDBOXES, Limits
-from ochat_eval.sandbox.program import Program, ProgramFailed, exception_reason, one_line
+from ochat_eval.sandbox.program import Program, ProgramFailed
+from ochat_eval.sandbox.reasons import exception_reason, one_line
 from ochat_eval.sandbox.workers import Killed, Raised, run_jobs
 
 # What the trusted half of a check may use above the program's limits.

@@ -21,6 +21,9 @@ MAX_DEPTH = 100
 _HEADER = 4  # bytes of a message's length
 _COLLISIONS = 100  # elements of a set whose hash another has; there are hardly ever any
 _NUMBERS_BELOW = 2.0**64  # those that JSON holds as they are
+_KEPT_BACK = 0.002  # seconds of processor time for which answers wait for others
+_SENT_BYTES = 1 << 15  # of answers, which are not kept back
+_SMALL = 1000  # bytes of what is packed in no time
 
 
 class Opaque:
@@ -229,7 +232,11 @@ def _are_doubles(items: list[Any]) -> bool:
 
 def frame(message: Any) -> bytes:
     """A message as it goes over the wire: its length in 4 bytes, then JSON."""
-    data = json.dumps(message).encode()
+    return framed(json.dumps(message).encode())
+
+
+def framed(data: bytes) -> bytes:
+    """The same of a message's JSON."""
     return len(data).to_bytes(_HEADER, "big") + data
 
 
@@ -299,10 +306,44 @@ def describe(error: BaseException) -> list[str]:
     return [type(error).__name__[:100], text]
 
 
-def _answer(module: types.ModuleType, call: Any, link: int) -> bytes:
-    """Call what the message names; the framed answer.
+class _Outbox:
+    """Messages to the other side; small ones together, for each write wakes it up.
 
-    That the function has returned is said at once: packing millions of numbers takes longer than
+    Its view of when a call ended is so as exact as `_KEPT_BACK`.
+    """
+
+    def __init__(self, link: int) -> None:
+        self._link = link
+        self._waiting = bytearray()
+        self._sent = time.process_time()
+
+    def add(self, message: Any, *, now: bool = False) -> None:
+        """Take a message, which goes out now or soon."""
+        self._waiting += frame(message)
+        due = time.process_time() - self._sent > _KEPT_BACK
+        if now or due or len(self._waiting) > _SENT_BYTES:
+            self.send()
+
+    def send(self) -> None:
+        """All that waits goes out."""
+        data, self._waiting = bytes(self._waiting), bytearray()
+        _send(self._link, data)
+        self._sent = time.process_time()
+
+
+def _is_small(value: Any) -> bool:
+    """Whether a value is packed in no time: a short text or number, or a short list of them."""
+    parts = value if type(value) in (list, tuple) else [value]
+    return len(parts) <= _SMALL // 10 and all(
+        type(part) in (int, str, float, bool, type(None)) and sys.getsizeof(part) <= _SMALL
+        for part in parts
+    )
+
+
+def _answer(module: types.ModuleType, call: Any, outbox: _Outbox) -> bool:
+    """Call what the message names and answer; whether the function returned.
+
+    That it has returned is said at once where packing millions of numbers takes longer than
     some calls may, and is not the program's time.
     """
     name, args, kwargs, seconds, digested = call
@@ -317,10 +358,13 @@ def _answer(module: types.ModuleType, call: Any, link: int) -> bytes:
         finally:
             signal.setitimer(signal.ITIMER_PROF, 0)
         taken = time.process_time() - begin
-        _send(link, frame(["returned"]))
-        return frame(["value", digest(value) if digested else encode(value), taken])
+        if not _is_small(value):
+            outbox.add(["returned"], now=True)
+        outbox.add(["value", digest(value) if digested else encode(value), taken])
     except BaseException as error:  # untrusted code may raise anything
-        return frame(["raised", *describe(error)])
+        outbox.add(["raised", *describe(error)])
+        return False
+    return True
 
 
 def _main() -> None:
@@ -343,8 +387,10 @@ def _main() -> None:
             _send(link, frame(module))
             return
         _send(link, frame(["loaded"]))
+        outbox = _Outbox(link)
         while True:
-            _send(link, _answer(module, _receive(link), link))
+            all(_answer(module, call, outbox) for call in _receive(link))  # to the first failure
+            outbox.send()
     except MemoryError:  # not even room to say so
         _send(link, out_of_memory)
 

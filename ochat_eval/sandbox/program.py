@@ -6,7 +6,6 @@ limits on time, memory and processes. Only plain data comes out of it (`child`).
 
 from __future__ import annotations
 
-import builtins
 import contextlib
 import json
 import math
@@ -17,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, NoReturn
 
@@ -30,8 +29,10 @@ from ochat_eval.sandbox.bwrap import (
     package_folders,
     python,
 )
-from ochat_eval.sandbox.child import decode, encode, frame
+from ochat_eval.sandbox.calls import Call, batches
+from ochat_eval.sandbox.child import decode, frame, framed
 from ochat_eval.sandbox.limits import Limits
+from ochat_eval.sandbox.reasons import exception, exception_reason, one_line
 from ochat_eval.sandbox.workers import signal_name
 
 _START_SECONDS = 30.0
@@ -64,7 +65,6 @@ class Program:
     Attributes:
         failure: why there are no further answers, None while there are.
         raised: the last exception that `call` passed on from the program, and its reason.
-        seconds: processor time of the last call, as the program's process says.
 
     Raises:
         ProgramFailed: on entering, the program does not compile, or raises as it is executed.
@@ -75,7 +75,6 @@ class Program:
     def __init__(self, source: str, sandbox: str, limits: Limits) -> None:
         self.failure: str | None = None
         self.raised: tuple[Exception, str] | None = None
-        self.seconds = 0.0
         self._source = source
         self._sandbox = sandbox
         self._limits = limits
@@ -83,13 +82,14 @@ class Program:
         self._group: cgroup.Group | None = None
         self._clock: int | None = None
         self._cpu_end = math.inf
+        self._received = bytearray()
         self._cleanup = contextlib.ExitStack()
 
     def __enter__(self) -> Program:
         try:
             self._start()
             self._deadline = time.monotonic() + self._limits.wall_seconds
-            self._send(self._source)
+            self._send(frame(self._source))
             match self._receive():
                 case ["loaded"]:
                     pass
@@ -125,10 +125,7 @@ class Program:
 
         Args:
             name: the function's.
-            args, kwargs: plain data (`child.encode`); what the function does to them
-                is not seen here.
-            seconds: processor time that the call may take, 0 for what is left of the limits.
-            digested: whether only the `child.digest` of what it returns is wanted.
+            args, kwargs, seconds, digested: as in `Call`.
 
         Returns:
             What it returned, as plain data; `Opaque` for what is none. Or its digest.
@@ -139,31 +136,68 @@ class Program:
             ProgramFailed: the program died or broke a limit, now or in an earlier call.
             TypeError: an argument is not plain data.
         """
-        if self.failure is not None:
-            raise ProgramFailed(self.failure)
-        packed = [encode(part, strict=True) for part in (list(args), dict(kwargs or {}))]
-        self._cpu_end = self._cpu() + seconds if seconds else math.inf
-        self._send([name, *packed, seconds, digested])
+        [(answer, _)] = self.calls(name, [Call(args, kwargs or {}, seconds, digested)])
+        return answer
+
+    def calls(self, name: str, calls: Iterable[Call]) -> list[tuple[Any, float]]:
+        """Call a function again and again, each time when the call before has returned.
+
+        Many calls are sent at a time: the program may see what it will be called with next.
+
+        Returns:
+            Of each call what it returned, as `call`, and the processor time that it took, as
+            the program's process says.
+
+        Raises:
+            Exception: as `call`; the calls that follow are not made.
+        """
+        answers = []
+        for batch, message in batches(name, calls):
+            if self.failure is not None:
+                raise ProgramFailed(self.failure)
+            self._cpu_end = self._cpu()
+            self._send(framed(message))
+            for one in batch:
+                self._allow(one.seconds)
+                answers.append(self._answer())
+        return answers
+
+    def _answer(self) -> tuple[Any, float]:
+        """What the next call returned, and its time."""
         answer = self._receive()
+        self._look()
         if answer == ["returned"]:
-            self._left()  # fails where the call took too long
-            self._cpu_end = self._cpu() + _PACKING_SECONDS
+            self._allow(_PACKING_SECONDS)
             answer = self._receive()
         match answer:
             case ["value", value, float(taken)]:
-                self.seconds = taken
                 try:
-                    return decode(value)
+                    return decode(value), taken
                 except (ValueError, TypeError, OverflowError, RecursionError):
                     self._fail("garbled answer")
                 except MemoryError:
                     self._fail("answer too large")
             case ["raised", str(kind), str(text)]:
-                error = _exception(kind, text)
+                error = exception(kind, text)
                 self.raised = error, exception_reason(kind, text)
                 raise error
             case _:
                 self._fail("garbled answer")
+
+    def _allow(self, seconds: float) -> None:
+        """Let what the program does next take so much processor time; 0 for no limit of its own.
+
+        Where more of its messages have come than were read, it may have done so already: the
+        time counts from the same moment as that of the messages before.
+        """
+        if not self._received:
+            self._cpu_end = self._cpu()
+        self._cpu_end += seconds or math.inf
+
+    def _look(self) -> None:
+        """Fail where what it did took too long; looked at when all that has come is read."""
+        if not self._received:
+            self._left()
 
     def _start(self) -> None:
         """Start the process and wait until it is confined."""
@@ -178,12 +212,12 @@ class Program:
             else:
                 temporary = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
                 folder = self._cleanup.enter_context(temporary)
-                self._process = self._popen(python(), theirs, folder)
+                self._process = self._popen([*python()], theirs, folder)
                 self._cleanup.callback(self._stop)
                 self._limit(self._process.pid)
         self._deadline = time.monotonic() + _START_SECONDS
         try:
-            self._send(self._instructions())
+            self._send(frame(self._instructions()))
             self._clock = _clock_of(self._peer())
             ready = self._receive()
         except ProgramFailed as error:
@@ -301,10 +335,10 @@ class Program:
                 return time.clock_gettime(self._clock)
         return 0.0
 
-    def _send(self, message: Any) -> None:
+    def _send(self, data: bytes) -> None:
         self._socket.settimeout(max(self._deadline - time.monotonic(), 1e-3))
         try:
-            self._socket.sendall(frame(message))
+            self._socket.sendall(data)
         except TimeoutError:
             self._fail("time limit")
         except OSError:
@@ -322,19 +356,20 @@ class Program:
             self._fail("answer too large")
 
     def _read(self, size: int) -> bytes:
-        data = bytearray()
-        while len(data) < size:
+        while len(self._received) < size:
             self._socket.settimeout(self._left())
             try:
-                part = self._socket.recv(min(size - len(data), 1 << 20))
+                part = self._socket.recv(1 << 20)
             except TimeoutError:
                 continue  # to look at the clocks
             except ConnectionResetError:
                 part = b""
             if not part:
                 self._fail(self._death())
-            data += part
-        return bytes(data)
+            self._received += part
+        data = bytes(self._received[:size])
+        del self._received[:size]
+        return data
 
     def _death(self) -> str:
         """The reason for which the connection has ended."""
@@ -357,26 +392,3 @@ class Program:
 def _clock_of(pid: int | None) -> int | None:
     """The number of the clock that counts a process's processor time (clock_getcpuclockid(3))."""
     return None if pid is None else (~pid << 3) | 2
-
-
-def one_line(text: str) -> str:
-    """Untrusted text as one short line of printable characters."""
-    words = "".join(c if c.isprintable() else " " for c in text[:1000]).split()
-    line = " ".join(words)
-    return line if len(line) <= 200 else line[:199] + "…"
-
-
-def exception_reason(name: str, text: str) -> str:
-    """What an exception, of the program or over its answers, is called in a verdict."""
-    if name == "MemoryError":
-        return "memory limit"
-    return one_line(f"exception: {name}: {text}")
-
-
-def _exception(name: str, text: str) -> Exception:
-    """The built-in exception of that name, or RuntimeError for any other."""
-    kind = getattr(builtins, name, None)
-    if isinstance(kind, type) and issubclass(kind, Exception):
-        with contextlib.suppress(TypeError):  # UnicodeDecodeError wants five arguments
-            return kind(text)
-    return RuntimeError(f"{name}: {text}")

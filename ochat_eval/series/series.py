@@ -113,7 +113,8 @@ def _run(
 def _run_adapters(
     series: Series, checkpoints: Sequence[Checkpoint], alone: _Alone
 ) -> dict[Checkpoint, Ended]:
-    """One process for all, which makes a run of each.
+    """One process for all, which makes a run of each; if it ends without any, one for each, so that
+    an adapter that cannot be loaded costs the others nothing.
 
     Raises:
         UserError: the command line names no base.
@@ -125,6 +126,11 @@ def _run_adapters(
         )
     given = ",".join(quoted(f"{one.name}={one.path.resolve()}") for one in checkpoints)
     ended = alone([*series.options, f"model.adapters=[{given}]"])
+    if ended.code and not ended.folders and len(checkpoints) > 1:
+        found = {}
+        for one in checkpoints:
+            found.update(_run_adapters(series, [one], alone))
+        return found
     named = {f"+{one.name}": one for one in sorted(checkpoints, key=lambda one: len(one.name))}
     found = {}
     for folder in ended.folders:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -203,16 +204,19 @@ def _prove(job: Job, lanes: Sequence[_Lane], session: Session) -> None:
     silent = [lane for lane in lanes if not acts(lane.planned)]
     fresh = queue_of(job, lanes[0].planned, nothing)
     number = 0
-    while silent and number < COMPARED and (request := fresh.next()) is not None:
+    for request in itertools.islice(iter(fresh.next, None), COMPARED):
+        if not silent:
+            return
+        if (base := _alone(session, request)) is None:
+            continue
         number += 1
-        base = _alone(session, request)
         for lane in list(silent):
             own = _alone(session, dataclasses.replace(request, adapter=lane.name))
-            if base is not None and own is not None and own != base:
+            if own is not None and own != base:
                 silent.remove(lane)
                 lane.planned.manifest.set(ACTS, request.id)
                 say(f"adapter {lane.name} acts: not the base's answer to {request.id}")
-    for lane in silent:
+    for lane in silent if number else ():
         say(
             f"adapter {lane.name} does nothing: its answers to the first "
             f"{counted(number, 'prompt')} are all the base's; it is asked no more. If it should "

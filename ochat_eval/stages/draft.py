@@ -75,8 +75,9 @@ def _kept(job: Job) -> Iterator[tuple[Collection[str], str]]:
     """The items, and the digest of the prompts, of each run that may be this one, if limited."""
     if job.ids is not None or all(task.limit is None for task in job.tasks.values()):
         return
-    now = identity_of(job, "")
-    for manifest in sorted(folders(job)):
+    there_are = sorted(folders(job))
+    now = identity_of(job, "") if there_are else {}
+    for manifest in there_are:
         with contextlib.suppress(UserError):  # damaged: refused where it is the one that is named
             store.check_files(manifest.parent)
             there = read_facts(manifest)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ochat_eval.stats.checks import Bounds, check_number, check_numbers, check_same_length, mean
 from ochat_eval.stats.errors import Spread, in_quadrature, spread
@@ -29,6 +30,10 @@ class Estimate:
     stderr: float | None
     lo: float
     hi: float
+
+    def figures(self) -> dict[str, Any]:
+        """What summary.json has of it: `score`, `n`, `stderr` and `ci95`."""
+        return {"score": self.score, "n": self.n, "stderr": self.stderr, "ci95": [self.lo, self.hi]}
 
 
 def wilson(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:

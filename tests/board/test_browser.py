@@ -45,27 +45,9 @@ def board(runs: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def opened(chromium, board):
-    """Opens a part of the board; fails on an error in it and on anything asked of others."""
-    faults, contexts = [], []
-
-    def open_(part: str = "", home: str = board, **options: object):
-        context = chromium.new_context(**options)
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(30_000)
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("console", lambda m: faults.append(m.text) if m.type == "error" else None)
-        page.on("dialog", lambda dialog: faults.append(dialog.message))
-        page.on("request", lambda r: r.url.startswith(home) or faults.append(r.url))
-        page.goto(home + part)
-        page.wait_for_selector("html[data-ready]")
-        return page
-
-    yield open_
-    for context in contexts:
-        context.close()
-    assert faults == []
+def opened(visited, board):
+    """Opens a part of the board, as `visited` does."""
+    return lambda part="", home=board, **options: visited(home + part, home, **options)
 
 
 def names(page) -> list[str]:

@@ -44,20 +44,24 @@ def test_its_blocks_can_be_told_apart(page):
         assert not OLD_DOORS.search(page.read_text("utf-8")), "the subcommands have one door"
 
 
+def with_the_model(page: Path) -> bool:
+    return any(block.loads_the_model for block in blocks(page))
+
+
 @pytest.mark.parametrize(
     "page",
-    [p for p in TYPED if any(b.runs and not b.loads_the_model for b in blocks(p))],
+    [p for p in TYPED if any(b.runs for b in blocks(p)) and not with_the_model(p)],
     ids=lambda page: page.name,
 )
 @pytest.mark.slow
 def test_its_commands_run(page, tmp_path):
-    typed([b for b in blocks(page) if b.runs and not b.loads_the_model], tmp_path)
+    typed([b for b in blocks(page) if b.runs], tmp_path)
 
 
 @pytest.mark.vllm
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
-    "page", [p for p in TYPED if any(b.loads_the_model for b in blocks(p))], ids=lambda p: p.name
+    "page", [p for p in TYPED if with_the_model(p)], ids=lambda page: page.name
 )
 def test_its_commands_with_the_small_model_run(page, tmp_path):
     typed([b for b in blocks(page) if b.runs], tmp_path)

@@ -294,8 +294,9 @@ def test_finished_answers_are_handed_over_before_what_stops_the_run():
     with FaultServer() as server:
         session, _ = session_for(server)
         four, five = Response("t/main/0", "4"), Response("t/main/1", "5")
-        session._finished.put([UserError("the key"), four])
-        session._finished.put([five])
+        session._finished.put([four])
+        session._finished.put([UserError("the key"), five])
+        session._finished.put([Response("t/main/2", "too late")])
         assert session.collect() == [four, five]
         with pytest.raises(UserError, match="the key"):
             session.collect()

@@ -212,11 +212,13 @@ def test_every_way_of_drawing_reaches_the_engine():
         asked = (Message("user", "Tell me a story about a dog, a dog and a dog."),)
         for way, sampling in ways.items():
             session.submit(Request(way, 0, 0, asked, None, sampling))
+        assert session.state() == ["0 of 6 prompts read"]
         texts: dict[str, str] = {}
         while len(texts) < len(ways):
             for one in session.collect():
                 assert isinstance(one, Response), one
                 texts[one.id] = one.text
+        assert "read" not in "".join(session.state())
     finally:
         session.close()
     assert texts["top_k"] == texts["min_p"] == texts["greedy"]

@@ -131,6 +131,7 @@ def test_a_token_that_straddles_a_line_end_forbids_the_cut(bytes_only):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # what differs is encoded as a whole
 def test_every_prompt_of_every_benchmark_has_the_same_tokens(real_data):
     """As whole encodings, whose digests are on record."""
     recorded = json.loads(RECORDED.read_text())

@@ -33,7 +33,8 @@ SECONDS = 5.0  # it takes 0.2 s; other tests may run beside this one
 # Reference answers that never come: as ground truth is computed, in the thread that scores.
 TRUTHS = """
 import sys
-from ochat_eval.sandbox.io_checks import IoProblem, ground_truth
+from ochat_eval.sandbox.compared import IoProblem
+from ochat_eval.sandbox.ground_truth import ground_truth
 from ochat_eval.stages.score import _Beside
 from ochat_eval.terminal.command import ending
 source = "def f(x):\\n    while True: pass"

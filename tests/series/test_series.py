@@ -6,14 +6,17 @@ import contextlib
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from ochat_eval.records import UserError
 from ochat_eval.series.child import Ended
 from ochat_eval.series.find import checkpoints
 from ochat_eval.series.series import Series, run_series
 from tests.conftest import door, lines
+from tests.lora import adapter
 from tests.replays import write
 from tests.report.test_page import opened  # noqa: F401 (a fixture)
 from tests.series.folders import checkpoint
@@ -153,3 +156,25 @@ def test_an_empty_folder_is_no_success(cli, tmp_path):
     done = cli("series", "out", "task=gsm8k")
     assert done.returncode == 2
     assert done.stderr == "ochat-eval series: there is no checkpoint in out\n"
+
+
+def test_adapters_are_run_together_and_if_that_fails_each_by_itself(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for step in (10, 20):
+        adapter(tmp_path / f"out/checkpoint-{step}")
+    asked: list[list[str]] = []
+
+    def alone(options: Sequence[str]) -> Ended:
+        [given] = [one for one in options if one.startswith("model.adapters=")]
+        asked.append(re.findall(r"checkpoint-\d+(?==)", given))
+        return Ended(2)
+
+    series = Series(
+        name="out", places=["out"], options=["task=gsm8k", "model=b"], base=True,
+        runs=Path("results/runs"), watch=None,
+    )  # fmt: skip
+    assert run_series(series, alone) == 2
+    both = ["checkpoint-10", "checkpoint-20"]
+    assert asked == [both, both[:1], both[1:]]
+    with pytest.raises(UserError, match="checkpoint-10 is an adapter: name its base with model="):
+        run_series(replace(series, base=False), alone)

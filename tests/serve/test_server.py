@@ -24,6 +24,7 @@ from ochat_eval.serve.options import load
 from tests.conftest import CHECKOUT, lines
 from tests.engines.test_vllm import children, loading, wait_for_the_end
 from tests.serve.serving import (
+    CLIENT,
     KEYS,
     ONE_LESS,
     THE,
@@ -143,7 +144,7 @@ def test_only_a_key_opens_it(server):
     for key in KEYS[:2]:
         client = openai.OpenAI(base_url=f"{server.url}/v1", api_key=key)
         assert [m.id for m in client.models.list()] == ["openchat_3.5_0106", MODEL]
-    assert httpx.get(f"{server.url}/health").status_code == 200
+    assert CLIENT.get(f"{server.url}/health").status_code == 200
     assert "secret" not in (server.folder / "log.jsonl").read_text() + server.said
 
 
@@ -270,14 +271,14 @@ def test_a_client_that_goes_is_aborted_in_the_engine(server):
     before = len(gone(server)) if (server.folder / "log.jsonl").exists() else 0
     body = {"model": MODEL, "messages": HELLO, **LONG, "stream": True}
     url = f"{server.url}/v1/chat/completions"
-    with httpx.stream("POST", url, json=body, headers=server.headers, timeout=300) as response:
+    with CLIENT.stream("POST", url, json=body, headers=server.headers, timeout=300) as response:
         events = response.iter_lines()  # kept: without it httpx closes the connection
         for _ in range(8):
             next(events)
         wait_until(lambda: server.running() == 1)  # the count follows the text
     wait_until(lambda: idle(server))
     with pytest.raises(httpx.ReadTimeout):
-        httpx.post(url, json={**body, "stream": False}, headers=server.headers, timeout=0.5)
+        CLIENT.post(url, json={**body, "stream": False}, headers=server.headers, timeout=0.5)
     wait_until(lambda: idle(server))
     wait_until(lambda: len(gone(server)) == before + 2)
     ended = gone(server)[before:]
@@ -408,7 +409,7 @@ def test_sigterm_in_mid_stream_ends_in_order(small):
     living = children(small.process.pid)
     body = {**asked, "max_tokens": 4000, "ignore_eos": True, "stream": True}
     url = f"{small.url}/v1/chat/completions"
-    with httpx.stream("POST", url, json=body, timeout=300) as response:
+    with CLIENT.stream("POST", url, json=body, timeout=300) as response:
         events = response.iter_lines()
         for _ in range(8):
             next(events)

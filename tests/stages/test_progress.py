@@ -109,6 +109,10 @@ NOTHING = {"tasks": {"a": {"tokens": {"answers": 0, "prompt": 0, "completion": 0
                    {"stage": "start", "seconds": 600}, {"stage": "generate", "seconds": 1200, "gpus": 2},
                    {"stage": "start", "seconds": 600}, {"stage": "generate", "seconds": 3000, "gpus": 4}],
          "cost: 1,500 tokens of prompts and 100 of answers, 1.8 hours of the engine, 5 GPU hours"),
+        # Of three runs on one engine each has a third.
+        (SUMMARY, [{"stage": "start", "seconds": 3600, "shared": 3},
+                   {"stage": "generate", "seconds": 7200, "gpus": 2, "shared": 3}],
+         "cost: 1,500 tokens of prompts and 100 of answers, 60 min of the engine, 2 GPU hours"),
     ],
 )  # fmt: skip
 def test_what_a_run_cost(summary, times, said):

@@ -21,19 +21,17 @@ from ochat_eval.pipeline import run
 from ochat_eval.records import RULES, Response, Score, UserError
 from ochat_eval.report.summary import summarise_task
 from ochat_eval.run import store
-from ochat_eval.sandbox import io_checks
+from ochat_eval.sandbox import ground_truth as reference
 from ochat_eval.sandbox.child import decode, digest, encode
-from ochat_eval.sandbox.io_checks import (
-    IoCheck,
-    IoProblem,
-    IoVerdict,
+from ochat_eval.sandbox.compared import IoProblem
+from ochat_eval.sandbox.ground_truth import (
     Truth,
     Truths,
-    _truths_file,
     check_ground_truth,
     ground_truth,
-    run_io_checks,
+    truths_file,
 )
+from ochat_eval.sandbox.io_checks import IoCheck, IoVerdict, run_io_checks
 from ochat_eval.tasks.humaneval import PROBLEMS, HumanEval
 
 pytestmark = pytest.mark.sandbox
@@ -93,7 +91,7 @@ def verdict(problem: IoProblem, truths: list[Truths], program: str) -> IoVerdict
 
 
 def test_ground_truth_is_read_from_the_cache_and_made_anew_where_it_is_damaged(cache, truths):
-    path = _truths_file(HALVES)
+    path = truths_file(HALVES)
     assert path.is_relative_to(cache)
     good = path.read_bytes()
 
@@ -112,11 +110,15 @@ def test_ground_truth_is_read_from_the_cache_and_made_anew_where_it_is_damaged(c
         gzip.compress(body.replace(b"1.5", b"2.5")),
     ):
         path.write_bytes(damaged)
-        answers = [t.answer for one in again("bwrap") for kind in one.values() for t in kind]
-        assert answers == [t.answer for one in truths for kind in one.values() for t in kind]
+        answers = [
+            t.answer for one in again("bwrap") for kind in one.answers.values() for t in kind
+        ]
+        assert answers == [
+            t.answer for one in truths for kind in one.answers.values() for t in kind
+        ]
         assert gzip.decompress(path.read_bytes()) != damaged
-    assert [t.digested for t in truths[0]["plus"]] == [False, True]
-    assert not any(t.digested for t in truths[1]["plus"]), "floats have a tolerance"
+    assert [t.digested for t in truths[0].answers["plus"]] == [False, True]
+    assert not any(t.digested for t in truths[1].answers["plus"]), "floats have a tolerance"
 
 
 @pytest.mark.parametrize(
@@ -131,25 +133,26 @@ def test_a_reference_that_fails_is_an_error_and_not_a_truth(cache, test, complai
     broken = IoProblem("humaneval", "f", "def f(x): return 1 / x", "", test, inputs, 0)
     with pytest.raises(RuntimeError, match=f"reference solution of f failed: .*{complaint}"):
         ground_truth([broken], sandbox="bwrap", workers=1)
-    assert not _truths_file(broken).exists()
+    assert not truths_file(broken).exists()
 
 
 def test_each_answer_is_kept_the_moment_that_it_is_there(cache, monkeypatch):
     def cut(problems, *_):
-        yield 1, {"base": [Truth(2, False, 0.0)], "plus": []}
+        own = dict.fromkeys(("base", "plus"), ("", False))
+        yield 1, Truths({"base": [Truth(2, False, 0.0)], "plus": []}, own)
         raise KeyboardInterrupt
 
     problems = [
         IoProblem("humaneval", "f", f"def f(x): return {n}", "", "", {"base": [[1]], "plus": []}, 0)
         for n in (1, 2)
     ]
-    monkeypatch.setattr(io_checks, "_compute", cut)
+    monkeypatch.setattr(reference, "_compute", cut)
     with pytest.raises(KeyboardInterrupt):
         ground_truth(problems, sandbox="bwrap", workers=1)
     monkeypatch.undo()
-    assert [_truths_file(problem).exists() for problem in problems] == [False, True]
+    assert [truths_file(problem).exists() for problem in problems] == [False, True]
     found = ground_truth(problems[1:], sandbox="there is none", workers=1)
-    assert found[0]["base"] == [Truth(2, False, 0.0)]
+    assert found[0].answers["base"] == [Truth(2, False, 0.0)]
 
 
 def test_a_cache_that_cannot_be_written_is_refused_unless_all_is_there(tmp_path, monkeypatch):
@@ -157,7 +160,7 @@ def test_a_cache_that_cannot_be_written_is_refused_unless_all_is_there(tmp_path,
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "a file"))
     with pytest.raises(UserError, match="cannot write .*XDG_CACHE_HOME names the cache"):
         check_ground_truth([SQUARES])
-    monkeypatch.setattr(io_checks.Path, "exists", lambda path: True)
+    monkeypatch.setattr(reference.Path, "exists", lambda path: True)
     check_ground_truth([SQUARES])
 
 
@@ -195,6 +198,15 @@ def test_verdicts(truths, problem, program, base, plus):
 def test_right_answers_that_evalplus_does_not_count(truths):
     found = verdict(ROOT, truths, "def find_zero(xs): return -xs[0] / xs[1] + 1e-6")
     assert found == IoVerdict("", "", uncounted=True)
+
+
+def test_a_reference_that_evalplus_finds_unequal_to_itself(cache):
+    source, test = "def f(x): return x * float('inf')", "def check(candidate): pass"
+    problem = IoProblem("humaneval", "f", source, "", test, {"base": [[1]], "plus": [[0]]}, 0)
+    truths = ground_truth([problem], sandbox="bwrap", workers=1)
+    assert truths[0].own == {"base": ("", False), "plus": ("wrong answer: plus input 0", False)}
+    [(_, found)] = run_io_checks([IoCheck(source, problem, *truths)], sandbox="bwrap", workers=1)
+    assert found == IoVerdict("", "wrong answer: plus input 0")
 
 
 def test_an_endless_loop_is_stopped_by_processor_time(truths):

@@ -1,6 +1,6 @@
 """The published tables with a run's row: cells, intervals, differences and verdicts, as pure data.
 
-A table is defined in conf/table/, its published rows stand in results/recorded/figures.yaml; a
+A table is defined in conf/table/, its published rows stand in results/recorded/published.yaml; a
 run brings its summary.json. `formats` writes a table as text.
 """
 
@@ -10,6 +10,7 @@ import dataclasses
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from typing import Any, Literal
 
@@ -112,8 +113,9 @@ class Table:
     rules: tuple[str, ...] = ()
 
 
-def definitions() -> dict[str, Definition]:
-    """The tables of conf/table/, by name."""
+@cache
+def definitions() -> Mapping[str, Definition]:
+    """The tables of conf/table/, by name; read once."""
     found = {}
     for file in resources.files("ochat_eval.conf.table").iterdir():
         if file.name.endswith(".yaml"):
