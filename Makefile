@@ -136,7 +136,7 @@ gpu-check: $(READY) ## on a GPU, in ten minutes: engine=vllm against bare vLLM, 
 # Reruns differ in order, batches and threads. With other work on the machine, one thread that is
 # bound to no core is much faster than vLLM's own choice.
 BASELINE := $(PY) -m ochat_eval task=[mmlu,gsm8k,bbh_mc,bbh_cot,agieval,truthfulqa,humaneval,math] \
-  model=smollm2_135m limit=25 max_tokens=256
+  model=smollm2_135m limit=25 max_tokens=256 engine.dtype=float32
 RECORDED := smollm2_135m-cpu
 
 baseline: $(READY) ## record the small model anew, four runs of 200 items, with OCHAT_EVAL_DATA; goes on where it stopped

@@ -372,7 +372,7 @@ def test_a_part_of_the_recorded_baseline_with_the_real_engine(
     """
     items = CHECKOUT / "results/recorded/smollm2_135m-cpu/items.jsonl"
     tasks = sorted({line["id"].split("/")[0] for line in lines(items)})
-    options = ("max_tokens=256", f"ids={items}", "limit=2", "run=part")
+    options = ("max_tokens=256", "engine.dtype=float32", f"ids={items}", "limit=2", "run=part")
     done = subprocess.run(
         command(f"task=[{','.join(tasks)}]", *options), cwd=tmp_path, env=environment(),
         capture_output=True, text=True,
