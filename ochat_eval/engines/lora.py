@@ -30,12 +30,15 @@ def check_adapters(model: Model, path: str, chat: ChatFormat) -> None:
     Raises:
         UserError: one cannot be read, is of another base, or is asked otherwise than its base.
     """
-    for adapter in adapters_of(model):
-        if isinstance(chat, TemplateFormat):
-            by_tokenizer = model.chat == "template" and model.template is None
-            template = chosen_template(chat.tokenizer, model, path) if by_tokenizer else None
-            check_chat(adapter, template, chat.tokenizer.get_vocab())
-        if Path(path).is_dir():
+    adapters = adapters_of(model)
+    if adapters and isinstance(chat, TemplateFormat):
+        by_tokenizer = model.chat == "template" and model.template is None
+        template = chosen_template(chat.tokenizer, model, path) if by_tokenizer else None
+        vocabulary = chat.tokenizer.get_vocab()
+        for adapter in adapters:
+            check_chat(adapter, template, vocabulary)
+    if Path(path).is_dir():
+        for adapter in adapters:
             check_base(adapter, model, Path(path))
 
 
@@ -75,12 +78,17 @@ def load_adapters(llm: Any, model: Model, path: str) -> Mapping[str, Any]:
     Raises:
         UserError: one is of another base, or vLLM refuses it.
     """
-    found = {}
-    for number, adapter in enumerate(adapters_of(model), 1):
-        if (config := model_file(model, path, "config.json")) is not None:
-            check_base(adapter, model, config.parent)
-        from vllm.lora.request import LoRARequest
+    adapters = adapters_of(model)
+    if not adapters:
+        return {}
+    from vllm.lora.request import LoRARequest
 
+    hub = not Path(path).is_dir()  # a folder's shapes were compared before
+    if hub and (config := model_file(model, path, "config.json")) is not None:
+        for adapter in adapters:
+            check_base(adapter, model, config.parent)
+    found = {}
+    for number, adapter in enumerate(adapters, 1):
         request = LoRARequest(adapter.name, number, str(adapter.path))
         try:
             llm.llm_engine.add_lora(request)

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from ochat_eval.data.mirrors import go_offline, hub_answers
-from ochat_eval.model.files import TOKENIZER_FILES, file_sha256, model_file
+from ochat_eval.model.adapter import CONFIG
+from ochat_eval.model.files import (
+    TOKENIZER_FILES,
+    DamagedError,
+    file_sha256,
+    json_object,
+    model_file,
+)
 from ochat_eval.model.gguf import converted
 from ochat_eval.model.model import Model
 from ochat_eval.records import UserError
@@ -40,8 +46,8 @@ def prepare(model: Model) -> Path | str:
                 "file, or its hub id (ORG/NAME)"
             )
         return model.path
-    if (adapter := folder / "adapter_config.json").is_file():
-        raise UserError(_adapter(folder, adapter))
+    if (folder / CONFIG).is_file():
+        raise UserError(_adapter(folder))
     if not (folder / "config.json").is_file():
         raise UserError(f"model folder {folder} has no config.json; is it a model's folder?")
     if not any((folder / name).is_file() for name in TOKENIZER_FILES):
@@ -52,11 +58,11 @@ def prepare(model: Model) -> Path | str:
     return folder
 
 
-def _adapter(folder: Path, file: Path) -> str:
+def _adapter(folder: Path) -> str:
     """What to say of a folder that holds a LoRA adapter and no model."""
     try:
-        base = json.loads(file.read_text(encoding="utf-8")).get("base_model_name_or_path")
-    except (OSError, ValueError, AttributeError):
+        base = json_object(folder / CONFIG).get("base_model_name_or_path")
+    except DamagedError:
         base = None
     return (
         f"{folder} holds a LoRA adapter{f' of {base}' if base else ''}, no model of its own: give "
