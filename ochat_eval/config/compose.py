@@ -7,6 +7,7 @@ its YAML file lists it; the classes named in the YAML files say which there are.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 import typing
 from collections.abc import Sequence
@@ -93,8 +94,7 @@ def _composed(file: str, schema: type, written: Sequence[str]) -> Any:
 
     store, hydra, base = ConfigStore.instance(), GlobalHydra.instance(), VersionBase.instance()
     theirs = store.repo, hydra.hydra, base.version_base
-    store.repo = {**store.repo, **{group: {} for group in GROUPS}}
-    store.store(f"{file}_schema", schema)
+    store.repo = {**store.repo, **_stored(file, schema), **{group: {} for group in GROUPS}}
     for group in GROUPS:
         for name, target in bare(group).items():
             package = f"{SEVERAL[group]}.{name}" if group in SEVERAL else group
@@ -106,6 +106,25 @@ def _composed(file: str, schema: type, written: Sequence[str]) -> Any:
     finally:
         GlobalHydra.set_instance(hydra)
         store.repo, hydra.hydra, base.version_base = theirs
+
+
+@functools.cache
+def _stored(file: str, schema: type) -> dict[str, Any]:
+    """What Hydra's store is to hold whatever is chosen, made once: Hydra takes copies of it.
+
+    Of Hydra's own configuration it is the bare options; the files of its loggers, launchers and
+    help, which nothing here uses, took half the time of composing.
+    """
+    from hydra.conf import HydraConf
+    from hydra.core.config_store import ConfigNode
+    from omegaconf import OmegaConf
+
+    def stored(name: str, value: Any, group: str | None = None) -> dict[str, Any]:
+        node = OmegaConf.structured(value)
+        return {name: ConfigNode(name, node, group, package=None, provider=group)}
+
+    bare_hydra = stored("config.yaml", HydraConf(defaults=[]), "hydra")
+    return {**stored(f"{file}_schema.yaml", schema), "hydra": bare_hydra}
 
 
 def _written(override: str, schema: type, known: Sequence[str]) -> list[str]:
