@@ -26,10 +26,11 @@ def both(name: str, folder: Path) -> tuple[list[int], list[int]]:
     if name not in ("gemma", "mistral"):
         said.insert(0, ("system", "Be brief."))
     turns = [{"role": role, "content": content} for role, content in said]
-    llm_class = Vllm().import_llm()
+    engine = Vllm(arguments={"num_gpu_blocks_override": 64})  # else each writes a GiB at its start
+    llm_class = engine.import_llm()
     from vllm import SamplingParams
 
-    llm = llm_class(model=model.path, **Vllm().llm_arguments(model, 0))
+    llm = llm_class(model=model.path, **engine.llm_arguments(model, 0))
     try:
         [output] = llm.chat(
             turns,
