@@ -90,8 +90,10 @@ def _composed(file: str, schema: type, written: Sequence[str]) -> Any:
     from hydra import compose, initialize_config_module
     from hydra.core.config_store import ConfigStore
     from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.plugins import Plugins
     from hydra.version import VersionBase
 
+    Plugins.instance()  # once found, they write into the store: into that of who calls
     store, hydra, base = ConfigStore.instance(), GlobalHydra.instance(), VersionBase.instance()
     theirs = store.repo, hydra.hydra, base.version_base
     store.repo = {**store.repo, **_stored(file, schema), **{group: {} for group in GROUPS}}
