@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -20,12 +21,15 @@ SETTINGS = {
 def frugal_engines() -> Iterator[None]:
     """The settings, for every engine that a test starts; a folder's conftest.py imports it.
 
-    Threads are counted when torch is loaded, which this process may have done before: a test that
-    generates does so in a process of its own.
+    Threads are counted when torch is loaded; where this process has done so, torch is told.
     """
     with pytest.MonkeyPatch.context() as patch:
         for name, value in SETTINGS.items():
             patch.setenv(name, value)
+        if "torch" in sys.modules:
+            import torch
+
+            torch.set_num_threads(1)
         yield
 
 

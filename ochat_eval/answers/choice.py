@@ -52,6 +52,7 @@ _CORRECT = (  # `B is correct`, `（B）项正确`
     r"|\s?(?:选?项)?是?正确"
 )
 _CHOSEN = stating(  # `the option is B`, `I choose B`, `B is correct`
+    r"(?:(?<![a-z])|(?=[正而选選]))(?:"  # in mid-word none of them begins: looked at first
     r"(?<![a-z])(?:option|choice)\s(?:is|must be|should be|would be)\b"
     rf"|(?<![a-z])(?:correct|right|best)\s(?:option|choice|letter)[^.:;=!?\n()]{{0,40}}?{LINKS}"
     r"|(?<![a-z])(?:I|we)(?:['’](?:ll|d)|\s(?:will|would|must|should))?\s(?:therefore\s|thus\s)?"
@@ -62,7 +63,7 @@ _CHOSEN = stating(  # `the option is B`, `I choose B`, `B is correct`
     r"|(?<!\w)(?:bonne\soption|richtige\soption|opción\scorrecta|opção\scorreta"
     rf"|opzione\scorretta|правильный\sвариант){ELSEWHERE}"
     r"|正确(?:的|的?选项|的?说法)[是为]|而是|[选選](?![项項])|(?P<label>(?<![A-Za-z0-9'’-])[(\[*]{0,3}"
-    rf"{LETTER}[)\]*]{{0,3}}(?={_CORRECT}))"
+    rf"{LETTER}[)\]*]{{0,3}}(?={_CORRECT})))"
 )
 _NOT_SAID = re.compile(  # before `the answer is B`: it is not said that it is
     r"(?:\b(?:if|whether|suppose|assuming|incorrect|wrong|other|another|not|neither|nor|statement|"

@@ -37,7 +37,10 @@ ANSWER = (  # `The answer to this is`, `**Final answer** (in m):`, `答案应该
     r"|correct)\s){0,3}answer[ \t*_]{0,4}$"
     r"|^[ \t]{0,3}\|[ \t*_]{0,4}(?:final\s)?answer[ \t*_]{0,4}\|"  # of a table: `| Answer | B |`
 )
-_STATED = re.compile(f"(?P<box>{BOX})|{ANSWER}", re.IGNORECASE | re.MULTILINE)
+# How a mark can begin, looked at first because it is so at few places; a new mark's first character
+# belongs in here.
+_OPENS = r"(?=[\\aro<#\[【答정답正о]|^)"
+_STATED = re.compile(f"{_OPENS}(?:(?P<box>{BOX})|{ANSWER})", re.IGNORECASE | re.MULTILINE)
 NEGATED = re.compile(r"n't|not\b", re.IGNORECASE)  # `the answer cannot be 5`
 _TITLED = r"(?<!\bMr)(?<!\bMrs)(?<!\bMs)(?<!\bDr)"  # before a full stop that ends no sentence
 _SENTENCE_END = re.compile(rf"(?:{_TITLED}\.|[!?])(?=[\s*)]|$)|[\n。;]|$")

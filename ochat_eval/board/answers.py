@@ -6,31 +6,20 @@ answer the bits that the filters ask for. What a run adds to its journal is read
 
 from __future__ import annotations
 
-import os
 import re
-from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import msgspec
 
-from ochat_eval.records import (
-    Item,
-    R,
-    Response,
-    Rule,
-    Score,
-    UserError,
-    Verdict,
-    decoded,
-    from_json,
-)
+from ochat_eval.board.places import Places
+from ochat_eval.records import Item, Response, Rule, Score, UserError, Verdict, decoded
 from ochat_eval.report.page.entries import FILTERS, FLIPPED, Lengths, Run, asks, entry, tails
 from ochat_eval.run import store
-from ochat_eval.run.journal import end_of_last_line
 
 _FIRST_BITS = 5
 """Where in a row the first run's bits stand: behind name, index, two unused places and sample."""
@@ -38,9 +27,8 @@ SAMPLE = 4
 _ALL = FILTERS[0].value
 _KEPT = 16
 """Searches whose results are kept."""
-
-
-H = TypeVar("H")
+_KINDS = 256
+"""Kinds of answers (the same bits, for the same reasons), and items, whose rows are kept."""
 
 
 class _ItemName(msgspec.Struct, gc=False):
@@ -52,28 +40,39 @@ class _ItemName(msgspec.Struct, gc=False):
     index: int
 
 
-class _Answer(msgspec.Struct, gc=False):
-    """Of a response, what `Lengths` and `entries.tails` ask for."""
+class _Answer(msgspec.Struct, frozen=True, gc=False):
+    """Of a response, what `entries.tails` asks for; of its text, whether there is any."""
 
-    id: str
     text: str
     sample: int = 0
     turn: int = 0
     finish_reason: str | None = None
-    completion_tokens: int | None = None
     unfinished: bool = False
     cut = Response.cut
 
 
-class _Verdict(msgspec.Struct, gc=False):
-    """Of a score, what `entries.tails` asks for."""
+class _Response(_Answer, frozen=True, kw_only=True, gc=False):
+    """What is read of a response: with the whole text, for `Lengths`."""
 
     id: str
+    completion_tokens: int | None = None
+
+
+class _Verdict(msgspec.Struct, frozen=True, gc=False):
+    """Of a score, what `entries.tails` asks for."""
+
     sample: int
     rule: Rule
     matched: bool
     value: float | None
     turn: int = 0
+
+
+class _Score(_Verdict, frozen=True, kw_only=True, gc=False):
+    id: str
+
+
+_Known = tuple[tuple[_Answer, ...], tuple[_Verdict, ...]]
 
 
 class _Id(msgspec.Struct):
@@ -94,6 +93,13 @@ class _Why(msgspec.Struct):
 _WHY = msgspec.json.Decoder(dict[str, _Why])
 
 
+def _before_prompts(line: bytes) -> bytes:
+    """Of an item's line what stands before its prompts, which are most of what a run's files are.
+    (No text in JSON holds a quote that is not escaped.)"""
+    end = line.find(b',"turns":')
+    return line[:end] + b"}" if end > 0 else line
+
+
 def read_why(folder: Path) -> dict[str, _Why]:
     """The causes in why.json, by benchmark; empty where there is none.
 
@@ -105,66 +111,6 @@ def read_why(folder: Path) -> dict[str, _Why]:
         return decoded(_WHY, path.read_bytes()) if path.exists() else {}
     except (OSError, ValueError, RecursionError) as e:
         raise UserError(f"{path} cannot be read: {e}; stage=report writes it again") from e
-
-
-class Places(Generic[R, H]):
-    """Where each record of a growing JSON lines file stands, by item."""
-
-    def __init__(self, path: Path, cls: type[R], head: type[H]):
-        """Takes a file that need not be there yet; `new` reads it.
-
-        Args:
-            head: what `new` takes of a record; of others' fields nothing is made.
-        """
-        self.path = path
-        self._cls: type[R] = cls
-        self._head = msgspec.json.Decoder(head)
-        self._read = 0
-        self._spans: dict[str, array[int]] = {}  # no lists: the garbage collector would go over all
-
-    def new(self) -> Iterator[H]:
-        """The heads of the whole lines that were added since the last call.
-
-        Raises:
-            UserError: the file cannot be read, or a line is no such record.
-        """
-        if not self.path.exists():
-            return
-        try:
-            with self.path.open("rb") as file:
-                whole = end_of_last_line(file.fileno(), os.fstat(file.fileno()).st_size)
-                file.seek(self._read)
-                while self._read < whole:
-                    line = file.readline()
-                    head: Any = None if line.isspace() else decoded(self._head, line)
-                    if head is not None:
-                        if (spans := self._spans.get(head.id)) is None:
-                            spans = self._spans[head.id] = array("q")
-                        spans.append(self._read)
-                        spans.append(self._read + len(line))
-                        yield head
-                    self._read += len(line)
-        except (OSError, ValueError, RecursionError) as e:
-            kind = self._cls.__name__.lower()
-            raise UserError(f"{self.path} at byte {self._read:,}: no {kind} record ({e})") from e
-
-    def of(self, item_id: str) -> list[R]:
-        """The records of an item; empty where it has none.
-
-        Raises:
-            UserError: the file is another by now.
-        """
-        found = self._spans.get(item_id)
-        if not found:
-            return []
-        try:
-            with self.path.open("rb") as file:
-                fd = file.fileno()
-                spans = zip(found[::2], found[1::2], strict=True)
-                lines = [os.pread(fd, stop - start, start) for start, stop in spans]
-            return [from_json(self._cls, line) for line in lines]
-        except (OSError, ValueError) as e:
-            raise UserError(f"{self.path} has changed while it was read: {e}") from e
 
 
 @dataclass
@@ -180,42 +126,45 @@ class RunAnswers:
     run: Run
     asked: list[_ItemName] = field(init=False)
     lengths: defaultdict[str, Lengths] = field(default_factory=lambda: defaultdict(Lengths))
-    _responses: defaultdict[str, list[_Answer]] = field(default_factory=lambda: defaultdict(list))
-    _scores: defaultdict[str, list[_Verdict]] = field(default_factory=lambda: defaultdict(list))
+    _answers: list[_Answer] = field(default_factory=list)  # by number in their files
+    _verdicts: list[_Verdict] = field(default_factory=list)
+    _same: dict[Any, Any] = field(default_factory=dict)  # of equal ones one is kept
 
     def __post_init__(self) -> None:
         folder = self.run.folder
-        self.items = Places(folder / store.ITEMS, Item, _ItemName)
-        self.responses = Places(folder / store.RESPONSES, Response, _Answer)
-        self.scores = Places(folder / store.SCORES, Score, _Verdict)
+        self.items = Places(folder / store.ITEMS, Item, _ItemName, _before_prompts)
+        self.responses = Places(folder / store.RESPONSES, Response, _Response)
+        self.scores = Places(folder / store.SCORES, Score, _Score)
         self.verdicts = Places(folder / store.JUDGMENTS, Verdict, _Id)
         self.asked = list(self.items.new())
 
-    def update(self) -> set[str]:
-        """Reads what was added; returns the items that have something new."""
-        changed = set()
+    def update(self) -> tuple[int, int, int]:
+        """Reads what was added; returns how many responses, scores and verdicts there are now."""
+        same = self._same.setdefault
         for r in self.responses.new():
             self.lengths[r.id.partition("/")[0]].add(r)
-            r.text = r.text.strip()[:1]  # no more than whether there is any
-            self._responses[r.id].append(r)
-            changed.add(r.id)
-        for score in self.scores.new():
-            self._scores[score.id].append(score)
-            changed.add(score.id)
-        changed.update(verdict.id for verdict in self.verdicts.new())
-        return changed
+            text = "" if not r.text or r.text.isspace() else "."
+            answer = _Answer(text, r.sample, r.turn, r.finish_reason, r.unfinished)
+            self._answers.append(same(answer, answer))
+        for s in self.scores.new():
+            verdict = _Verdict(s.sample, s.rule, s.matched, s.value, s.turn)
+            self._verdicts.append(same(verdict, verdict))
+        for _ in self.verdicts.new():
+            pass  # only their places are kept
+        return len(self.responses), len(self.scores), len(self.verdicts)
 
     def samples(self, item_id: str) -> int:
         """The number of rows that `entries.tails` makes of an item."""
-        found = self._responses.get(item_id, ())
-        return len({r.sample for r in found}) if len(found) > 1 else 1
+        if not self.responses.has_several(item_id):
+            return 1
+        return len({self._answers[n].sample for n in self.responses.numbers(item_id)})
 
-    def known(self, item_id: str) -> dict[str, Sequence[Any]]:
-        """What `entries.tails` takes of an item: `responses`, without their texts, and `scores`."""
-        return {
-            "responses": self._responses.get(item_id, ()),
-            "scores": self._scores.get(item_id, ()),
-        }
+    def known(self, item_id: str) -> _Known:
+        """What `entries.tails` asks for of an item."""
+        return (
+            tuple([self._answers[n] for n in self.responses.numbers(item_id)]),
+            tuple([self._verdicts[n] for n in self.scores.numbers(item_id)]),
+        )
 
     def whole(self, item: Item) -> dict[str, Any]:
         """What the run has of an item, with the texts; see `entries.answers_of`."""
@@ -229,11 +178,22 @@ class RunAnswers:
         }
 
 
-def files_of(folder: Path) -> tuple[int, ...]:
-    """The numbers of the files that a run's answers are read from; one put in the place of another
-    has its own."""
-    names = (store.ITEMS, store.RESPONSES, store.SCORES, store.JUDGMENTS, store.SUMMARY)
-    return tuple(p.stat().st_ino if (p := folder / name).exists() else 0 for name in names)
+def files_of(folder: Path) -> tuple[tuple[int, ...], ...]:
+    """What tells that one of the files that a run's answers are read from is another by now: its
+    number, and of those that are written as a whole when and how long too, for a number is used
+    again. Journals grow."""
+    names = (store.ITEMS, store.SCORES, store.SUMMARY, store.RESPONSES, store.JUDGMENTS)
+    found: list[tuple[int, ...]] = []
+    for name in names:
+        path = folder / name
+        state = path.stat() if path.exists() else None
+        if state is None:
+            found.append(())
+        elif name in (store.RESPONSES, store.JUDGMENTS):
+            found.append((state.st_ino,))
+        else:
+            found.append((state.st_ino, state.st_mtime_ns, state.st_size))
+    return tuple(found)
 
 
 class Search(NamedTuple):
@@ -262,29 +222,35 @@ class Listing:
         self.names: list[tuple[str, str]] = list(
             dict.fromkeys((one.task, one.subset) for one in runs[0].asked)
         )
+        self._rated = {task: runs[0].run.rated(task) for task, _ in self.names}
         self._number = {name: n for n, name in enumerate(self.names)}
         self._asked = {one.id: one for one in runs[0].asked}
-        self._rows: dict[str, list[list[float]]] = {}  # made when they are asked for
+        self._read: list[tuple[int, int, int]] = []
+        self._all: list[tuple[str, int]] = []
+        self._tails = lru_cache(_KINDS)(_tails)
+        self._rows = lru_cache(_KINDS)(self._rows_of)  # an item's samples are looked at in turn
         self._found: dict[Search, list[tuple[str, int]]] = {}
 
     def update(self) -> None:
         """Takes what the runs have added."""
-        changed = set().union(*(run.update() for run in self.runs))
-        if changed:
+        read = [run.update() for run in self.runs]
+        if read != self._read:
+            self._read = read
             self._found.clear()
-        for item_id in changed:
-            self._rows.pop(item_id, None)
+            self._rows.cache_clear()
+            samples = self.runs[0].samples
+            self._all = [(one, n) for one in self._asked for n in range(samples(one))]
 
     def row(self, item_id: str, place: int) -> list[float]:
         """An item's answers, those of one of its samples: the number of its name, its index, two
         unused places, and the rest as `entries.tails` has it."""
-        if (rows := self._rows.get(item_id)) is None:
-            one = self._asked[item_id]
-            answers = [run.known(item_id) for run in self.runs]
-            head = [self._number[one.task, one.subset], one.index, 0, 0]
-            rated = self.runs[0].run.rated(one.task)
-            rows = self._rows[item_id] = [[*head, *tail] for tail in tails(answers, rated)]
-        return rows[place]
+        return self._rows(item_id)[place]
+
+    def _rows_of(self, item_id: str) -> list[list[float]]:
+        one = self._asked[item_id]
+        answers = tuple([run.known(item_id) for run in self.runs])
+        head = [self._number[one.task, one.subset], one.index, 0, 0]
+        return [[*head, *tail] for tail in self._tails(answers, self._rated[one.task])]
 
     def name(self, item_id: str, place: int) -> str:
         """What a page calls an answer: the item's id; `#` and its number for a further sample."""
@@ -292,7 +258,7 @@ class Listing:
         return f"{item_id}#{sample}" if sample else item_id
 
     def __len__(self) -> int:
-        return sum(map(self.runs[0].samples, self._asked))
+        return len(self._all)
 
     @property
     def others(self) -> list[int]:
@@ -307,12 +273,9 @@ class Listing:
         """
         if search not in self._found:
             lets = self._filter(search.filter)
-            some: Iterator[tuple[str, int]] = (
-                (one.id, place)
-                for one in self._asked.values()
-                if search.task in ("", one.task) and search.subset in ("", one.subset)
-                for place in range(self.runs[0].samples(one.id))
-            )
+            some = iter(self._all)
+            if search.task or search.subset:
+                some = (one for one in some if self._is_of(search, self._asked[one[0]]))
             if search.filter != _ALL:
                 some = (one for one in some if lets(one[0], self.row(*one)))
             fits = list(self._with(some, search.word.lower()) if search.word else some)
@@ -331,6 +294,9 @@ class Listing:
         if not found:
             raise UserError("there is no such item")
         return entry(found[0], [run.whole(found[0]) for run in self.runs])
+
+    def _is_of(self, search: Search, one: _ItemName) -> bool:
+        return search.task in ("", one.task) and search.subset in ("", one.subset)
 
     def _filter(self, value: str) -> Callable[[str, list[float]], bool]:
         """A test of an item's id and row."""
@@ -365,3 +331,7 @@ class Listing:
             for one in (*run.responses.of(item_id), *run.verdicts.of(item_id)):
                 found.setdefault(one.sample, []).extend((one.text, one.reasoning or ""))
         return found
+
+
+def _tails(answers: Sequence[_Known], rated: bool) -> list[list[float]]:
+    return list(tails([{"responses": r, "scores": s} for r, s in answers], rated))

@@ -25,6 +25,7 @@ from ochat_eval.config.compose import load
 from ochat_eval.config.load import build_tasks, job
 from tests.baseline.conftest import verdicts
 from tests.conftest import CHECKOUT, command, door, environment, lines
+from tests.real_engine import SETTINGS
 from tests.replays import REPLAY, write
 
 RUNS = Path("results/runs")
@@ -374,7 +375,7 @@ def test_a_part_of_the_recorded_baseline_with_the_real_engine(
     tasks = sorted({line["id"].split("/")[0] for line in lines(items)})
     options = ("max_tokens=256", "engine.dtype=float32", f"ids={items}", "limit=2", "run=part")
     done = subprocess.run(
-        command(f"task=[{','.join(tasks)}]", *options), cwd=tmp_path, env=environment(),
+        command(f"task=[{','.join(tasks)}]", *options), cwd=tmp_path, env=environment(**SETTINGS),
         capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

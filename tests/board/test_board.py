@@ -11,10 +11,12 @@ import pytest
 from starlette.testclient import TestClient
 
 from ochat_eval.baseline.difference_formats import HEADERS
+from ochat_eval.board.answers import Search
 from ochat_eval.board.board import Board
 from ochat_eval.board.server import gated
 from ochat_eval.board.shelf import Shelf
-from ochat_eval.records import UserError
+from ochat_eval.records import Item, Response, Score, UserError, to_json
+from ochat_eval.report.page.entries import FILTERS, tails
 from ochat_eval.review.rates import measured
 from ochat_eval.run import store
 from ochat_eval.run.folder import RunDir
@@ -195,6 +197,99 @@ def test_a_list_comes_in_pages_and_knows_where_an_item_is(web):
     at = web.get("/items.json", params={**asked, "item": "gsm8k/main/4"}).json()
     assert at["place"] == 2
     assert web.get("/items.json", params={**asked, "item": "gsm8k/main/2"}).json()["place"] == -1
+
+
+OTHERWISE = b"""
+{"index": 2, "id": "t/\\u0073/2", "subset": "s", "turns": ["q"], "target": ["1"], "task": "t"}
+
+{"id": "t/s/1", "task": "t", "subset": "s", "index": 1, "turns": [",\\"turns\\":"], "target": []}
+   
+"""
+"""Items that another tool has written, with blank lines and in another order."""
+
+
+def test_each_filters_list_is_what_a_slow_reading_finds(runs, tmp_path):
+    """With two samples, two turns, an unread verdict, a cut and an empty answer, out of order."""
+    folder = bare(runs, tmp_path, "r")
+    with (folder / store.ITEMS).open("ab") as file:
+        file.write(OTHERWISE)
+    responses = [
+        Response("t/s/1", "b", 1, 0, "length"),
+        *store.read_records(runs / "two" / store.RESPONSES, Response),
+        Response("t/s/2", " \u2003\n"),
+        Response("t/s/1", "\ud800", 0, 0),
+        Response("t/s/1", "", 0, 1, unfinished=True),
+    ]
+    scores = [
+        Score("t/s/1", 1, "robust", None, False, None),
+        *store.read_records(runs / "two" / store.SCORES, Score),
+        *(Score("t/s/1", 0, "published", "1", True, 1.0, turn=turn) for turn in (0, 1)),
+        Score("t/s/1", 0, "robust", "1", True, 0.0),
+    ]
+    store.write_records(folder / store.RESPONSES, responses)
+    store.write_records(folder / store.SCORES, scores)
+    items = list(store.read_records(folder / store.ITEMS, Item))
+    tall = []
+    for item in items:
+        mine = {
+            "responses": [r for r in responses if r.id == item.id],
+            "scores": [s for s in scores if s.id == item.id],
+        }
+        tall += [[item.index, *tail] for tail in tails([mine], rated=False)]
+    board = Board(tmp_path)
+    for one in FILTERS:
+        found = board.items(["r"], Search(filter=one.value), 0, 50, "")
+        shown = [[row[1], *row[4:]] for row in found["rows"]]
+        assert shown == [row for row in tall if one.lets(row[2])], one.said
+    assert found["size"] == len(tall) == 15
+    found = board.items(["r"], Search(task="t", filter="truncated"), 0, 50, "t/s/1#1")
+    assert found["total"] == 1 and found["place"] == 0
+    for item in items[-2:]:
+        shown = board.item(["r"], item.id)
+        assert shown["turns"] == item.turns and len(shown["runs"][0]["responses"]) in (1, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "said"),
+    [
+        (store.ITEMS, b'{"id": "gsm8k/main/99"}', "no item record"),
+        (store.RESPONSES, b'{"id": 3, "text": ""}', "no response record"),
+        (store.SCORES, b"[" * 100_000, "no score record"),
+        (store.SCORES, b"\xff\x00", "no score record"),
+    ],
+)
+def test_a_garbled_line_is_named_by_its_place_every_time(runs, tmp_path, name, line, said):
+    folder = bare(runs, tmp_path, "r")
+    with (folder / name).open("ab") as file:
+        file.write(b"\n")
+        place = file.tell()
+        file.write(line + b"\n")
+    board = Board(tmp_path)
+    for _ in range(2):
+        with pytest.raises(UserError, match=f"at byte {place:,}: {said}"):
+            board.index(["r"])
+
+
+def test_an_item_whose_prompts_are_garbled_harms_no_other(runs, tmp_path):
+    folder = bare(runs, tmp_path, "r")
+    lines = (folder / store.ITEMS).read_bytes().splitlines(keepends=True)
+    lines[3] = lines[3][:-9] + b"\n"
+    (folder / store.ITEMS).write_bytes(b"".join(lines))
+    board = Board(tmp_path)
+    assert board.index(["r"])["size"] == 12
+    with pytest.raises(UserError, match="items.jsonl is damaged"):
+        board.item(["r"], "gsm8k/main/3")
+    assert board.item(["r"], "gsm8k/main/4")["id"] == "gsm8k/main/4"
+
+
+def test_scores_that_were_written_again_are_read_again(runs, tmp_path):
+    """In the same file: a file's number is used again once it is free."""
+    folder = bare(runs, tmp_path, "r")
+    board = Board(tmp_path)
+    for value, right in ((1.0, 1), (0.0, 0), (1.0, 1)):
+        score = Score("gsm8k/main/0", 0, "published", "x" * int(value), True, value)
+        (folder / store.SCORES).write_bytes(to_json(score) + b"\n")
+        assert board.items(["r"], Search(filter="right"), 0, 9, "")["total"] == right
 
 
 def test_side_by_side_is_what_the_report_and_compare_say(web, runs):

@@ -46,7 +46,7 @@ def answers(run: Path) -> dict[tuple[str, int], str]:
 
 
 def test_each_has_its_own_run_on_one_engine_and_one_that_does_nothing_is_not_scored(
-    tmp_path, started, process
+    tmp_path, started, process, cli
 ):
     """A run is killed; a series of the same adapters goes on with it; Ray makes it once more."""
     make_tiny(tmp_path / "tiny")
@@ -91,7 +91,7 @@ def test_each_has_its_own_run_on_one_engine_and_one_that_does_nothing_is_not_sco
     assert not (found["checkpoint-20"] / "responses.jsonl").read_bytes()
     assert answers(found["checkpoint-10"]) != answers(found["checkpoint-30"])
 
-    again = process(*command, "stage=score")
+    again = cli(*command, "stage=score")
     assert again.returncode == 2 and "loading" not in again.stderr
     assert not (found["checkpoint-20"] / "scores.jsonl").exists()
     assert list((tmp_path / "results/series").glob("models-*.html"))

@@ -345,7 +345,7 @@ REAL = (
 
 @pytest.mark.vllm
 @pytest.mark.timeout(1200)
-def test_two_real_replicas_of_which_one_is_killed(started, process, tmp_path):
+def test_two_real_replicas_of_which_one_is_killed(started, cli, tmp_path):
     """Real vLLM under real Ray on this machine; SIGKILL of a replica while it answers."""
     driver = started(*REAL)
     run, said = tmp_path / "results/runs/r", tmp_path / "stderr-0"
@@ -371,6 +371,6 @@ def test_two_real_replicas_of_which_one_is_killed(started, process, tmp_path):
     # As a kill leaves it; it goes on without Ray, and is the same run.
     kept = (run / "responses.jsonl").read_text().splitlines(keepends=True)[:33]
     (run / "responses.jsonl").write_text("".join(kept) + '{"id": "gsm8k/ma')
-    done = process(*(o for o in REAL if "engine" not in o), "engine=vllm")
+    done = cli(*(o for o in REAL if "engine" not in o), "engine=vllm")
     assert done.returncode == 0 and "going on: 33 of 36" in done.stderr, done.stderr[-3000:]
     assert len({(r["id"], r["sample"]) for r in lines(run / "responses.jsonl")}) == 36

@@ -1,7 +1,7 @@
 """Real vLLM on the CPU with the real small model: generation, kills, resume, refused options.
 
-Each run loads the model, so there are few runs and each shows several things. What is refused is
-asked for in this process, which so imports vLLM once.
+Each run loads the model, so there are few runs and each shows several things. What is not killed
+runs in this process, which so imports vLLM once: half of what a start costs.
 """
 
 from __future__ import annotations
@@ -77,9 +77,7 @@ def wait_for_the_end(pids: Iterable[int], seconds: float = 120) -> None:
         time.sleep(0.1)
 
 
-def test_killed_in_mid_generation_it_goes_on_and_then_has_nothing_to_do(
-    tmp_path, started, process, cli
-):
+def test_killed_in_mid_generation_it_goes_on_and_then_has_nothing_to_do(tmp_path, started, cli):
     journal = tmp_path / "results/runs/r/responses.jsonl"
     first = started(*SAMPLE, *NARROW)
     wait_for_lines(journal, 3, first)
@@ -92,7 +90,7 @@ def test_killed_in_mid_generation_it_goes_on_and_then_has_nothing_to_do(
     with journal.open("ab") as file:
         file.write(b'{"id": "gsm8k/main/')  # as a kill in the middle of a write would leave it
 
-    done = process(*SAMPLE, *NARROW)
+    done = cli(*SAMPLE, *NARROW)
     assert done.returncode == 0, done.stderr
     assert "half-written last line" in done.stderr
     assert f"going on: {kept} of 12" in done.stderr
@@ -174,10 +172,10 @@ def test_the_arguments_read_from_vllms_source_are_those_that_it_has():
     assert vllm_arguments() == known - {"self", "model", "kwargs"}
 
 
-def test_an_answer_that_repeats_itself_is_ended_where_that_is_asked_for(tmp_path, process):
+def test_an_answer_that_repeats_itself_is_ended_where_that_is_asked_for(tmp_path, cli):
     """A model of random weights says the same few tokens again and again."""
     options = (*make_tiny(tmp_path / "tiny"), "task=gsm8k", "data=sample", "max_tokens=400")
-    done = process(*options, "run=r", "engine.stop_loops=6")
+    done = cli(*options, "run=r", "engine.stop_loops=6")
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "results/runs/r"
     responses = lines(folder / "responses.jsonl")
@@ -187,7 +185,7 @@ def test_an_answer_that_repeats_itself_is_ended_where_that_is_asked_for(tmp_path
     assert "engine.stop_loops=6" in found["changed"]
     cut = sum(r["finish_reason"] in ("length", "repetition") for r in responses)
     assert found["robust"]["truncated"] == pytest.approx(cut / len(responses))
-    other = process(*options, "run=r")
+    other = cli(*options, "run=r")
     assert other.returncode == 2 and "stop_loops: 6 there, absent now" in other.stderr
 
 

@@ -354,7 +354,7 @@ def test_its_prompts_are_the_offline_engines_too(small):
     assert small.post("/v1/chat/completions", body).json()["prompt_token_ids"] == expected
 
 
-def test_engine_openai_answers_as_engine_vllm(small, process, tmp_path: Path):
+def test_engine_openai_answers_as_engine_vllm(small, cli, tmp_path: Path):
     asked = ("task=[gsm8k,mt_bench]", "data=sample", "max_tokens=24", "limit=4")
     runs = {
         "served": (
@@ -367,7 +367,7 @@ def test_engine_openai_answers_as_engine_vllm(small, process, tmp_path: Path):
     }  # one at a time, as the others of a batch can decide ties
     answers = {}
     for name, options in runs.items():
-        done = process(*asked, f"run={name}", "stage=generate", *options)
+        done = cli(*asked, f"run={name}", "stage=generate", *options)
         assert done.returncode == 0, done.stderr
         responses = lines(tmp_path / "results/runs" / name / "responses.jsonl")
         answers[name] = {(r["id"], r["turn"]): r for r in responses}
