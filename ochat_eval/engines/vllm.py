@@ -27,6 +27,7 @@ from ochat_eval.engines.vllm_build import (
     cpu_build,
     cpu_environment,
     import_vllm,
+    know_model_class,
     on_cpu,
     one_line,
     settled,
@@ -111,6 +112,8 @@ class Vllm(Engine):
             named = "" if dtype == "auto" else f" ({dtype})"
             work.say(f"loading {work.model.name} in vLLM{named} …")
             try:
+                if self._in_process() and self.world == 1:
+                    know_model_class(path)
                 llm = llm_class(model=path, **arguments, **budget)
             except (ValueError, RuntimeError, OSError, TypeError, AttributeError) as e:
                 guard.stand_down()
@@ -207,6 +210,9 @@ class Vllm(Engine):
                     f"engine.{name}: vllm.LLM has no such argument{nearest(name, sorted(known))}"
                 )
 
+    def _in_process(self) -> bool:
+        return on_cpu() if self.in_process is None else self.in_process
+
     def _parallel(self) -> str:
         names = ("tensor_parallel_size", "pipeline_parallel_size")
         given = [f"engine.{n}={self._degree(n)}" for n in names if self._degree(n) > 1]
@@ -229,9 +235,7 @@ class Vllm(Engine):
     def import_llm(self) -> Any:
         """The class `vllm.LLM`, our arguments checked against it; sets vLLM's environment."""
         import_vllm("engine=vllm")
-        cpu = on_cpu()
-        in_process = cpu if self.in_process is None else self.in_process
-        os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0" if in_process else "1"
+        os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0" if self._in_process() else "1"
         cpu_environment(self.world)
         from vllm import LLM
 

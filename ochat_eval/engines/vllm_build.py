@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import atexit
+import contextlib
 import functools
 import importlib.metadata
 import importlib.util
@@ -20,6 +21,7 @@ from typing import Any
 
 from ochat_eval.answers.thinking import CHANNELS
 from ochat_eval.model.chat.format import ChatFormat
+from ochat_eval.model.files import DamagedError, json_object
 from ochat_eval.model.model import Model
 from ochat_eval.model.tokenizer import let_waiting_threads_sleep
 from ochat_eval.records import UserError
@@ -139,6 +141,26 @@ def on_cpu() -> bool:
     from vllm.platforms import current_platform
 
     return bool(current_platform.is_cpu())
+
+
+def know_model_class(path: str) -> None:
+    """Imports a model's class, where vLLM computes on the CPU, in this process; nothing elsewhere.
+
+    vLLM would learn what the class can do from a process of its own, once for each class on a
+    machine, so that no GPU is touched here; that process imports vLLM a second time.
+
+    Args:
+        path: the model's folder; for a model of the hub, or a class that vLLM does not have or
+            cannot import, nothing is done, and vLLM goes its own way.
+    """
+    if not on_cpu():
+        return
+    from vllm import ModelRegistry
+
+    with contextlib.suppress(DamagedError, ImportError):
+        for name in json_object(Path(path) / "config.json").get("architectures") or ():
+            if (known := ModelRegistry.models.get(name)) is not None:
+                ModelRegistry.register_model(name, known.load_model_cls())
 
 
 def cpu_environment(world: int) -> None:

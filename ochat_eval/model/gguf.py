@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +118,24 @@ def _fault(folder: Path) -> str | None:
     return None
 
 
+@contextlib.contextmanager
+def _read_once(reader: Any) -> Iterator[None]:
+    """Meanwhile the package `gguf` keeps what it has read and made.
+
+    transformers 5.19 asks it for the same file three times, and for the names of a model's tensors
+    once for each of its modules: most of the time that a small model's conversion took.
+
+    Args:
+        reader: the module `gguf`.
+    """
+    own = reader.GGUFReader, reader.get_tensor_name_map
+    reader.GGUFReader, reader.get_tensor_name_map = map(functools.cache, own)
+    try:
+        yield
+    finally:
+        reader.GGUFReader, reader.get_tensor_name_map = own
+
+
 def _convert(gguf: Path, folder: Path) -> None:
     """Writes the GGUF model as an ordinary one: bfloat16, which is what it was trained in and
     what vLLM computes in on CPUs; rounding to it is far finer than the 4-bit blocks were.
@@ -130,12 +150,14 @@ def _convert(gguf: Path, folder: Path) -> None:
         transformers = quiet_transformers()
         import torch
 
-        loaded = transformers.AutoModelForCausalLM.from_pretrained(
-            **where,
-            dtype=torch.bfloat16,
-            quantization_config=transformers.GgufConfig(dequantize=True),
-        )
-        tokenizer = transformers.AutoTokenizer.from_pretrained(**where)
+        with _read_once(reader):
+            loaded = transformers.AutoModelForCausalLM.from_pretrained(
+                **where,
+                dtype=torch.bfloat16,
+                quantization_config=transformers.GgufConfig(dequantize=True),
+            )
+            tokenizer = transformers.AutoTokenizer.from_pretrained(**where)
+            fields = reader.GGUFReader(str(gguf)).fields
     except ImportError as e:
         raise UserError(
             f"converting {gguf.name} needs torch, transformers, gguf and accelerate ({e}): "
@@ -143,7 +165,6 @@ def _convert(gguf: Path, folder: Path) -> None:
         ) from e
     loaded.config.name_or_path = ""
     loaded.save_pretrained(folder)
-    fields = reader.GGUFReader(gguf).fields
     if fields["tokenizer.ggml.model"].contents() == "gpt2":  # SentencePiece's kinds split nothing
         split = fields["tokenizer.ggml.pre"].contents() if "tokenizer.ggml.pre" in fields else None
         if split not in _SPLITS:

@@ -18,6 +18,11 @@ import sys
 from ochat_eval.engines import vllm_build
 assert "torch" not in sys.modules
 vllm_build.import_vllm("a test")
+vllm_build.know_model_class(sys.argv[1])
+vllm_build.know_model_class("ORG/NAME")
+from vllm import ModelRegistry
+known = ModelRegistry.models["LlamaForCausalLM"].inspect_model_cls()
+print(known.architecture, known.is_text_generation_model)
 """
 
 
@@ -25,13 +30,23 @@ vllm_build.import_vllm("a test")
 @pytest.mark.parametrize(
     ("given", "then"), [({}, "passive"), ({"OMP_WAIT_POLICY": "active"}, "active")]
 )
-def test_threads_sleep_as_they_wait_unless_somebody_has_said(given, then):
-    env = environment(OMP_DISPLAY_ENV="true", **given)
+def test_threads_sleep_unless_told_otherwise_and_a_class_is_known_without_a_process(
+    given, then, tmp_path
+):
+    (tmp_path / "config.json").write_text('{"architectures": ["NoSuch", "LlamaForCausalLM"]}')
+    cache = tmp_path / "cache"
+    env = environment(OMP_DISPLAY_ENV="true", VLLM_CACHE_ROOT=str(cache), **given)
     if not given:
         env.pop("OMP_WAIT_POLICY", None)
     done = subprocess.run(
-        [sys.executable, "-c", THREADS], capture_output=True, text=True, env=env, check=True
+        [sys.executable, "-c", THREADS, tmp_path],
+        capture_output=True,
+        text=True,
+        env=env,
+        check=True,
     )
+    assert done.stdout.split() == ["LlamaForCausalLM", "True"]
+    assert not (cache / "modelinfos").exists(), "where vLLM keeps what its process has found"
     assert f"OMP_WAIT_POLICY = '{then.upper()}'" in done.stderr, "as torch's OpenMP has read it"
 
 
