@@ -19,9 +19,10 @@ def check_linear(rule: Callable[[str], object], unit: str, start: str = "") -> N
     for want of time to measure takes a few seconds for a million characters.
     """
     small = large = float("inf")
+    units = -(-_SMALL // len(unit))  # whole ones, for another end can be another way through a rule
     for _ in range(_ATTEMPTS):
-        small = min(small, _seconds(rule, start + (unit * _SMALL)[:_SMALL]))
-        large = min(large, _seconds(rule, start + (unit * _SMALL * _TIMES)[: _SMALL * _TIMES]))
+        small = min(small, _seconds(rule, start + unit * units))
+        large = min(large, _seconds(rule, start + unit * units * _TIMES))
         if large < 3 * _TIMES * small + 0.005:
             return
     raise AssertionError(

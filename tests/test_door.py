@@ -200,6 +200,7 @@ def test_ctrl_c_while_it_loads_is_one_line(process, tmp_path, at):
     assert (done.returncode, done.stderr) == (130, "ochat-eval: stopped\n")
 
 
+@pytest.mark.slow
 def test_drafts_of_plans_that_were_killed_go_and_those_of_others_stay(cli, tmp_path):
     runs = tmp_path / "results/runs"
     runs.mkdir(parents=True)

@@ -236,7 +236,7 @@ class Vllm(Engine):
         """The class `vllm.LLM`, our arguments checked against it; sets vLLM's environment."""
         import_vllm("engine=vllm")
         os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0" if self._in_process() else "1"
-        cpu_environment(self.world)
+        cpu_environment(self.world, self.arguments)
         from vllm import LLM
 
         return LLM

@@ -163,15 +163,20 @@ def know_model_class(path: str) -> None:
                 ModelRegistry.register_model(name, known.load_model_cls())
 
 
-def cpu_environment(world: int) -> None:
+def cpu_environment(world: int, arguments: Mapping[str, Any]) -> None:
     """Sets what vLLM reads from the environment where it computes on the CPU; nothing elsewhere.
 
     Args:
         world: the processes that one copy of the model is spread over.
+        arguments: of vLLM, as chosen; a `kv_cache_memory_bytes` there counts, where vLLM 0.32
+            would let the environment overrule it without a word (`vllm/platforms/cpu.py`).
     """
     if not on_cpu():
         return
-    os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "4")  # GiB, per engine
+    if arguments.get("kv_cache_memory_bytes") is None:
+        os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "4")  # GiB, per engine
+    else:
+        os.environ.pop("VLLM_CPU_KVCACHE_SPACE", None)
     _preload_by_plain_names()
     if world > 1:  # else vLLM wants a NUMA node for each
         os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")

@@ -143,7 +143,7 @@ def _arguments(options: Serve, model: Model) -> Namespace:
     degrees = ("tensor_parallel_size", "pipeline_parallel_size")
     parallel = Vllm(arguments={n: options.engine[n] for n in degrees if n in options.engine})
     parallel.check_machine()
-    cpu_environment(parallel.world)
+    cpu_environment(parallel.world, options.engine)
     known = {f.name for c in (AsyncEngineArgs, FrontendArgs) for f in fields(c)}
     for name in options.engine:
         if name in _OURS:

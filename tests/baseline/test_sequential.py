@@ -53,6 +53,7 @@ def said(world: Path, monkeypatch, capsys, *arguments: str) -> tuple[int, str]:
     return code, " ".join(capsys.readouterr().out.split())
 
 
+@pytest.mark.slow
 def test_the_same_answers_pass_early_and_a_loss_fails_early(world, monkeypatch, capsys):
     wide = ("--margin", "3", "--sequential")
     code, out = said(world, monkeypatch, capsys, "base", *wide)

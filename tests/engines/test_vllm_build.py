@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from ochat_eval.engines import vllm_build
 from tests.conftest import environment
 
 THREADS = """
@@ -125,3 +126,25 @@ def test_in_a_plain_path_nothing_is_changed(packages, tmp_path):
     plain = tmp_path / "plain"
     shutil.copytree(packages, plain)
     assert preloading(plain).stdout.splitlines()[:1] in ([""], [])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "before", "then"),
+    [
+        ({}, None, "4"),
+        ({}, "2", "2"),
+        ({"kv_cache_memory_bytes": None}, None, "4"),
+        ({"kv_cache_memory_bytes": 1 << 28}, "2", None),
+    ],
+)
+def test_a_cache_that_is_asked_for_is_not_overruled_by_the_environment(
+    arguments, before, then, monkeypatch
+):
+    if not vllm_build.on_cpu():
+        pytest.skip("vLLM computes on a GPU here")
+    monkeypatch.setenv("LD_PRELOAD", "")  # which may be set too, and is then put back
+    monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", before or "")
+    if before is None:
+        monkeypatch.delenv("VLLM_CPU_KVCACHE_SPACE")
+    vllm_build.cpu_environment(1, arguments)
+    assert os.environ.get("VLLM_CPU_KVCACHE_SPACE") == then

@@ -223,6 +223,7 @@ def test_openchat_refuses_another_models_tokenizer(small, tmp_path):
         load_format(openchat_model(stop=["</s>"]), path)
 
 
+@pytest.mark.slow
 @pytest.mark.realdata
 def test_published_prompts_are_the_same_tokens_in_both(sentencepiece, hf):
     data = os.environ.get("OCHAT_EVAL_DATA")
@@ -272,6 +273,7 @@ def test_the_small_models_tokenizer_is_smollm2s(small):
     assert split == ["in", "Ġ", "2", "0", "2", "4", "ĠĠ", "7", "5", "%"]
 
 
+@pytest.mark.slow
 def test_the_template_gives_transformers_own_ids(small, chatml):
     for text in TEXTS:
         for messages in (talk(text), talk(text, "ok", text), talk(text, system="Be brief.")):

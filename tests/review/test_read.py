@@ -206,6 +206,7 @@ def test_a_mistake_and_no_terminal_are_one_line(cli, run, arguments, complaint):
     assert not (run / "review.jsonl").exists()
 
 
+@pytest.mark.slow
 def test_a_run_without_scores_and_a_judged_benchmark_are_one_line(cli, tmp_path):
     plan = ("data=sample", "stage=plan", "run=p")
     assert cli("task=gsm8k", *plan).returncode == 0

@@ -333,6 +333,7 @@ def test_a_template_that_fails_or_attacks_is_one_line(template, complaint):
 # --- The command line ------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_planned_it_says_what_it_saw(cli, tmp_path):
     rows = [{"question": f"{n}?", "choices": ["x", "y"], "answer": "A"} for n in (1, 2, 3, 4, 4)]
     rows[1]["choices"] = ["x", "x "]
@@ -352,6 +353,7 @@ def test_planned_it_says_what_it_saw(cli, tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_gold_answers_that_cannot_be_read_back_are_named(cli, tmp_path):
     rows = [{"question": f"{n}?", "answer": gold} for n, gold in enumerate(["1", "2", "two", "x"])]
     path = write(tmp_path / "mine.jsonl", rows)
