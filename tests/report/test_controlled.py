@@ -44,7 +44,6 @@ def ran(folder: Path, name: str, *more: str, code: int = 0) -> str:
     return done.stdout + done.stderr
 
 
-@pytest.mark.slow
 def test_the_control_tells_the_score_of_all_items_better(world):
     out = " ".join(ran(world, "new", "limit=100", "against=base").split())
     assert "with base as control, of all: published" in out
