@@ -137,14 +137,11 @@ def test_in_a_plain_path_nothing_is_changed(packages, tmp_path):
         ({"kv_cache_memory_bytes": 1 << 28}, "2", None),
     ],
 )
-def test_a_cache_that_is_asked_for_is_not_overruled_by_the_environment(
-    arguments, before, then, monkeypatch
-):
+def test_a_cache_that_is_asked_for_is_not_overruled_by_the_environment(arguments, before, then):
     if not vllm_build.on_cpu():
         pytest.skip("vLLM computes on a GPU here")
-    monkeypatch.setenv("LD_PRELOAD", "")  # which may be set too, and is then put back
-    monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", before or "")
-    if before is None:
-        monkeypatch.delenv("VLLM_CPU_KVCACHE_SPACE")
+    os.environ.pop("VLLM_CPU_KVCACHE_SPACE", None)  # `kept_environment` puts all back
+    if before is not None:
+        os.environ["VLLM_CPU_KVCACHE_SPACE"] = before
     vllm_build.cpu_environment(1, arguments)
     assert os.environ.get("VLLM_CPU_KVCACHE_SPACE") == then
