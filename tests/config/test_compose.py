@@ -133,7 +133,7 @@ def test_what_one_job_was_given_is_not_in_the_next():
     first.engine.arguments["c"] = 2
     plain = job(["task=gsm8k,mmlu", "engine.a={d: 1}"])
     assert (first.tasks["gsm8k"].num_fewshot, first.tasks["gsm8k"].limit) == (2, 3)
-    assert (plain.tasks["gsm8k"].num_fewshot, plain.tasks["gsm8k"].limit) == (0, None)
+    assert (plain.tasks["gsm8k"].num_fewshot, plain.tasks["gsm8k"].limit) == (None, None)
     assert plain.engine.arguments == {"a": {"d": 1}}
 
 
