@@ -134,7 +134,7 @@ def test_what_one_job_was_given_is_not_in_the_next():
     plain = job(["task=gsm8k,mmlu", "engine.a={d: 1}"])
     assert (first.tasks["gsm8k"].num_fewshot, first.tasks["gsm8k"].limit) == (2, 3)
     assert (plain.tasks["gsm8k"].num_fewshot, plain.tasks["gsm8k"].limit) == (None, None)
-    assert plain.engine.arguments == {"a": {"d": 1}}
+    assert plain.engine.arguments["a"] == {"d": 1} and "c" not in plain.engine.arguments
 
 
 def test_a_list_needs_no_brackets():
