@@ -33,7 +33,7 @@ def importing() -> Iterator[None]:
     """Within it torch and what needs it are imported, and no garbage is looked for.
 
     What they make stays. To look through it for garbage again and again, while it is made, would
-    take a fifth of the processor's time of such a start.
+    take a tenth of the processor's time of such a start.
     """
     enabled = gc.isenabled()
     gc.disable()
