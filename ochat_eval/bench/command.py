@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from ochat_eval.bench import decide
+from ochat_eval.bench import decide, inspect_ai
 from ochat_eval.bench.client import client
-from ochat_eval.bench.costs import FEW_PAIRS, PAIRS, Table, claims_table
+from ochat_eval.bench.costs import FEW_PAIRS, PAIRS, Table
 from ochat_eval.bench.gpu_check import gpu_check
 from ochat_eval.bench.harness import harness
 from ochat_eval.bench.lm_eval import LM_EVAL, comparison, with_model
+from ochat_eval.bench.outcome import Outcome, recorded, summary
 from ochat_eval.bench.prefix import prefix, suite
 from ochat_eval.bench.readings import readings
 from ochat_eval.bench.replicas import replicas
@@ -30,6 +32,8 @@ from ochat_eval.terminal.say import say, tell
 WHAT = {
     "harness": "each stage, over GSM8K and over all benchmarks, or over the tasks named; no model",
     "lm-eval": f"GSM8K compared with lm-eval {LM_EVAL}, which goes into .venv-lm-eval; no model",
+    "inspect-ai": f"GSM8K compared with inspect_ai {inspect_ai.INSPECT_AI}, which goes into "
+    ".venv-inspect-ai; no model",
     "lm-eval-vllm": f"GSM8K on the same model, compared with lm-eval {LM_EVAL} with vLLM; loads "
     "the model twice a pair",
     "client": "engine=openai against a bare load generator, on the same local server",
@@ -59,8 +63,8 @@ TAKES_MORE = ("harness", *WITH_MODEL, "decide", "readings")
 """What can be told more than its name."""
 
 
-def _tables(given: argparse.Namespace) -> Iterator[Callable[[], Table]]:
-    """The chosen measurements."""
+def _tables(given: argparse.Namespace) -> Iterator[tuple[str, Callable[[], Table]]]:
+    """The chosen measurements, each with the name of its part."""
     chosen = [x for x in WHAT if x not in BY_NAME] if given.what == "all" else [given.what]
     more: list[str] = given.more
     sized = {} if given.requests is None else {"requests": given.requests}
@@ -68,6 +72,7 @@ def _tables(given: argparse.Namespace) -> Iterator[Callable[[], Table]]:
     parts: dict[str, Iterable[Callable[[], Table]]] = {
         "harness": [partial(harness, names) for names in ([more] if more else HARNESS)],
         "lm-eval": [partial(comparison, few)],
+        "inspect-ai": [partial(inspect_ai.comparison, few)],
         "lm-eval-vllm": [partial(with_model, few, more=more, **sized)],
         "client": [partial(client, few, **sized)],
         "vllm": [partial(vllm, pairs, more=more, **sized)],
@@ -85,7 +90,8 @@ def _tables(given: argparse.Namespace) -> Iterator[Callable[[], Table]]:
         "readings": [partial(readings, more)],
     }
     for name in chosen:
-        yield from parts[name]
+        for table in parts[name]:
+            yield name, table
 
 
 _BENCH = """\
@@ -151,17 +157,29 @@ def bench(argv: Sequence[str]) -> int:
 
 def _measure(given: argparse.Namespace) -> int:
     record = {"made": datetime.now(UTC).isoformat(timespec="seconds"), **surroundings()}
-    done: list[Table] = []
-    failed = 0
-    for table in _tables(given):
-        try:
-            done.append(table())
-            tell(done[-1].text(), flush=True)
-            if given.record:  # after each, so that a stop costs one table
-                write_json(given.record, {**record, "tables": [asdict(one) for one in done]})
-        except UserError as e:  # costs the others nothing
-            say(f"ochat-eval bench: {e}")
-            failed = MISTAKE
-    if claims := [claim for table in done for claim in table.claims]:
-        tell(claims_table(claims))
-    return failed
+    done: list[Outcome] = []
+    for part, table in _tables(given):
+        if given.what == "all":
+            say(f"bench {part}")
+        done.append(_outcome(part, table))
+        if found := done[-1].table:
+            tell(found.text(), flush=True)
+        if given.record:  # after each, so that a stop costs one table
+            write_json(given.record, {**record, **recorded(done)})
+    if len(done) > 1 or any(one.claims for one in done):
+        tell(summary(done))
+    return MISTAKE if any(one.table is None for one in done) else 0
+
+
+def _outcome(part: str, table: Callable[[], Table]) -> Outcome:
+    """Measures; whatever goes wrong is said at once and costs the other parts nothing."""
+    begun = time.monotonic()
+    try:
+        return Outcome(part, table(), seconds=time.monotonic() - begun)
+    except UserError as e:
+        problem = str(e)
+    except Exception as e:
+        traceback.print_exc()
+        problem = f"{type(e).__name__}: {e}"
+    say(f"ochat-eval bench: {problem}")
+    return Outcome(part, None, problem, time.monotonic() - begun)
