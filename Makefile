@@ -132,7 +132,7 @@ pictures: $(READY) ## remake every picture of docs/, without a model; needs Chro
 	@command -v chromium >/dev/null || $(MAKE) -s chromium
 	@$(PY) docs/pictures.py
 
-bench: $(READY) ## what the harness costs, each as a ratio from one run; about 20 minutes on 2 cores, quiet machine [WHAT=decide] [RECORD=FILE]
+bench: $(READY) ## what the harness costs, each as a ratio from one run; 15 minutes on 2 cores, quiet machine [WHAT=decide] [RECORD=FILE]
 	@$(PY) -m ochat_eval bench $(WHAT) $(if $(RECORD),--record "$(RECORD)")
 
 .PHONY: gpu-check
@@ -184,4 +184,4 @@ audit: .venv-audit/.ready ## known weaknesses of what is installed; asks the pac
 	  .venv-audit/bin/pip-audit --requirement locks/$$kind.txt --no-deps --disable-pip --progress-spinner off || bad=1; done; [ -z "$$bad" ]
 
 clean: ## remove the environment and what tools left behind (results stay)
-	@rm -rf .venv .venv-docs .venv-audit .venv-others .venv-lm-eval build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf .venv .venv-docs .venv-audit .venv-others .venv-lm-eval .venv-inspect-ai build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -20,7 +20,7 @@ from ochat_eval.bench.outcome import Outcome, recorded, summary
 from ochat_eval.bench.prefix import prefix, suite
 from ochat_eval.bench.readings import readings
 from ochat_eval.bench.replicas import replicas
-from ochat_eval.bench.tail import tails
+from ochat_eval.bench.tail import AHEAD, STOPPED, tails
 from ochat_eval.bench.vllm import vllm
 from ochat_eval.records import UserError
 from ochat_eval.run.manifest import surroundings
@@ -38,11 +38,12 @@ WHAT = {
     "the model twice a pair",
     "client": "engine=openai against a bare load generator, on the same local server",
     "vllm": "engine=vllm against a bare vllm.LLM.generate; loads the model",
-    "prefix": "requests grouped by prefix against shuffled, one queue against task after task; "
-    "loads the model",
-    "replicas": "engine=ray with one replica against two; loads the model three times a pair",
+    "prefix": "requests grouped by prefix against shuffled, alone also with a cache that holds "
+    "all; one queue against task after task; loads the model",
+    "replicas": "engine=ray with one replica against two; loads the model three times a pair; not "
+    "part of all",
     "tail": "the end of a run, when a few answers that repeat themselves are left: as published, "
-    "guessing ahead, loops ended; loads the model three times a pair",
+    "guessing ahead, alone also loops ended; loads the model two or three times a pair",
     "decide": "what until=decided saves and how often it errs: made-up pairs, and reruns as in the "
     "recorded runs named (docs/less.md); no model",
     "gpu-check": "on a GPU, in ten minutes with one load of the model: engine=vllm against bare "
@@ -53,7 +54,7 @@ WHAT = {
 }
 WITH_MODEL = ("lm-eval-vllm", "vllm", "prefix", "replicas", "tail", "gpu-check")
 """What takes options of a run."""
-BY_NAME = ("gpu-check", "readings")
+BY_NAME = ("replicas", "gpu-check", "readings")
 """What is measured only when it is named."""
 HARNESS = (["gsm8k"], ["all"])
 """Which tasks the harness runs over, where none are named."""
@@ -69,6 +70,7 @@ def _tables(given: argparse.Namespace) -> Iterator[tuple[str, Callable[[], Table
     more: list[str] = given.more
     sized = {} if given.requests is None else {"requests": given.requests}
     pairs, few = given.pairs or PAIRS, given.pairs or FEW_PAIRS
+    alone = given.what != "all"  # has the time for sides that show little
     parts: dict[str, Iterable[Callable[[], Table]]] = {
         "harness": [partial(harness, names) for names in ([more] if more else HARNESS)],
         "lm-eval": [partial(comparison, few)],
@@ -77,11 +79,13 @@ def _tables(given: argparse.Namespace) -> Iterator[tuple[str, Callable[[], Table
         "client": [partial(client, few, **sized)],
         "vllm": [partial(vllm, pairs, more=more, **sized)],
         "prefix": [
-            partial(prefix, given.pairs or 1, more=more, **sized),
+            partial(prefix, few, more=more, large=alone, **sized),
             partial(suite, few, more=more, **sized),
         ],
         "replicas": [partial(replicas, few, more=more, **sized)],
-        "tail": [partial(tails, few, more=more, **sized)],
+        "tail": [
+            partial(tails, few, more=more, helps=[STOPPED, AHEAD][not alone :], **sized),
+        ],
         "decide": [
             decide.made_up,
             *(partial(decide.recorded, name) for name in more or [decide.SHIPPED]),
@@ -123,7 +127,7 @@ def _parser() -> Parser:
     )  # fmt: skip
     parser.add_argument(
         "--pairs", type=_count, metavar="N",
-        help=f"runs of a side; {PAIRS} by default, {FEW_PAIRS} or one of what takes minutes",
+        help=f"runs of a side; {PAIRS} by default, {FEW_PAIRS} of what takes minutes",
     )  # fmt: skip
     parser.add_argument(
         "--requests", type=_count, metavar="N", help=f"requests of a run: {', '.join(MEASURED)}"
