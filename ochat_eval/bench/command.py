@@ -84,7 +84,7 @@ def _tables(given: argparse.Namespace) -> Iterator[tuple[str, Callable[[], Table
         ],
         "replicas": [partial(replicas, few, more=more, **sized)],
         "tail": [
-            partial(tails, few, more=more, helps=[STOPPED, AHEAD][not alone :], **sized),
+            partial(tails, few, more=more, helps=(STOPPED, AHEAD) if alone else (AHEAD,), **sized),
         ],
         "decide": [
             decide.made_up,

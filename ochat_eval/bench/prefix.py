@@ -45,11 +45,12 @@ def prefix(
     arguments = options(
         SHARED, requests, "max_tokens=16", "engine.max_num_seqs=16", f"engine.block_size={BLOCK}"
     )
-    small = f"engine.num_gpu_blocks_override={SMALL_CACHE // BLOCK}"
+    caches: list[tuple[list[str], float | None]] = [([], None)] if large else []
+    caches.append(([f"engine.num_gpu_blocks_override={SMALL_CACHE // BLOCK}"], 1.0))
     rows: list[list[str]] = []
     seconds: Seconds = {}
     claims = []
-    for cache, goal in (([], None), ([small], 1.0))[not large :]:
+    for cache, goal in caches:
         tokens, took = in_new_process(_orders, pairs, [*arguments, *cache, *more])
         for side, each in took.items():
             rows.append([f"{tokens:,}", side, *spread(each)])
