@@ -19,7 +19,7 @@ from ochat_eval.bench.loaded import Loaded, loaded
 from ochat_eval.bench.work import Timed, data_title, options, planned, timed
 from ochat_eval.config.load import job
 
-SHARED = ("bbh_cot",)
+SHARED = "bbh_cot"
 """A benchmark with worked examples: 27 prefixes."""
 SUITE = ("gsm8k", "bbh_mc", "truthfulqa", "agieval")
 SMALL_CACHE = 16_384
@@ -38,12 +38,12 @@ def prefix(
     """Times requests grouped by prefix, as the harness makes them, against shuffled ones.
 
     Args:
-        requests: of each benchmark.
+        requests: how many.
         more: options of the run: `model=…`, `engine.NAME=VALUE`.
         large: measure the engine's own cache, too; it holds all prefixes, so nothing is claimed.
     """
     arguments = options(
-        SHARED, requests, "max_tokens=16", "engine.max_num_seqs=16", f"engine.block_size={BLOCK}"
+        [SHARED], requests, "max_tokens=16", "engine.max_num_seqs=16", f"engine.block_size={BLOCK}"
     )
     caches: list[tuple[list[str], float | None]] = [([], None)] if large else []
     caches.append(([f"engine.num_gpu_blocks_override={SMALL_CACHE // BLOCK}"], 1.0))
@@ -60,8 +60,8 @@ def prefix(
         what = f"grouped / shuffled, cache of {tokens:,}"
         claims.append(claim(what, grouped, shuffled, goal=goal))
     title = (
-        f"{' and '.join(SHARED)} ({data_title()}): {requests} requests of each, 16 tokens; {pairs} "
-        "runs of each in turn, median"
+        f"{SHARED} ({data_title()}): {requests} requests, 16 tokens; {pairs} runs of each in turn, "
+        "median"
     )
     headers = ["tokens in the cache", "order", "seconds", "from, to"]
     return Table(title, headers, rows, seconds, claims)
