@@ -23,7 +23,7 @@ from ochat_eval.answers.thinking import CHANNELS
 from ochat_eval.model.chat.format import ChatFormat
 from ochat_eval.model.files import DamagedError, json_object
 from ochat_eval.model.model import Model
-from ochat_eval.model.tokenizer import let_waiting_threads_sleep
+from ochat_eval.model.tokenizer import importing, let_waiting_threads_sleep
 from ochat_eval.records import UserError
 from ochat_eval.run import hardware
 
@@ -129,7 +129,8 @@ def import_vllm(needed_by: str) -> None:
     # A killed engine leaves semaphores, which multiprocessing's tracker removes and tells of.
     os.environ.setdefault("PYTHONWARNINGS", "ignore::UserWarning:multiprocessing.resource_tracker")
     try:
-        import vllm  # noqa: F401 (is it there?)
+        with importing():
+            import vllm  # noqa: F401 (is it there?)
     except ModuleNotFoundError as e:
         raise UserError(
             f"{needed_by} needs vLLM ({e}): make setup, or make setup GPU=1 on a GPU machine"

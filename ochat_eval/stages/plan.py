@@ -171,7 +171,7 @@ def plan(job: Job) -> Plan:
             only_ids=job.ids is not None,
             published_row=job.model.published,
         )
-        store.write_text(run_dir.file(store.CONFIG), job.resolved)
+        store.write_text(run_dir.file(store.CONFIG), job.resolved())
     return Plan(
         run_dir, tasks, made.counts, made.totals, made.answers, made.spans, job.model.name, manifest
     )
