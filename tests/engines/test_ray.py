@@ -166,7 +166,7 @@ def test_a_machine_lost_in_mid_run_loses_and_duplicates_nothing(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_a_driver_that_is_ended_goes_on_with_another_number_of_replicas(tmp_path, how):
-    command = [sys.executable, str(CHECKOUT / "tests/stages/endless_task.py"), "ray", "20000"]
+    command = [sys.executable, str(CHECKOUT / "tests/stages/endless_task.py"), "ray", "40000"]
     with (tmp_path / "err").open("w") as err:
         process = subprocess.Popen(
             command, cwd=tmp_path, env=without_rays(), stdout=err, stderr=err
@@ -185,8 +185,8 @@ def test_a_driver_that_is_ended_goes_on_with_another_number_of_replicas(tmp_path
         [*command, "1"], cwd=tmp_path, env=without_rays(), capture_output=True, text=True
     )
     assert again.returncode == 0, again.stderr[-3000:]
-    assert "of 20,000 responses are there" in again.stderr
-    assert json.loads(again.stdout.splitlines()[-1])["answers"] == 20_000
+    assert "of 40,000 responses are there" in again.stderr
+    assert json.loads(again.stdout.splitlines()[-1])["answers"] == 40_000
 
 
 MODEL = Model(path="m", package="p", sha256="0" * 64)
