@@ -20,12 +20,12 @@ $(READY): locks/$(KIND).txt $(wildcard locks/$(KIND)-torch.txt) pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "needs Python 3.11 (PYTHON=/path/to/python3.11)"; exit 1; }
 	@test -x $(PY) || $(PYTHON) -m venv .venv
 	@{ command -v uv >/dev/null && $(MAKE) -s with-uv; } || $(MAKE) -s with-pip
+	@$(MAKE) -s bytecode
 	@$(PY) -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@command -v bwrap >/dev/null || $(MAKE) -s bubblewrap
 	@rm -f .venv/.ready-*; touch $(READY)
 
-# What pip knows from its environment, uv is told; what only pip's own files say, it cannot know. Bytecode
-# of what is never imported is not made: it took most of pip's time.
+# What pip knows from its environment, uv is told; what only pip's own files say, it cannot know.
 UV_INSTALL = uv pip install --quiet --python $(PY) --no-deps --index-strategy unsafe-best-match \
   $(addprefix --extra-index-url ,$(PIP_EXTRA_INDEX_URL)) $(addprefix --find-links ,$(PIP_FIND_LINKS))
 
@@ -37,16 +37,24 @@ with-uv:
 	  { echo "uv could not (.venv/uv-errors says why): with pip"; $(MAKE) -s with-pip; }
 
 with-pip:
-	@echo "installing locks/$(KIND).txt into .venv: about three minutes the first time"
+	@echo "installing locks/$(KIND).txt into .venv: two to three minutes the first time"
 	@test ! -f locks/$(KIND)-torch.txt || $(PY) -m pip install -qq --disable-pip-version-check --no-deps \
-	  -r locks/$(KIND)-torch.txt 2>.venv/pip-errors || { grep -v ^WARNING .venv/pip-errors; \
+	  --no-compile -r locks/$(KIND)-torch.txt 2>.venv/pip-errors || { grep -v ^WARNING .venv/pip-errors; \
 	  echo "torch's CPU build is not on the ordinary package index:"; \
 	  echo "  make setup PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu"; exit 1; }
-	@set -o pipefail; $(PY) -m pip install --disable-pip-version-check --progress-bar off --no-deps --require-hashes \
-	  -r locks/$(KIND).txt 2>.venv/pip-errors | awk -v total="$$(grep -c == locks/$(KIND).txt)" \
+	@set -o pipefail; $(PY) -m pip install --disable-pip-version-check --progress-bar off --no-compile --no-deps \
+	  --require-hashes -r locks/$(KIND).txt 2>.venv/pip-errors | awk -v total="$$(grep -c == locks/$(KIND).txt)" \
 	  '/^Collecting|already satisfied/ { if (++n % 20 == 0 || n == total) { printf "\r  %d of %d packages", n, total; fflush() } } \
 	   /^Installing/ { printf ", installing"; fflush() } END { print "" }' || { \
 	  grep -v ^WARNING .venv/pip-errors; exit 1; }
+
+# Bytecode of what the first start would compile on one core, made on all; of the rest, most of which is never
+# imported, none: it took most of pip's time. What fails here is compiled as it is imported.
+STARTED = $(wildcard $(addprefix .venv/lib/python3.*/site-packages/,torch vllm transformers scipy sympy networkx numpy))
+
+.PHONY: bytecode
+bytecode:
+	@$(PY) -m compileall -qq -j 0 -x '/(tests?|testing|models)/' $(STARTED) || true
 
 .PHONY: bubblewrap
 bubblewrap:
@@ -124,7 +132,7 @@ pictures: $(READY) ## remake every picture of docs/, without a model; needs Chro
 	@command -v chromium >/dev/null || $(MAKE) -s chromium
 	@$(PY) docs/pictures.py
 
-bench: $(READY) ## what the harness costs, each as a ratio from one run; about 20 minutes on 2 cores, quiet machine [WHAT=decide] [RECORD=FILE]
+bench: $(READY) ## what the harness costs, each as a ratio from one run; 15 minutes on 2 cores, quiet machine [WHAT=decide] [RECORD=FILE]
 	@$(PY) -m ochat_eval bench $(WHAT) $(if $(RECORD),--record "$(RECORD)")
 
 .PHONY: gpu-check
@@ -176,4 +184,4 @@ audit: .venv-audit/.ready ## known weaknesses of what is installed; asks the pac
 	  .venv-audit/bin/pip-audit --requirement locks/$$kind.txt --no-deps --disable-pip --progress-spinner off || bad=1; done; [ -z "$$bad" ]
 
 clean: ## remove the environment and what tools left behind (results stay)
-	@rm -rf .venv .venv-docs .venv-audit .venv-others .venv-lm-eval build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf .venv .venv-docs .venv-audit .venv-others .venv-lm-eval .venv-inspect-ai build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

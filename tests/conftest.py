@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import io
 import json
 import os
@@ -39,12 +40,19 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 def _shared(nodeid: str) -> str:
-    """What runs in one process: the tests of a file, and all that ask the servers of a real model."""
+    """What runs in one process: the tests of a file, and the files that share something."""
     file = nodeid.split("::", 1)[0]
-    return "served" if file in _SERVED else file
+    return _TOGETHER.get(file, file)
 
 
-_SERVED = {f"tests/serve/test_{name}.py" for name in ("hostile", "page", "server")}
+_TOGETHER = {
+    # the servers of a real model
+    **{f"tests/serve/test_{name}.py": "served" for name in ("hostile", "page", "server")},
+    # the imports of torch, transformers and vLLM: half of what each of these takes
+    **{f"tests/model/test_{x}.py": "loaded" for x in ("chat", "templates", "thinking", "weights")},
+    **{f"tests/{x}.py": "loaded" for x in ("engines/test_vllm_build", "serve/test_serve")},
+    "tests/stages/test_thoughts.py": "loaded",
+}
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
@@ -68,6 +76,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return min((order.get(m.name, 9) for m in item.iter_markers()), default=9)
 
     items.sort(key=place)
+
+
+def pytest_collection_finish() -> None:
+    """What is there to stay is not looked through whenever Python looks for garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:

@@ -37,14 +37,22 @@ ANSWER = (  # `The answer to this is`, `**Final answer** (in m):`, `答案应该
     r"|correct)\s){0,3}answer[ \t*_]{0,4}$"
     r"|^[ \t]{0,3}\|[ \t*_]{0,4}(?:final\s)?answer[ \t*_]{0,4}\|"  # of a table: `| Answer | B |`
 )
-# How a mark can begin, looked at first because it is so at few places; a new mark's first character
-# belongs in here.
-_OPENS = r"(?=[\\aro<#\[【答정답正о]|^)"
-_STATED = re.compile(f"{_OPENS}(?:(?P<box>{BOX})|{ANSWER})", re.IGNORECASE | re.MULTILINE)
+_STATED = re.compile(f"(?P<box>{BOX})|{ANSWER}", re.IGNORECASE | re.MULTILINE)
+# Where a mark of any kind can begin: at such a character, or right behind it. It is looked for
+# first, for to try all marks everywhere is slow; a new mark's beginning belongs in here. Cases are
+# spelt out, with what else is taken for a letter (`ſ`, `K`, `ı`, `İ`): to ignore them is slow, too.
+_BARE = r"[A-Za-zſKıİ](?![A-Za-z0-9])"
+_BEGINS = re.compile(
+    r"[^A-Za-z](?:[aA][nN][sSſtT]|[bB](?:[eE][sSſ]|[oO][nN])|[cC](?:[hH][oO]|[oO][rR])|[mM][yY]"
+    rf"|[oO][pP]|[rR](?:[eE][sSſ]|[iIıİ]|(?=[éÉ]))|[wW][eE]|{_BARE}|(?=[оОᲂпП])"
+    rf"|(?<=[\n【答정답正而选選])|(?<=[\\<#(\[*])(?=[aAbBcCfFrR答正参]|###|[(\[*]{{0,2}}{_BARE}))"
+)
 NEGATED = re.compile(r"n't|not\b", re.IGNORECASE)  # `the answer cannot be 5`
-_TITLED = r"(?<!\bMr)(?<!\bMrs)(?<!\bMs)(?<!\bDr)"  # before a full stop that ends no sentence
-_SENTENCE_END = re.compile(rf"(?:{_TITLED}\.|[!?])(?=[\s*)]|$)|[\n。;]|$")
-_STOP = re.compile(rf"(?:{_TITLED}\.|[!?])[)*\"”]{{0,3}}\s|[\n。;]")  # between two sentences
+_TITLED = r"(?<!\bMr\.)(?<!\bMrs\.)(?<!\bMs\.)(?<!\bDr\.)"  # behind a full stop: it ends a sentence
+_SENTENCE_END = re.compile(rf"[.!?\n。;](?:(?<=[\n。;])|{_TITLED}(?=[\s*)]|$))")
+_STOP = re.compile(  # between two sentences
+    rf"[.!?\n。;](?:(?<=[\n。;])|{_TITLED}[)*\"”]{{0,3}}\s)"
+)
 # What is looked at, however long a model rambles; both keep the rules linear.
 _LATEST = 100  # statements, the last ones
 LONGEST = 300  # characters of a sentence
@@ -158,6 +166,25 @@ def latest(pattern: re.Pattern[str], plain: str, begin: int = 0) -> Iterator[re.
     return reversed(deque(pattern.finditer(plain, begin), maxlen=_LATEST))
 
 
+def _latest_marks(marks: re.Pattern[str], plain: str) -> Iterator[re.Match[str]]:
+    """`latest` of marks of statements, which are tried only where one can begin."""
+    found, free = deque[re.Match[str]](maxlen=_LATEST), 0
+    for at in _begins(plain):
+        if at >= free and (match := marks.match(plain, at)):
+            found.append(match)
+            free = match.end()
+    return reversed(found)
+
+
+def _begins(plain: str) -> Iterator[int]:
+    """The places where a mark can begin, and others; in order."""
+    yield 0
+    for near in _BEGINS.finditer(plain):
+        if not plain[near.start()].isspace():
+            yield near.start()
+        yield near.start() + 1
+
+
 def lines_of(plain: str) -> list[tuple[int, int]]:
     """The spans of the lines that are not blank."""
     return [match.span() for match in re.finditer(r"[^\n]+", plain) if not match[0].isspace()]
@@ -190,7 +217,9 @@ def _is_remark(plain: str, start: int) -> bool:
 
 def answer_part(text: str) -> str:
     """The text for reading, as long as it was: plain characters, what is thought aloud blanked."""
-    plain = _UNDERSCORED.sub(r"**\1**", text.translate(PLAIN))
+    plain = text.translate(PLAIN)
+    if "__" in plain:
+        plain = _UNDERSCORED.sub(r"**\1**", plain)
     begin, end = 0, len(plain)
     for tag in _THOUGHT.finditer(plain):
         begin, end = (tag.end(), len(plain)) if tag["end"] else (begin, min(end, tag.start()))
@@ -225,7 +254,7 @@ def statements(plain: str, marks: re.Pattern[str] = _STATED) -> Iterator[Stateme
     Left out is what only looks like one: a question, a doubt in mid-text, what would be
     the answer to something else, a heading, `To check the answer:`, `answer choices:`.
     """
-    for match in latest(marks, plain):
+    for match in _latest_marks(marks, plain):
         found = _boxed(plain, match) if match["box"] else _said(plain, match)
         if found is not None and not (found.denied and marks is _STATED):
             yield found

@@ -148,6 +148,8 @@ def _sides(
         def ours(pair: int) -> Timed:
             return timed(run, planned(run, folder, f"pair{pair}"))
 
+        few = job([*arguments, f"engine.base_url={base}", "limit=8"])
+        timed(few, planned(few, folder, "warm"))  # the first to import the package waits for it
         sides = {"engine=openai": ours, BARE: lambda pair: bare(base, asked)}
         if not pace:
             sides["openai package"] = lambda pair: package(base, asked)

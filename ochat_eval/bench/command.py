@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from ochat_eval.bench import decide
+from ochat_eval.bench import decide, inspect_ai
 from ochat_eval.bench.client import client
-from ochat_eval.bench.costs import FEW_PAIRS, PAIRS, Table, claims_table
+from ochat_eval.bench.costs import FEW_PAIRS, PAIRS, Table
 from ochat_eval.bench.gpu_check import gpu_check
 from ochat_eval.bench.harness import harness
 from ochat_eval.bench.lm_eval import LM_EVAL, comparison, with_model
+from ochat_eval.bench.outcome import Outcome, recorded, summary
 from ochat_eval.bench.prefix import prefix, suite
 from ochat_eval.bench.readings import readings
 from ochat_eval.bench.replicas import replicas
-from ochat_eval.bench.tail import tails
+from ochat_eval.bench.tail import AHEAD, STOPPED, tails
 from ochat_eval.bench.vllm import vllm
 from ochat_eval.records import UserError
 from ochat_eval.run.manifest import surroundings
@@ -30,15 +32,18 @@ from ochat_eval.terminal.say import say, tell
 WHAT = {
     "harness": "each stage, over GSM8K and over all benchmarks, or over the tasks named; no model",
     "lm-eval": f"GSM8K compared with lm-eval {LM_EVAL}, which goes into .venv-lm-eval; no model",
+    "inspect-ai": f"GSM8K compared with inspect_ai {inspect_ai.INSPECT_AI}, which goes into "
+    ".venv-inspect-ai; no model",
     "lm-eval-vllm": f"GSM8K on the same model, compared with lm-eval {LM_EVAL} with vLLM; loads "
     "the model twice a pair",
     "client": "engine=openai against a bare load generator, on the same local server",
     "vllm": "engine=vllm against a bare vllm.LLM.generate; loads the model",
-    "prefix": "requests grouped by prefix against shuffled, one queue against task after task; "
-    "loads the model",
-    "replicas": "engine=ray with one replica against two; loads the model three times a pair",
+    "prefix": "requests grouped by prefix against shuffled, alone also with a cache that holds "
+    "all; one queue against task after task; loads the model",
+    "replicas": "engine=ray with one replica against two; loads the model three times a pair; not "
+    "part of all",
     "tail": "the end of a run, when a few answers that repeat themselves are left: as published, "
-    "guessing ahead, loops ended; loads the model three times a pair",
+    "guessing ahead, alone also loops ended; loads the model two or three times a pair",
     "decide": "what until=decided saves and how often it errs: made-up pairs, and reruns as in the "
     "recorded runs named (docs/less.md); no model",
     "gpu-check": "on a GPU, in ten minutes with one load of the model: engine=vllm against bare "
@@ -49,7 +54,7 @@ WHAT = {
 }
 WITH_MODEL = ("lm-eval-vllm", "vllm", "prefix", "replicas", "tail", "gpu-check")
 """What takes options of a run."""
-BY_NAME = ("gpu-check", "readings")
+BY_NAME = ("replicas", "gpu-check", "readings")
 """What is measured only when it is named."""
 HARNESS = (["gsm8k"], ["all"])
 """Which tasks the harness runs over, where none are named."""
@@ -59,24 +64,28 @@ TAKES_MORE = ("harness", *WITH_MODEL, "decide", "readings")
 """What can be told more than its name."""
 
 
-def _tables(given: argparse.Namespace) -> Iterator[Callable[[], Table]]:
-    """The chosen measurements."""
+def _tables(given: argparse.Namespace) -> Iterator[tuple[str, Callable[[], Table]]]:
+    """The chosen measurements, each with the name of its part."""
     chosen = [x for x in WHAT if x not in BY_NAME] if given.what == "all" else [given.what]
     more: list[str] = given.more
     sized = {} if given.requests is None else {"requests": given.requests}
     pairs, few = given.pairs or PAIRS, given.pairs or FEW_PAIRS
+    alone = given.what != "all"  # has the time for sides that show little
     parts: dict[str, Iterable[Callable[[], Table]]] = {
         "harness": [partial(harness, names) for names in ([more] if more else HARNESS)],
         "lm-eval": [partial(comparison, few)],
+        "inspect-ai": [partial(inspect_ai.comparison, few)],
         "lm-eval-vllm": [partial(with_model, few, more=more, **sized)],
         "client": [partial(client, few, **sized)],
         "vllm": [partial(vllm, pairs, more=more, **sized)],
         "prefix": [
-            partial(prefix, given.pairs or 1, more=more, **sized),
+            partial(prefix, few, more=more, large=alone, **sized),
             partial(suite, few, more=more, **sized),
         ],
         "replicas": [partial(replicas, few, more=more, **sized)],
-        "tail": [partial(tails, few, more=more, **sized)],
+        "tail": [
+            partial(tails, few, more=more, helps=(STOPPED, AHEAD) if alone else (AHEAD,), **sized),
+        ],
         "decide": [
             decide.made_up,
             *(partial(decide.recorded, name) for name in more or [decide.SHIPPED]),
@@ -85,7 +94,8 @@ def _tables(given: argparse.Namespace) -> Iterator[Callable[[], Table]]:
         "readings": [partial(readings, more)],
     }
     for name in chosen:
-        yield from parts[name]
+        for table in parts[name]:
+            yield name, table
 
 
 _BENCH = """\
@@ -117,7 +127,7 @@ def _parser() -> Parser:
     )  # fmt: skip
     parser.add_argument(
         "--pairs", type=_count, metavar="N",
-        help=f"runs of a side; {PAIRS} by default, {FEW_PAIRS} or one of what takes minutes",
+        help=f"runs of a side; {PAIRS} by default, {FEW_PAIRS} of what takes minutes",
     )  # fmt: skip
     parser.add_argument(
         "--requests", type=_count, metavar="N", help=f"requests of a run: {', '.join(MEASURED)}"
@@ -151,17 +161,29 @@ def bench(argv: Sequence[str]) -> int:
 
 def _measure(given: argparse.Namespace) -> int:
     record = {"made": datetime.now(UTC).isoformat(timespec="seconds"), **surroundings()}
-    done: list[Table] = []
-    failed = 0
-    for table in _tables(given):
-        try:
-            done.append(table())
-            tell(done[-1].text(), flush=True)
-            if given.record:  # after each, so that a stop costs one table
-                write_json(given.record, {**record, "tables": [asdict(one) for one in done]})
-        except UserError as e:  # costs the others nothing
-            say(f"ochat-eval bench: {e}")
-            failed = MISTAKE
-    if claims := [claim for table in done for claim in table.claims]:
-        tell(claims_table(claims))
-    return failed
+    done: list[Outcome] = []
+    for part, table in _tables(given):
+        if given.what == "all":
+            say(f"bench {part}")
+        done.append(_outcome(part, table))
+        if found := done[-1].table:
+            tell(found.text(), flush=True)
+        if given.record:  # after each, so that a stop costs one table
+            write_json(given.record, {**record, **recorded(done)})
+    if len(done) > 1 or any(one.claims for one in done):
+        tell(summary(done))
+    return MISTAKE if any(one.table is None for one in done) else 0
+
+
+def _outcome(part: str, table: Callable[[], Table]) -> Outcome:
+    """Measures; whatever goes wrong is said at once and costs the other parts nothing."""
+    begun = time.monotonic()
+    try:
+        return Outcome(part, table(), seconds=time.monotonic() - begun)
+    except UserError as e:
+        problem = str(e)
+    except Exception as e:
+        traceback.print_exc()
+        problem = f"{type(e).__name__}: {e}"
+    say(f"ochat-eval bench: {problem}")
+    return Outcome(part, None, problem, time.monotonic() - begun)

@@ -47,6 +47,15 @@ class Claim:
     measured: float
     noise: float | None
 
+    @property
+    def verdict(self) -> str:
+        """Whether the goal is met; whatever the noise leaves open is not told."""
+        if self.goal is None:
+            return ""
+        if self.noise is None or abs(self.measured - self.goal) < self.noise:
+            return "too noisy to say"
+        return "ok" if self.measured <= self.goal else "missed"
+
 
 def claim(
     what: str, ours: Sequence[float], theirs: Sequence[float], *, goal: float | None = None
@@ -55,20 +64,6 @@ def claim(
     ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
     noise = (max(ratios) - min(ratios)) / 2 if len(ratios) > 1 else None
     return Claim(what, goal, ratio(ours, theirs), noise)
-
-
-def claims_table(claims: Sequence[Claim]) -> str:
-    """Goal, measured and noise of each, for a terminal."""
-    rows = [
-        [
-            one.what,
-            "" if one.goal is None else f"at most {one.goal:g}",
-            f"{one.measured:.3f}",
-            "?" if one.noise is None else f"±{one.noise:.3f}",
-        ]
-        for one in claims
-    ]
-    return f"ratios\n{grid(rows, ['of what to what', 'goal', 'measured', 'noise'], 'simple')}\n"
 
 
 @dataclass(frozen=True)

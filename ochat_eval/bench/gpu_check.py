@@ -130,12 +130,12 @@ def _suite(engine: Loaded, size: Size, more: Sequence[str]) -> Table:
 
 def _prefix(engine: Loaded, size: Size, more: Sequence[str]) -> Table:
     """Grouped by prefix against shuffled, with the cache that the engine made."""
-    arguments = options(SHARED, max(1, size.requests // 8), f"max_tokens={size.tokens}", *more)
+    arguments = options([SHARED], max(1, size.requests // 8), f"max_tokens={size.tokens}", *more)
     took = orders(1, arguments, engine)
     rows = [[side, *spread(each)] for side, each in took.items()]
     claims = [claim("grouped by prefix / shuffled", took["grouped"], took["shuffled"], goal=1.0)]
     rows.append(["grouped / shuffled", f"{claims[0].measured:.3f}", ""])
-    title = f"{' and '.join(SHARED)} ({data_title()}), {size.tokens} tokens"
+    title = f"{SHARED} ({data_title()}), {size.tokens} tokens"
     return Table(title, ["order", "seconds", "from, to"], rows, took, claims)
 
 

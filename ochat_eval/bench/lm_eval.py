@@ -5,27 +5,17 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from importlib.metadata import distributions
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from ochat_eval.bench.costs import (
-    Table,
-    claim,
-    in_new_process,
-    in_turn,
-    last_line,
-    measure,
-    ratio,
-    spread,
-)
+from ochat_eval.bench.costs import Table, claim, in_new_process, in_turn, measure, ratio, spread
 from ochat_eval.bench.harness import workload
+from ochat_eval.bench.others import bare, beside, python_with
 from ochat_eval.bench.work import data_title, options
 from ochat_eval.benchmark.selection import Selection
 from ochat_eval.benchmark.task import Task
@@ -41,52 +31,19 @@ from ochat_eval.run.store import (
     write_lines,
     write_text,
 )
-from ochat_eval.terminal.say import say
 
 LM_EVAL = "0.4.13"
 """The version of lm-eval that ours is compared with."""
-REQUESTS = 25
+REQUESTS = 16
 MAX_TOKENS = 64
 
 
 def lm_eval_python() -> Path:
-    """The Python of an environment that has lm-eval; the environment is made the first time.
+    """The Python that has lm-eval, in an environment of its own.
 
-    It lies beside this one, as `.venv-lm-eval`; packages that both need have the same version.
-
-    Raises:
-        UserError: this Python is in no environment, or the installation failed.
+    Packages that both need have the same version, so that both have the same vLLM and torch.
     """
-    if sys.prefix == sys.base_prefix:
-        raise UserError("this Python is in no virtual environment; use the one of make setup")
-    folder = Path(sys.prefix).with_name(".venv-lm-eval")
-    python, ready = folder / "bin" / "python", folder / f".ready-{LM_EVAL}"
-    if ready.exists():
-        return python
-    say(f"installing lm-eval {LM_EVAL} into {folder}: once, about two minutes, 0.8 GB")
-    _must([sys.executable, "-m", "venv", "--clear", str(folder)], f"cannot make {folder}")
-    versions = folder / "versions.txt"
-    ours = sorted({f"{d.name}=={d.version}\n" for d in distributions()})
-    write_text(versions, "".join(ours))
-    install = [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-    _must([*install, "-c", str(versions), f"lm-eval=={LM_EVAL}"], "cannot install lm-eval")
-    ready.touch()
-    return python
-
-
-def _must(command: Sequence[str], problem: str) -> None:
-    """Runs a command; raises UserError with its last line of output if it fails."""
-    done = subprocess.run(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, env=_bare()
-    )
-    if done.returncode:
-        raise UserError(f"{problem}: {last_line(done.stdout)}")
-
-
-def _bare(**more: str) -> dict[str, str]:
-    """This process's environment, less what would show its packages to another Python."""
-    kept = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")}
-    return {**kept, **more}
+    return python_with("lm-eval", LM_EVAL, as_here=True)
 
 
 def lm_eval_side(python: Path, task: Task, folder: Path) -> tuple[list[str], dict[str, str]]:
@@ -126,7 +83,7 @@ def _task(
 
 def _offline(folder: Path, **more: str) -> dict[str, str]:
     home = str(folder / "huggingface")
-    return _bare(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", HF_HOME=home, **more)
+    return bare(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", HF_HOME=home, **more)
 
 
 def comparison(pairs: int) -> Table:
@@ -140,28 +97,13 @@ def comparison(pairs: int) -> Table:
         folder = Path(name)
         work = workload(["gsm8k"], folder)
         command, environment = lm_eval_side(python, work.tasks[0], folder)
-        ours, theirs = "ochat_eval", f"lm-eval {LM_EVAL}, dummy model"
-        costs = in_turn(
-            {
-                ours: lambda pair: measure([*work.command, f"run=bench{pair}"], folder),
-                theirs: lambda pair: measure(command, folder, environment),
-            },
-            pairs,
-        )
+        theirs = f"lm-eval {LM_EVAL}, dummy model"
+        table = beside(theirs, work, command, environment, folder, pairs)
         for file in (folder / "output").rglob("results_*.json"):
             [counted] = read_json(file)["n-samples"].values()
             if counted["effective"] != work.items:
                 raise UserError(f"lm-eval had {counted['effective']} items, ours {work.items}")
-    seconds = {who: [cost.seconds for cost in every] for who, every in costs.items()}
-    rows = [
-        [who, *spread(seconds[who]), f"{max(cost.mib for cost in every):.0f}"]
-        for who, every in costs.items()
-    ]
-    rows.append(["ratio", f"{ratio(seconds[ours], seconds[theirs]):.3f}", "", ""])
-    title = f"{work.title}, 8-shot; {pairs} runs of each in turn, median"
-    claims = [claim("GSM8K without a model / lm-eval", *seconds.values(), goal=1.0)]
-    headers = ["process", "seconds", "from, to", "peak MiB"]
-    return Table(title, headers, rows, seconds, claims)
+    return table
 
 
 def with_model(

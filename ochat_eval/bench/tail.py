@@ -23,9 +23,9 @@ from ochat_eval.records import Response
 from ochat_eval.run.store import RESPONSES, read_records
 
 PUBLISHED = "as published"
-HELPS = ("engine.stop_loops=20", "engine.speculate=8")
+AHEAD, STOPPED = "engine.speculate=8", "engine.stop_loops=20"
 REQUESTS = 4
-MAX_TOKENS = 512
+MAX_TOKENS = 384
 
 
 @dataclass(frozen=True)
@@ -47,15 +47,21 @@ class Ended:
     texts: dict[tuple[str, int, int], str]
 
 
-def tails(pairs: int, requests: int = REQUESTS, more: Sequence[str] = ()) -> Table:
-    """Times the same requests as published, guessing ahead, and with loops ended.
+def tails(
+    pairs: int,
+    requests: int = REQUESTS,
+    more: Sequence[str] = (),
+    helps: Sequence[str] = (STOPPED, AHEAD),
+) -> Table:
+    """Times the same requests as published, and with what may help: guessing ahead, loops ended.
 
     Args:
         requests: of each benchmark.
         more: options of the run: `model=…`, `max_tokens=N`, `engine.NAME=VALUE`.
+        helps: options of the other sides.
     """
     arguments = options(SUITE, requests, f"max_tokens={MAX_TOKENS}", *more)
-    chosen = {PUBLISHED: arguments, **{one: [*arguments, one] for one in HELPS}}
+    chosen = {PUBLISHED: arguments, **{one: [*arguments, one] for one in helps}}
 
     def run(given: list[str]) -> Callable[[int], Ended]:
         return lambda pair: in_new_process(_run, given)
@@ -75,7 +81,7 @@ def tails(pairs: int, requests: int = REQUESTS, more: Sequence[str] = ()) -> Tab
         for side, every in runs.items()
     ]
     published = seconds[PUBLISHED]
-    claims = [claim(f"{one} / {PUBLISHED}", seconds[one], published, goal=1.0) for one in HELPS]
+    claims = [claim(f"{one} / {PUBLISHED}", seconds[one], published, goal=1.0) for one in helps]
     claims += [claim(f"tail / whole run, {side}", ends[side], seconds[side]) for side in runs]
     title = (
         f"{job(arguments).model.name}, {', '.join(SUITE)} ({data_title()}): {requests} requests of "

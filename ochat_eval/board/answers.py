@@ -204,6 +204,10 @@ class Search(NamedTuple):
     filter: str = _ALL
     word: str = ""
 
+    def is_of(self, one: _ItemName) -> bool:
+        """Whether an item is of the benchmark and the part that are looked for."""
+        return self.task in ("", one.task) and self.subset in ("", one.subset)
+
 
 class Listing:
     """The answers to the items of the first of several runs, each with those of all."""
@@ -275,7 +279,7 @@ class Listing:
             lets = self._filter(search.filter)
             some = iter(self._all)
             if search.task or search.subset:
-                some = (one for one in some if self._is_of(search, self._asked[one[0]]))
+                some = (one for one in some if search.is_of(self._asked[one[0]]))
             if search.filter != _ALL:
                 some = (one for one in some if lets(one[0], self.row(*one)))
             fits = list(self._with(some, search.word.lower()) if search.word else some)
@@ -294,9 +298,6 @@ class Listing:
         if not found:
             raise UserError("there is no such item")
         return entry(found[0], [run.whole(found[0]) for run in self.runs])
-
-    def _is_of(self, search: Search, one: _ItemName) -> bool:
-        return search.task in ("", one.task) and search.subset in ("", one.subset)
 
     def _filter(self, value: str) -> Callable[[str, list[float]], bool]:
         """A test of an item's id and row."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import importlib
 import typing
 from collections.abc import Mapping
@@ -59,7 +60,7 @@ def typed(cls: type[T], values: Mapping[str, Any], where: str, **given: Any) -> 
         visible = [name for name in known if name not in given]
         name = next(iter(extra))
         raise UserError(f"{where}.{name}: there is no such option{nearest(name, visible)}")
-    hints = typing.get_type_hints(cls)
+    hints, form = _form(cls)  # type: ignore[arg-type]
     named = {
         # One of a list, written without the brackets.
         name: [value]
@@ -70,7 +71,7 @@ def typed(cls: type[T], values: Mapping[str, Any], where: str, **given: Any) -> 
     }
     try:
         filled = OmegaConf.create({**named, **given})
-        made: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(cls), filled))
+        made: Any = OmegaConf.to_object(OmegaConf.merge(form, filled))
     except OmegaConfBaseException as e:
         if isinstance(e, MissingMandatoryValue):
             raise UserError(f"{where}.{e.key} is not set: write {where}.{e.key}=VALUE") from e
@@ -79,6 +80,14 @@ def typed(cls: type[T], values: Mapping[str, Any], where: str, **given: Any) -> 
             raise UserError(f"{name} must be names with texts: {{NAME: TEXT}}") from None
         raise UserError(f"{name}: {str(e).splitlines()[0]}") from e
     return made  # type: ignore[no-any-return]
+
+
+@functools.lru_cache(maxsize=64)
+def _form(cls: type) -> tuple[Mapping[str, Any], Any]:
+    """Of a dataclass: the types of its fields by name, and its defaults, which a merge copies."""
+    from omegaconf import OmegaConf
+
+    return typing.get_type_hints(cls), OmegaConf.structured(cls)
 
 
 def class_of(target: str, base: type[T], option: str) -> type[T]:

@@ -6,6 +6,7 @@ its YAML file lists it; the classes named in the YAML files say which there are.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import re
@@ -17,7 +18,7 @@ from typing import Any
 from ochat_eval.config import hidden
 from ochat_eval.config.arguments import quoted
 from ochat_eval.config.build import typed
-from ochat_eval.config.groups import GROUPS, SEVERAL, bare, options, own_folder
+from ochat_eval.config.groups import GROUPS, SEVERAL, bare, names, own_folder
 from ochat_eval.config.schema import AUTO, Config
 from ochat_eval.model.model import Model
 from ochat_eval.records import UserError
@@ -73,9 +74,6 @@ def compose_file(file: str, schema: type, overrides: Sequence[str]) -> Any:
     fields = (f.name for f in dataclasses.fields(schema))
     known = [*(name for name in fields if name not in SEVERAL.values()), *SEVERAL]
     written = [part for override in overrides for part in _written(override, schema, known)]
-    own = own_folder()
-    if own is not None:
-        written.append(f"hydra.searchpath=[{own.resolve().as_uri()}]")
     try:
         config: Any = OmegaConf.to_object(_composed(file, schema, written))
     except (HydraException, OmegaConfBaseException) as e:
@@ -85,8 +83,42 @@ def compose_file(file: str, schema: type, overrides: Sequence[str]) -> Any:
 
 
 def _composed(file: str, schema: type, written: Sequence[str]) -> Any:
-    """What Hydra composes. It keeps its state for the whole process: who calls us from Python may
-    have one of its own, and finds it as it was."""
+    """What Hydra composes of the chosen files, with the values that are given for options."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import ConfigCompositionException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    chosen = tuple(one for one in written if one.partition("=")[0] in GROUPS)
+    bare_choices = tuple((group, *one) for group in GROUPS for one in bare(group).items())
+    own = own_folder()
+    if own is None:
+        config = copy.deepcopy(_kept(file, schema, chosen, bare_choices))
+    else:  # its files are the user's, and may change
+        searched = f"hydra.searchpath=[{own.resolve().as_uri()}]"
+        config = _of_files(file, schema, (*chosen, searched), bare_choices)
+    values = [one for one in written if one not in chosen]
+    for override in OverridesParser.create().parse_overrides(values):
+        name = override.key_or_group
+        if override.is_sweep_override():
+            raise UserError(f"{name}: it is one value, not several")
+        force = override.is_force_add()
+        try:
+            OmegaConf.update(config, name, override.value(), merge=True, force_add=force)
+        except OmegaConfBaseException as e:
+            raise ConfigCompositionException(f"cannot set {override.input_line}") from e
+    return config
+
+
+def _of_files(
+    file: str, schema: type, chosen: tuple[str, ...], bare_choices: tuple[tuple[str, str, str], ...]
+) -> Any:
+    """What Hydra composes of the chosen files. It keeps its state for the whole process: who calls
+    us from Python may have one of its own, and finds it as it was.
+
+    Args:
+        bare_choices: the choices without a file: the group, the name, the class.
+    """
     from hydra import compose, initialize_config_module
     from hydra.core.config_store import ConfigStore
     from hydra.core.global_hydra import GlobalHydra
@@ -97,17 +129,20 @@ def _composed(file: str, schema: type, written: Sequence[str]) -> Any:
     store, hydra, base = ConfigStore.instance(), GlobalHydra.instance(), VersionBase.instance()
     theirs = store.repo, hydra.hydra, base.version_base
     store.repo = {**store.repo, **_stored(file, schema), **{group: {} for group in GROUPS}}
-    for group in GROUPS:
-        for name, target in bare(group).items():
-            package = f"{SEVERAL[group]}.{name}" if group in SEVERAL else group
-            store.store(name, {"_target_": target}, group, package)
+    for group, name, target in bare_choices:
+        package = f"{SEVERAL[group]}.{name}" if group in SEVERAL else group
+        store.store(name, {"_target_": target}, group, package)
     hydra.clear()
     try:
         with initialize_config_module("ochat_eval.conf", version_base="1.3"):
-            return compose(file, list(written))
+            return compose(file, list(chosen))
     finally:
         GlobalHydra.set_instance(hydra)
         store.repo, hydra.hydra, base.version_base = theirs
+
+
+_kept = functools.lru_cache(maxsize=128)(_of_files)
+"""The same, once for each choice of our own files, which stay as they are."""
 
 
 @functools.cache
@@ -173,7 +208,7 @@ def _is_place(value: str) -> bool:
     """Whether a model is named by its folder, GGUF file or hub id, not by a file of conf/model/."""
     here = Path(value).expanduser()
     file = value.endswith(".gguf") and here.is_file()
-    return "/" in value or (value not in options("model") and (file or here.is_dir()))
+    return "/" in value or (value not in names("model") and (file or here.is_dir()))
 
 
 def _is_scalar(schema: type, name: str) -> bool:
@@ -186,7 +221,7 @@ def _is_scalar(schema: type, name: str) -> bool:
 
 def _check_choice(key: str, value: str) -> None:
     """Refuses a file of a group that is not there."""
-    known = options(key)
+    known = names(key)
     for name in (one.strip() for one in value.strip("[]").split(",")):
         if name not in known and value != "[]":
             raise UserError(f"{key}={name}: there is no such {key}{nearest(name, known)}")
@@ -222,9 +257,9 @@ def _explain(error: Exception, overrides: Sequence[str], known: Sequence[str]) -
 
 def to_yaml(config: Config) -> str:
     """The resolved configuration as YAML, without what may be a key."""
-    from omegaconf import DictConfig, OmegaConf
+    from omegaconf import OmegaConf
 
     shown = dataclasses.replace(
         config, engine=hidden.values(config.engine), judge=hidden.values(config.judge)
     )
-    return OmegaConf.to_yaml(DictConfig(OmegaConf.structured(shown)), resolve=True)
+    return OmegaConf.to_yaml(dataclasses.asdict(shown))

@@ -7,6 +7,8 @@ a file, where no file has their name.
 
 from __future__ import annotations
 
+import copy
+import functools
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -58,6 +60,11 @@ def files(group: str) -> dict[str, Traversable | Path]:
     return dict(sorted(found.items()))
 
 
+def names(group: str) -> list[str]:
+    """The names of the choices of a group, in their order."""
+    return sorted({*bare(group), *files(group)})
+
+
 def options(group: str) -> dict[str, str]:
     """The choices of a configuration group: name -> the first comment that is no directive."""
     found = {name: f"of an installed package: {target}" for name, target in bare(group).items()}
@@ -70,8 +77,9 @@ def options(group: str) -> dict[str, str]:
 
 def bare(group: str) -> dict[str, str]:
     """The choices of a group that have no file: name -> the class."""
-    known = files(group)
-    return {name: one for name, one in installed_classes(group).items() if name not in known}
+    installed = installed_classes(group)
+    known = files(group) if installed else {}
+    return {name: one for name, one in installed.items() if name not in known}
 
 
 def node(group: str, name: str) -> dict[str, Any]:
@@ -84,10 +92,18 @@ def node(group: str, name: str) -> dict[str, Any]:
         return {"_target_": target}
     file = files(group).get(name)
     try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8")) if file is not None else None
+        values = _parsed(file.read_text(encoding="utf-8")) if file is not None else None
     except (OSError, ValueError, yaml.YAMLError) as e:
         raise UserError(f"{file}: cannot be read as YAML: {' '.join(str(e).split())}") from e
-    return values if isinstance(values, dict) and "defaults" not in values else {}
+    if not isinstance(values, dict) or "defaults" in values:
+        return {}
+    return copy.deepcopy(values)
+
+
+@functools.lru_cache(maxsize=64)
+def _parsed(text: str) -> Any:
+    """YAML as plain values, read once: whoever changes them takes a copy."""
+    return yaml.safe_load(text)
 
 
 def option_texts(file: str) -> dict[str, str]:

@@ -39,6 +39,7 @@ from ochat_eval.model.chat.format import ChatFormat
 from ochat_eval.model.chat.thinking import decoder
 from ochat_eval.model.context import context_of
 from ochat_eval.model.model import Model
+from ochat_eval.model.tokenizer import importing
 from ochat_eval.model.weights import check_there, digest_of, prepare
 from ochat_eval.records import Request, Response, UserError
 from ochat_eval.run import hardware
@@ -237,7 +238,8 @@ class Vllm(Engine):
         import_vllm("engine=vllm")
         os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0" if self._in_process() else "1"
         cpu_environment(self.world, self.arguments)
-        from vllm import LLM
+        with importing():
+            from vllm import LLM
 
         return LLM
 

@@ -6,7 +6,6 @@ import ast
 import atexit
 import contextlib
 import functools
-import gc
 import importlib.metadata
 import importlib.util
 import logging
@@ -16,7 +15,7 @@ import shutil
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from ochat_eval.answers.thinking import CHANNELS
 from ochat_eval.model.chat.format import ChatFormat
 from ochat_eval.model.files import DamagedError, json_object
 from ochat_eval.model.model import Model
-from ochat_eval.model.tokenizer import let_waiting_threads_sleep
+from ochat_eval.model.tokenizer import importing, let_waiting_threads_sleep
 from ochat_eval.records import UserError
 from ochat_eval.run import hardware
 
@@ -130,26 +129,12 @@ def import_vllm(needed_by: str) -> None:
     # A killed engine leaves semaphores, which multiprocessing's tracker removes and tells of.
     os.environ.setdefault("PYTHONWARNINGS", "ignore::UserWarning:multiprocessing.resource_tracker")
     try:
-        with _nothing_collected():
-            # Is it there? `vllm` alone imports the half of it, and the rest when it is used.
-            import vllm.entrypoints.llm  # noqa: F401
+        with importing():
+            import vllm  # noqa: F401 (is it there?)
     except ModuleNotFoundError as e:
         raise UserError(
             f"{needed_by} needs vLLM ({e}): make setup, or make setup GPU=1 on a GPU machine"
         ) from e
-
-
-@contextlib.contextmanager
-def _nothing_collected() -> Iterator[None]:
-    """Pauses the garbage collector: in thousands of modules it finds nothing and takes a quarter of
-    the time that they take to import."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def on_cpu() -> bool:

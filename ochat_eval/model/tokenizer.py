@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import gc
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,12 +28,31 @@ def let_waiting_threads_sleep() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
+@contextlib.contextmanager
+def importing() -> Iterator[None]:
+    """Within it torch and what needs it are imported, and no garbage is looked for.
+
+    What they make stays. To look through it for garbage again and again, while it is made, would
+    take a tenth of the processor's time of such a start.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 def quiet_transformers() -> Any:
-    """The module `transformers`, imported without its warnings and progress bars."""
+    """The module `transformers` and its tokenizers, imported without warnings and bars."""
     let_waiting_threads_sleep()  # it loads torch
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    import transformers
+    with importing():
+        import transformers
+
+        _ = transformers.AutoTokenizer  # that it is asked for imports it
 
     transformers.utils.logging.disable_progress_bar()
     return transformers

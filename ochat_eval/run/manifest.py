@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.metadata
 import os
 import platform
@@ -235,7 +236,7 @@ def surroundings() -> dict[str, Any]:
         "ochat_eval": ochat_eval.__version__,
         "git_revision": _git_revision(),
         "python": sys.version.split()[0],
-        "packages": _versions(),
+        "packages": dict(_versions()),
         "hardware": _hardware(),
     }
 
@@ -244,6 +245,7 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
+@functools.cache
 def _versions() -> dict[str, str]:
     found = {}
     for name in _PACKAGES:
@@ -252,8 +254,12 @@ def _versions() -> dict[str, str]:
     return found
 
 
+@functools.cache
 def _git_revision() -> str | None:
-    """The checkout's commit, `-dirty` where it has changes; None in an installed package."""
+    """The checkout's commit, `-dirty` where it has changes; None in an installed package.
+
+    As it is when the process first asks: later changes are not what runs here.
+    """
     folder = Path(ochat_eval.__file__).parent.parent
     if not (folder / ".git").exists():
         return None

@@ -26,6 +26,7 @@ from ochat_eval.engines.vllm_build import (
 from ochat_eval.model.chat import load_format
 from ochat_eval.model.context import context_of
 from ochat_eval.model.model import Model
+from ochat_eval.model.tokenizer import importing
 from ochat_eval.model.weights import prepare
 from ochat_eval.records import UserError
 from ochat_eval.serve.access import Gate
@@ -132,10 +133,11 @@ def run_server(options: Serve) -> None:
 
 def _arguments(options: Serve, model: Model) -> Namespace:
     """The arguments of vLLM's server: its defaults, ours, and what `engine.` names."""
-    from vllm.engine.arg_utils import AsyncEngineArgs
-    from vllm.entrypoints.launchers.cli_args import FrontendArgs, make_arg_parser
-    from vllm.entrypoints.serve.utils.api_utils import cli_env_setup
-    from vllm.utils.argparse_utils import FlexibleArgumentParser
+    with importing():
+        from vllm.engine.arg_utils import AsyncEngineArgs
+        from vllm.entrypoints.launchers.cli_args import FrontendArgs, make_arg_parser
+        from vllm.entrypoints.serve.utils.api_utils import cli_env_setup
+        from vllm.utils.argparse_utils import FlexibleArgumentParser
 
     if model.adapters:
         raise UserError("model.adapters: the server has one model; runs alone take adapters")

@@ -15,7 +15,6 @@ from pathlib import Path
 from types import BuiltinFunctionType
 from typing import Any
 
-import math_verify
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -273,6 +272,9 @@ def test_math_verify_is_quiet(capfd: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.slow
 def test_plain_numbers_get_the_verdict_of_math_verify():
     """The shortcut for numbers must not change one: ours against the library on 600 pairs."""
+
+    import math_verify
+
     from ochat_eval.answers.math.verify import _same_number, _values
 
     rng = random.Random(0)
@@ -308,6 +310,8 @@ def test_what_is_no_plain_number_or_is_near_is_left_to_math_verify(answer, gold)
 
 @pytest.mark.slow
 def test_a_number_is_no_tuple_as_math_verify_says(real_data: Path) -> None:
+    import math_verify
+
     from ochat_eval.answers.math.verify import _TUPLE, _same_number, _values
 
     golds = {solution[slice(*last_boxed(solution))] for solution in _solutions(real_data)}
@@ -329,6 +333,9 @@ def test_what_may_be_a_number_is_left_to_math_verify(text: str) -> None:
 @pytest.mark.slow
 def test_values_far_apart_are_not_equal_to_math_verify_either(real_data: Path) -> None:
     """The shortcut past `simplify` must not change a verdict: ours against the library's."""
+
+    import math_verify
+
     from ochat_eval.answers.math.verify import _far_apart, _values
 
     rng = random.Random(0)

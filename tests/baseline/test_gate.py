@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import random
-import re
 import shlex
 import shutil
-import subprocess
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -24,8 +22,7 @@ from ochat_eval.baseline.same_work import prompts_digest
 from ochat_eval.config.compose import load
 from ochat_eval.config.load import build_tasks, job
 from tests.baseline.conftest import verdicts
-from tests.conftest import CHECKOUT, command, door, environment, lines
-from tests.real_engine import SETTINGS
+from tests.conftest import CHECKOUT, door, lines
 from tests.replays import REPLAY, write
 
 RUNS = Path("results/runs")
@@ -359,30 +356,3 @@ def test_overall_is_the_worst_and_nothing_is_no_pass():
 def test_a_crash_has_another_exit_code_than_fail(small, monkeypatch, capsys):
     Path("results/runs/r/manifest.json").write_text('{"overrides": 7}')
     assert gate(["r", "--against", "alone"]) == 3
-
-
-@pytest.mark.vllm
-@pytest.mark.timeout(900)
-def test_a_part_of_the_recorded_baseline_with_the_real_engine(
-    real_data, monkeypatch, tmp_path, capsys
-):
-    """Another CPU rounds otherwise, so a few answers may flip: nothing may FAIL or be REFUSED.
-
-    So few verdicts tell little of a model that is broken; that its texts are the recorded ones
-    tells more: three of four here, and some (the short ones at least) on any CPU.
-    """
-    items = CHECKOUT / "results/recorded/smollm2_135m-cpu/items.jsonl"
-    tasks = sorted({line["id"].split("/")[0] for line in lines(items)})
-    options = ("max_tokens=256", "engine.dtype=float32", f"ids={items}", "limit=2", "run=part")
-    done = subprocess.run(
-        command(f"task=[{','.join(tasks)}]", *options), cwd=tmp_path, env=environment(**SETTINGS),
-        capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    monkeypatch.chdir(tmp_path)
-    code = gate(["part", "--against", "smollm2_135m-cpu", "--part", "--junit", "j.xml"])
-    assert code in (0, 2)
-    assert set(verdicts("j.xml")) == set(tasks)
-    said = capsys.readouterr().out
-    [same] = re.findall(r"(\d+) of 16 items were answered with the very same text", said)
-    assert int(same) >= 4, said

@@ -91,6 +91,7 @@ def test_a_task_file_lists_only_options_that_its_class_has(name):
         (["task="], "task=: there is no such task; there are "),
         (["model=hf"], "model.path is not set"),
         (["limit=["], "limit=["),
+        (["engine.window=choice(1,2)"], "engine.window: it is one value, not several"),
         (["engine=replay", "engine.pth=x"], "engine.pth: there is no such option; did you mean path?"),
     ],
 )  # fmt: skip
@@ -125,6 +126,15 @@ def test_a_target_cannot_come_from_the_command_line():
 def test_any_vllm_argument_can_be_named():
     engine = job(["engine.swap_space=2", "engine.window=8"]).engine
     assert engine.arguments["swap_space"] == 2 and engine.window == 8
+
+
+def test_what_one_job_was_given_is_not_in_the_next():
+    first = job(["task=gsm8k,mmlu", "tasks.gsm8k.num_fewshot=2", "engine.a={b: 1}", "limit=3"])
+    first.engine.arguments["c"] = 2
+    plain = job(["task=gsm8k,mmlu", "engine.a={d: 1}"])
+    assert (first.tasks["gsm8k"].num_fewshot, first.tasks["gsm8k"].limit) == (2, 3)
+    assert (plain.tasks["gsm8k"].num_fewshot, plain.tasks["gsm8k"].limit) == (None, None)
+    assert plain.engine.arguments["a"] == {"d": 1} and "c" not in plain.engine.arguments
 
 
 def test_a_list_needs_no_brackets():

@@ -6,21 +6,32 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from tests.conftest import CHECKOUT, environment
 from tests.docs.pages import PAGES, TYPED, Block, blocks, matches
+from tests.docs.warm import commands
+from tests.real_engine import SETTINGS
 
 OLD_DOORS = re.compile(r"python -m ochat_eval\.\w+")
 
 
-def typed(page: list[Block], folder: Path) -> None:
+@pytest.fixture(scope="module")
+def shell() -> Iterator[dict[str, str]]:
+    """The environment of a reader's shell, whose `ochat-eval` and `python -` need no imports."""
+    with TemporaryDirectory(prefix="ochat-") as short, commands(Path(short)) as warm:
+        path = os.pathsep.join([str(warm), str(Path(sys.executable).parent), os.environ["PATH"]])
+        env = environment(PATH=path, COLUMNS="80", **SETTINGS)
+        env.pop("OCHAT_EVAL_DATA", None)
+        yield env
+
+
+def typed(page: list[Block], folder: Path, env: dict[str, str]) -> None:
     """Types the blocks of a page, in order, in one folder."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    env = environment(PATH=path, COLUMNS="80")
-    env.pop("OCHAT_EVAL_DATA", None)
     for block in page:
         for step in block.steps():
             done = subprocess.run(
@@ -54,8 +65,8 @@ def with_the_model(page: Path) -> bool:
     ids=lambda page: page.name,
 )
 @pytest.mark.slow
-def test_its_commands_run(page, tmp_path):
-    typed([b for b in blocks(page) if b.runs], tmp_path)
+def test_its_commands_run(page, tmp_path, shell):
+    typed([b for b in blocks(page) if b.runs], tmp_path, shell)
 
 
 @pytest.mark.vllm
@@ -63,8 +74,8 @@ def test_its_commands_run(page, tmp_path):
 @pytest.mark.parametrize(
     "page", [p for p in TYPED if with_the_model(p)], ids=lambda page: page.name
 )
-def test_its_commands_with_the_small_model_run(page, tmp_path):
-    typed([b for b in blocks(page) if b.runs], tmp_path)
+def test_its_commands_with_the_small_model_run(page, tmp_path, shell):
+    typed([b for b in blocks(page) if b.runs], tmp_path, shell)
 
 
 def test_what_is_shown_is_compared():

@@ -6,7 +6,6 @@ import json
 import math
 from pathlib import Path
 
-import pandas
 import pyarrow.parquet as pq
 import pytest
 
@@ -247,6 +246,8 @@ def test_lm_eval_samples_are_matched_by_place_and_question(capsys):
 
 
 def test_parquet_has_every_response_and_score(capsys, monkeypatch):
+    import pandas
+
     items = asked("task=gsm8k", "data=sample")
     texts = [f"So {i}.\ud800 The answer is {item.target[0]}" for i, item in enumerate(items)]
     write(
@@ -283,6 +284,8 @@ def test_parquet_has_every_response_and_score(capsys, monkeypatch):
 
 
 def test_responses_without_a_score_are_rows_and_counted(capsys):
+    import pandas
+
     items = asked("task=gsm8k", "data=sample")
     write("responses.jsonl", *({"id": item.id, "text": "4"} for item in items))
     scored("a", "task=gsm8k", "data=sample")

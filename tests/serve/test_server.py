@@ -15,7 +15,6 @@ import time
 from pathlib import Path
 
 import httpx
-import openai
 import pytest
 
 from ochat_eval.model.chat import load_format
@@ -137,6 +136,8 @@ def test_a_raw_prompt_is_taken_as_it_is_and_has_no_condition(server):
 
 
 def test_only_a_key_opens_it(server):
+    import openai
+
     for key in (None, "wrong", "", "first-secret second-secret", "second-secre"):
         client = openai.OpenAI(base_url=f"{server.url}/v1", api_key=key or "x", max_retries=0)
         with pytest.raises(openai.AuthenticationError, match="a valid API key is needed"):
@@ -149,6 +150,8 @@ def test_only_a_key_opens_it(server):
 
 
 def test_the_leading_blank_goes_whole_and_in_streams(server):
+    import openai
+
     client = openai.OpenAI(base_url=f"{server.url}/v1", api_key=server.key)
     asked = {"model": MODEL, "messages": HELLO, "max_tokens": 3, "n": 2}
     forced = {"allowed_token_ids": [THE], "condition": "Math Correct"}
@@ -163,6 +166,8 @@ def test_the_leading_blank_goes_whole_and_in_streams(server):
 
 
 def test_a_thought_is_apart_whole_and_in_streams(server):
+    import openai
+
     text = "<think>\n2 and 2\n</think>\n\nIt is 4."
     client = openai.OpenAI(base_url=f"{server.url}/v1", api_key=server.key)
     asked = {"model": MODEL, "messages": HELLO, "max_tokens": 99, "temperature": 0}
@@ -213,6 +218,8 @@ def test_seed_stop_and_logprobs_are_vllms(server):
 
 
 def test_64_clients_at_once(server):
+    import openai
+
     async def ask(client: openai.AsyncOpenAI, i: int) -> tuple[int, str]:
         stream = await client.chat.completions.create(
             model=MODEL,
@@ -242,6 +249,8 @@ def test_64_clients_at_once(server):
 
 def test_seeded_answers_to_long_prompts_leave_the_engine_alive(server):
     """vLLM cuts long prompts into chunks; its CPU build dies where one of them has a seed."""
+
+    import openai
 
     async def ask_all() -> list[int]:
         async with openai.AsyncOpenAI(
