@@ -27,6 +27,7 @@ from ochat_eval.stages.plan import Plan, format_at_hand, is_new, plan, planned_w
 from ochat_eval.stages.report import is_finished, report, show
 from ochat_eval.stages.reuse import reuse_answers
 from ochat_eval.stages.score import recorded_responses, score
+from ochat_eval.stages.scored import Scored
 from ochat_eval.stages.show import shown_prompts
 from ochat_eval.stages.until import as_stopped, stands
 from ochat_eval.terminal.say import say, tell
@@ -201,7 +202,12 @@ def _score(run: _Run, options: ScoringOptions) -> None:
     if run.job.stage is not Stage.report:
         if judge is not None:
             judged = judge_answers(judge, planned, responses, options.against)
-        score(planned, responses, options)
+        scored = Scored(planned, options)
+        if scored.stands():
+            scores = planned.run.file(store.SCORES)
+            say(f"{scores} stands: made by these rules of these answers; remove it to score anew")
+        else:
+            scored.made(score(planned, responses, options))
     report(run.job, planned, responses)
     if not judged:
         raise UserError(f"nothing was judged; {planned.run.file(store.JUDGE_FAILURES)} says why")

@@ -27,6 +27,9 @@ from ochat_eval.terminal.say import say
 CODE = ("humaneval",)
 """Benchmarks whose answers are code: they are asked, but nothing is recorded to be executed."""
 
+_STAGES = (("all", 1, ""), ("generate", 2, ""), ("score", 2, ""), ("score", 2, " again"),
+           ("report", 2, ""))  # fmt: skip
+"""What is timed, in this order: the stage, in which run, and what its row says besides."""
 _REASONING = "so this much is known, and from it follows what comes next in the reckoning; " * 9
 
 
@@ -106,15 +109,16 @@ def harness(names: Sequence[str]) -> Table:
         say(f"making answers to {', '.join(names)}")
         work = workload(names, folder)
         # Each stage plans first; `all` is a fresh run that finds no kept grades, so that it has
-        # everything to do, and `score` finds those of `all`.
+        # everything to do, `score` finds those of `all`, and again the scores that it made.
         environment = {**os.environ, "XDG_CACHE_HOME": str(without_results(folder / "cache"))}
-        for stage, run in (("all", 1), ("generate", 2), ("score", 2), ("report", 2)):
-            say(f"{', '.join(names)}: stage={stage}")
+        for stage, run, again in _STAGES:
+            title = f"stage={stage}{again}"
+            say(f"{', '.join(names)}: {title}")
             command = [*work.command, f"stage={stage}", f"run=bench{run}"]
             cost = measure(command, folder, environment)
-            seconds[f"stage={stage}"] = [cost.seconds]
+            seconds[title] = [cost.seconds]
             each = f"{1000 * cost.seconds / work.items:.3f}"
-            rows.append([f"stage={stage}", f"{cost.seconds:.2f}", each, f"{cost.mib:.0f}"])
+            rows.append([title, f"{cost.seconds:.2f}", each, f"{cost.mib:.0f}"])
         start = measure([sys.executable, "-m", "ochat_eval", "--help"], folder)
         seconds["--help"] = [start.seconds]
         rows.append(["--help", f"{start.seconds:.2f}", "", f"{start.mib:.0f}"])

@@ -91,19 +91,31 @@ def installed_classes(group: str) -> Mapping[str, str]:
     Args:
         group: of conf/: `task`; or `reader`.
     """
-    places = tuple(os.path.realpath(place or os.curdir) for place in sys.path)
-    apart = frozenset({os.path.realpath(os.curdir), *_looked_in})
-    return _installed(places, apart).get(_ENTRY_POINTS.get(group, ""), {})
+    found = _installed(tuple(sys.path), os.getcwd(), frozenset(_looked_in))
+    return found.get(_ENTRY_POINTS.get(group, ""), {})
 
 
 @functools.lru_cache(maxsize=8)
-def _installed(places: tuple[str, ...], apart: frozenset[str]) -> dict[str, dict[str, str]]:
+def _installed(
+    path: tuple[str, ...], here: str, looked_in: frozenset[str]
+) -> dict[str, dict[str, str]]:
     """By group of entry points, name and class. What only lies in the current folder, or in one
     that it was, is not installed, though Python may look for packages there."""
+    apart = {os.path.realpath(here), *looked_in}
+    places = dict.fromkeys(os.path.realpath(os.path.join(here, place)) for place in path)
     found: dict[str, dict[str, str]] = {}
-    for distribution in distributions(path=[place for place in places if place not in apart]):
-        for point in distribution.entry_points:
-            if point.group in _ENTRY_POINTS.values():
-                target = point.value.replace(":", ".").replace(" ", "")
-                found.setdefault(point.group, {}).setdefault(point.name, target)
+    for place in places:
+        for group, name, target in () if place in apart else _named_in(place):
+            found.setdefault(group, {}).setdefault(name, target)
     return found
+
+
+@functools.lru_cache(maxsize=64)
+def _named_in(place: str) -> list[tuple[str, str, str]]:
+    """What the packages in a folder name: the group of entry points, the name, the class."""
+    return [
+        (point.group, point.name, point.value.replace(":", ".").replace(" ", ""))
+        for distribution in distributions(path=[place])
+        for point in distribution.entry_points
+        if point.group in _ENTRY_POINTS.values()
+    ]

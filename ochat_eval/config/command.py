@@ -34,7 +34,7 @@ def asked(argv: Sequence[str]) -> Job | None:
     flags = [a for a in argv if a.startswith("-")]
     options = [a for a in argv if not a.startswith("-")]
     if flags == ["--cfg"] and options[:1] == ["job"]:
-        tell(job(options[1:]).resolved, end="")
+        tell(job(options[1:]).resolved(), end="")
         return None
     for flag in flags:
         known = _FLAGS.get(flag.partition("=")[0])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -60,7 +60,7 @@ class Job:
         workers: processes for code execution and symbolic grading.
         known: of a run on disk that is scored or reported again, what its folder says it is.
         arguments: the command line, for people to read in the manifest.
-        resolved: the configuration as YAML, for people to read in config.yaml.
+        resolved: gives the configuration as YAML, for people to read in config.yaml.
     """
 
     stage: Stage
@@ -88,4 +88,4 @@ class Job:
     workers: int
     known: Facts | None
     arguments: Sequence[str]
-    resolved: str
+    resolved: Callable[[], str]

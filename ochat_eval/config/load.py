@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
@@ -83,7 +84,7 @@ def job(arguments: Sequence[str], live: Live | None = None) -> Job:
         workers=config.workers or os.cpu_count() or 1,
         known=known,
         arguments=tuple(shown),
-        resolved=to_yaml(config),
+        resolved=functools.partial(to_yaml, config),
     )
 
 

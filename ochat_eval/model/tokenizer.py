@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import functools
 import gc
@@ -33,10 +32,9 @@ def let_waiting_threads_sleep() -> None:
 def importing() -> Iterator[None]:
     """Within it torch and what needs it are imported, and no garbage is looked for.
 
-    What they make stays. To look through it for garbage, while it is made and once more as the
-    process ends, would take a third of the processor's time of such a start.
+    What they make stays. To look through it for garbage again and again, while it is made, would
+    take a tenth of the processor's time of such a start.
     """
-    _leave_all_at_the_end()
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -44,11 +42,6 @@ def importing() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
-
-
-@functools.cache
-def _leave_all_at_the_end() -> None:
-    atexit.register(gc.freeze)
 
 
 def quiet_transformers() -> Any:

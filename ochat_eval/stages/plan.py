@@ -47,6 +47,7 @@ _DEAD_SECONDS = 3600.0
 _THREADS = 4
 _NEIGHBOURS = 256
 """Prompts that a thread measures one after another: of those together, many begin alike."""
+_FINISHED = (store.ITEMS, store.RESPONSES, store.JUDGMENTS, store.SCORES, store.SUMMARY)
 
 
 @dataclass(frozen=True)
@@ -130,10 +131,10 @@ class Plan:
             return len(responses) == self.requests
         return not any(self.missing(responses).values())
 
-    def digests(self) -> dict[str, str]:
-        """SHA-256 of the files that a finished run is made of, so far as they are there."""
+    def digests(self, names: Sequence[str] = _FINISHED) -> dict[str, str]:
+        """SHA-256 of the files that a finished run is made of, or of some, if they are there."""
         found = {}
-        for name in (store.ITEMS, store.RESPONSES, store.JUDGMENTS, store.SCORES, store.SUMMARY):
+        for name in names:
             path = self.run.file(name)
             if path.exists():
                 with path.open("rb") as file:
@@ -170,7 +171,7 @@ def plan(job: Job) -> Plan:
             only_ids=job.ids is not None,
             published_row=job.model.published,
         )
-        store.write_text(run_dir.file(store.CONFIG), job.resolved)
+        store.write_text(run_dir.file(store.CONFIG), job.resolved())
     return Plan(
         run_dir, tasks, made.counts, made.totals, made.answers, made.spans, job.model.name, manifest
     )

@@ -15,6 +15,7 @@ from ochat_eval.run.index import Index
 from ochat_eval.sandbox.guards import guards
 from ochat_eval.sandbox.workers import STOP
 from ochat_eval.stages.plan import Plan
+from ochat_eval.stages.scored import is_settled
 from ochat_eval.terminal.say import bar
 
 
@@ -102,8 +103,13 @@ def recorded_responses(planned: Plan) -> Index[Response]:
     return Index(path, Response)
 
 
-def score(planned: Plan, responses: Index[Response], options: ScoringOptions) -> None:
-    """Reads and judges every response under both rules; the manifest says what guarded that."""
+def score(planned: Plan, responses: Index[Response], options: ScoringOptions) -> bool:
+    """Reads and judges every response under both rules; the manifest says what guarded that.
+
+    Returns:
+        Whether all scores are settled (`scored.is_settled`).
+    """
+    settled = True
     if any(task.executes_code for task in planned.tasks.values()):
         planned.manifest.set("sandbox", guards(options.sandbox))
     with (
@@ -119,4 +125,6 @@ def score(planned: Plan, responses: Index[Response], options: ScoringOptions) ->
             )
         for one in scores_of(planned, responses, options):
             file.buffer.write(to_json(one) + b"\n")
+            settled = settled and is_settled(one)
             progress.update()
+    return settled

@@ -24,6 +24,8 @@ def check_numbers(values: Sequence[float], bounds: Bounds = ANY) -> Sequence[flo
     numbers = array("d", values)
     if not numbers:
         raise ValueError("no values: a statistic needs at least one")
+    if all(map(math.isfinite, numbers)) and bounds[0] <= min(numbers) <= max(numbers) <= bounds[1]:
+        return numbers
     for i, number in enumerate(numbers):
         check_number(f"value {i}", number, bounds)
     return numbers

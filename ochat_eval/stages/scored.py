@@ -1,0 +1,86 @@
+"""Whether a run's scores stand as they were made: then they are not made again.
+
+What they were made of, and their own digest, are kept in the user's cache: a run's folder, which
+others may have made, cannot say of itself that its scores are right.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from ochat_eval.benchmark.task import ScoringOptions
+from ochat_eval.config import allowed
+from ochat_eval.records import Score
+from ochat_eval.run import store
+from ochat_eval.sandbox.kept import Kept, rules_digest
+from ochat_eval.stages.plan import Plan
+
+
+class Scored:
+    """The digests of scores by what they were made of, kept from run to run."""
+
+    def __init__(self, planned: Plan, options: ScoringOptions):
+        """Finds out what the run's scores would be made of now: its files, and all rules."""
+        self._planned = planned
+        self._made_of = None if _has_own_code(planned) else _made_of(planned, options)
+
+    def stands(self) -> bool:
+        """Whether the scores on disk are what was made of the very same."""
+        if self._made_of is None:
+            return False
+        with _kept() as kept:
+            return kept.get(self._made_of) == self._scores()
+
+    def made(self, settled: bool) -> None:
+        """Keeps the digest of the scores on disk, which were made just now.
+
+        Args:
+            settled: whether all of them are (`is_settled`).
+        """
+        if self._made_of is not None and settled:
+            with _kept() as kept:
+                kept.add(self._made_of, self._scores())
+
+    def _scores(self) -> str:
+        return self._planned.digests([store.SCORES]).get(store.SCORES, "")
+
+
+def is_settled(score: Score) -> bool:
+    """Whether the same answer would get the same score at any time: it is none of a program, or of
+    a grader, that was stopped or that the machine failed."""
+    reason = (score.detail or {}).get("reason", "")
+    return reason in ("", "assertion", "no code") or (
+        reason.startswith("exception: ") and "Errno" not in reason
+    )
+
+
+def _kept() -> Kept[str]:
+    """Of these rules: all of our own code, Python, and the packages that it finds."""
+    ours = (Path(str(resources.files(name))) for name in ("ochat_eval", "ochat_eval.tasks"))
+    places = (Path(place) for place in sys.path)
+    installed = sorted(
+        one.name for place in places if place.is_dir() for one in place.glob("*.dist-info")
+    )
+    return Kept("scores", rules_digest(*ours, versions=[sys.version, installed]), str)
+
+
+def _has_own_code(planned: Plan) -> bool:
+    """Whether code that is not ours may read answers: what it is, nobody can tell."""
+    if allowed.allowed() or any(map(allowed.installed_classes, ("task", "reader"))):
+        return True
+    modules = (type(task).__module__ for task in planned.tasks.values())
+    return not all(module.startswith("ochat_eval.") for module in modules)
+
+
+def _made_of(planned: Plan, options: ScoringOptions) -> list[Any] | None:
+    """What scores are made of beside the rules; None where another run's answers are in it."""
+    if any(task.compared_with() is not None for task in planned.tasks.values()):
+        return None
+    asked = {name: repr(dataclasses.asdict(task)) for name, task in planned.tasks.items()}
+    seen = {name: sorted(ids) for name, ids in planned.seen.items()}
+    files = planned.digests((store.ITEMS, store.RESPONSES, store.JUDGMENTS))
+    return [files, asked, seen, options.sandbox]

@@ -1,0 +1,68 @@
+"""Scores are made again only where something that they are made of has changed."""
+
+import pytest
+
+from ochat_eval.records import Score
+from ochat_eval.stages import scored
+from tests.replays import REPLAY, RUN, sample_answers, write
+
+SCORES, RESPONSES = f"{RUN}/scores.jsonl", f"{RUN}/responses.jsonl"
+
+
+@pytest.fixture
+def again(cli, tmp_path, monkeypatch):
+    """A finished run; the call scores it and tells whether its scores stood as they were."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    write(tmp_path / "a.jsonl", *sample_answers(i1="The answer is 5."))
+    assert cli(*REPLAY).returncode == 0
+
+    def stood(*options):
+        done = cli(*options, "stage=score", "run=r")
+        assert done.returncode == 0, done.stderr
+        assert "gsm8k" in done.stdout, "the tables are shown either way"
+        return "scores.jsonl stands: made by these rules of these answers" in done.stderr
+
+    return stood
+
+
+@pytest.mark.slow
+def test_scores_stand_until_what_is_on_disk_is_another(again, tmp_path, monkeypatch):
+    scores, responses = tmp_path / SCORES, tmp_path / RESPONSES
+    made = scores.read_bytes()
+    assert again()
+    for changed in (made.replace(b'"value":1.0', b'"value":0.0', 1), made[:-9], None):
+        scores.write_bytes(changed) if changed is not None else scores.unlink()
+        assert not again()
+        assert scores.read_bytes() == made and again()
+
+    whole = responses.read_bytes()
+    responses.write_bytes(whole.replace(b"The answer is 5.", b"The answer is 6."))
+    assert not again() and scores.read_bytes() != made
+    responses.write_bytes(whole)
+    assert not again(), "the scores on disk are those of the other answers"
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "of someone else"))
+    assert not again(), "a run's folder cannot say of itself that its scores are right"
+
+
+@pytest.mark.slow
+def test_other_rules_score_again_and_so_does_code_of_ones_own(again, tmp_path, monkeypatch):
+    (tmp_path / "my_readers.py").write_text("")
+    assert not again("--allow", "my_readers")
+    with monkeypatch.context() as other:
+        other.setattr(scored, "rules_digest", lambda *places, versions: "0" * 64)
+        assert not again() and again()
+    assert again() and not again("sandbox=none")
+
+
+@pytest.mark.parametrize(
+    ("detail", "settled"),
+    [
+        (None, True), ({"span": [1, 2]}, True), ({"reason": "assertion"}, True),
+        ({"reason": "exception: NameError: x"}, True), ({"reason": "time limit"}, False),
+        ({"reason": "exception: BlockingIOError: [Errno 11] no process"}, False),
+        ({"reason": "memory limit"}, False), ({"reason": "died: SIGKILL"}, False),
+    ],
+)  # fmt: skip
+def test_what_the_machine_may_have_failed_is_tried_again(detail, settled):
+    assert scored.is_settled(Score("a", 0, "robust", "x", True, 0.0, detail)) is settled
