@@ -49,9 +49,9 @@ _TOGETHER = {
     # the servers of a real model
     **{f"tests/serve/test_{name}.py": "served" for name in ("hostile", "page", "server")},
     # the imports of torch, transformers and vLLM: half of what each of these takes
-    **{f"tests/model/test_{name}.py": "loaded" for name in ("chat", "templates", "weights")},
-    "tests/engines/test_vllm_build.py": "loaded",
-    "tests/serve/test_serve.py": "loaded",
+    **{f"tests/model/test_{x}.py": "loaded" for x in ("chat", "templates", "thinking", "weights")},
+    **{f"tests/{x}.py": "loaded" for x in ("engines/test_vllm_build", "serve/test_serve")},
+    "tests/stages/test_thoughts.py": "loaded",
 }
 
 

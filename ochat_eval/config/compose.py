@@ -141,7 +141,7 @@ def _of_files(
         store.repo, hydra.hydra, base.version_base = theirs
 
 
-_kept = functools.lru_cache(maxsize=64)(_of_files)
+_kept = functools.lru_cache(maxsize=128)(_of_files)
 """The same, once for each choice of our own files, which stay as they are."""
 
 

@@ -19,6 +19,12 @@ from ochat_eval.run import store
 from ochat_eval.sandbox.kept import Kept, rules_digest
 from ochat_eval.stages.plan import Plan
 
+_OF_THE_MACHINE = (
+    "limit", "died", "Errno", "thread", "garbled answer", "answer too large", "be compared",
+)  # fmt: skip
+"""Words of reasons that another try may not give: of `sandbox/program.py`, of `sandbox/workers.py`,
+and of what Python says where a machine has no more of something."""
+
 
 class Scored:
     """The digests of scores by what they were made of, kept from run to run."""
@@ -53,9 +59,7 @@ def is_settled(score: Score) -> bool:
     """Whether the same answer would get the same score at any time: it is none of a program, or of
     a grader, that was stopped or that the machine failed."""
     reason = (score.detail or {}).get("reason", "")
-    return reason in ("", "assertion", "no code") or (
-        reason.startswith("exception: ") and "Errno" not in reason
-    )
+    return not any(word in reason for word in _OF_THE_MACHINE)
 
 
 def _kept() -> Kept[str]:

@@ -59,9 +59,10 @@ def test_other_rules_score_again_and_so_does_code_of_ones_own(again, tmp_path, m
     ("detail", "settled"),
     [
         (None, True), ({"span": [1, 2]}, True), ({"reason": "assertion"}, True),
-        ({"reason": "exception: NameError: x"}, True), ({"reason": "time limit"}, False),
+        ({"reason": "wrong answer: plus input 3"}, True), ({"reason": "died: SIGKILL"}, False),
+        ({"reason": "exception: NameError: x"}, True), ({"reason": "time limit (10 s)"}, False),
         ({"reason": "exception: BlockingIOError: [Errno 11] no process"}, False),
-        ({"reason": "memory limit"}, False), ({"reason": "died: SIGKILL"}, False),
+        ({"reason": "exception: RuntimeError: can't start new thread"}, False),
     ],
 )  # fmt: skip
 def test_what_the_machine_may_have_failed_is_tried_again(detail, settled):
