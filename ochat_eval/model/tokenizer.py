@@ -45,14 +45,11 @@ def importing() -> Iterator[None]:
 
 
 def quiet_transformers() -> Any:
-    """The module `transformers` and its tokenizers, imported without warnings and bars."""
+    """The module `transformers`, imported without its warnings and progress bars."""
     let_waiting_threads_sleep()  # it loads torch
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    with importing():
-        import transformers
-
-        _ = transformers.AutoTokenizer  # that it is asked for imports it
+    import transformers
 
     transformers.utils.logging.disable_progress_bar()
     return transformers
@@ -167,7 +164,9 @@ def load_tokenizer(model: Model, path: str | Path) -> Any:
     """
     transformers = quiet_transformers()
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(
+        with importing():
+            auto = transformers.AutoTokenizer  # its first mention imports it, and torch
+        tokenizer = auto.from_pretrained(
             str(path), revision=model.revision, trust_remote_code=model.trust_remote_code
         )
     except Exception as e:  # transformers and tokenizers raise many kinds; it is reported

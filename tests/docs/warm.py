@@ -11,6 +11,7 @@ import atexit
 import gc
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -50,13 +51,14 @@ def commands(folder: Path) -> Iterator[Path]:
     server = subprocess.Popen(  # its streams are pipes, as those of its commands
         [sys.executable, "-m", "tests.docs.warm", address], env=environment(**SETTINGS),
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        start_new_session=True,
     )  # fmt: skip
     try:
         assert server.stdout is not None and server.stderr is not None
         assert server.stdout.readline() == b"ready\n", server.stderr.read().decode()
         yield folder
     finally:
-        server.kill()
+        os.killpg(server.pid, signal.SIGKILL)  # and a command that hangs
         server.communicate()
 
 
