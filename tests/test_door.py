@@ -152,7 +152,10 @@ def test_the_name_of_a_model_makes_no_folders_in_folders(cli, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_folder_of_ones_own_adds_to_every_group(cli, tmp_path):
+def test_a_folder_of_ones_own_adds_to_every_group(cli, tmp_path, monkeypatch):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)  # there is no such model to be asked for
     (tmp_path / "mine/task").mkdir(parents=True)
     (tmp_path / "mine/model").mkdir()
     (tmp_path / "mine/task/quick.yaml").write_text(

@@ -24,11 +24,13 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(CHECKOUT, source, ignore=ignored)
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder)]
     subprocess.run([*build, str(source)], check=True, capture_output=True)
-    subprocess.run([sys.executable, "-m", "venv", str(folder / "venv")], check=True)
+    venv = [sys.executable, "-m", "venv", "--without-pip", str(folder / "venv")]
+    subprocess.run(venv, check=True)
     python = folder / "venv/bin/python"
     [wheel] = folder.glob("*.whl")
-    pip = [str(python), "-m", "pip", "install", "-q", "--no-deps", "--no-index", str(wheel)]
-    subprocess.run(pip, check=True)
+    pip = [sys.executable, "-m", "pip", "--python", str(python)]  # to install pip takes longest
+    install = ["install", "-q", "--no-compile", "--no-deps", "--no-index", str(wheel)]
+    subprocess.run([*pip, *install], check=True)
     return python
 
 
@@ -77,7 +79,7 @@ def test_the_template_of_a_package_works_beside_it(installed, tmp_path):
     done = typed(copy, door, "--allow", "my_benchmarks", *run)
     assert done.returncode == 0, done.stderr
     assert "25.00" in done.stdout
-    pip = (installed, "-m", "pip", "install", "-q", "--no-deps", "--no-index")
+    pip = (installed, "-m", "pip", "install", "-q", "--no-compile", "--no-deps", "--no-index")
     done = typed(tmp_path, *pip, "--no-build-isolation", copy)
     assert done.returncode == 0, done.stderr
     done = typed(copy / "tests", installed, "-m", "pytest", "-q", "-p", "no:cacheprovider", ".")

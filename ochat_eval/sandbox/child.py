@@ -14,9 +14,10 @@ import signal
 import sys
 import time
 import types
-from typing import Any
 
-TYPE_CHECKING = False
+TYPE_CHECKING = False  # for type checkers it is true; to import typing takes a tenth of the start
+if TYPE_CHECKING:
+    from typing import Any
 MAX_DEPTH = 100
 _HEADER = 4  # bytes of a message's length
 _COLLISIONS = 100  # elements of a set whose hash another has; there are hardly ever any

@@ -75,16 +75,15 @@ def test_what_lies_outside_vllm_is_the_rest():
 
 
 @pytest.mark.vllm
-def test_lm_eval_is_asked_for_the_very_same(tmp_path):
+def test_lm_eval_is_asked_for_the_very_same(monkeypatch):
+    monkeypatch.delenv("VLLM_ENABLE_V1_MULTIPROCESSING", raising=False)  # of an earlier engine
     arguments = ["task=gsm8k", "data=sample", "tasks.gsm8k.n=2", "max_tokens=9"]
     [task] = job(arguments).tasks.values()
     items = list(Selection(task, 0))
     rows, settings = lm_eval._prompts(items, task)
     assert [row["prompt"] for row in rows] == [item.turns[0] for item in items]
     assert (settings["repeats"], settings["generation_kwargs"]["max_gen_toks"]) == (2, 9)
-    command, environment = costs.in_new_process(
-        lm_eval._vllm_arguments, [*arguments, "engine.max_num_seqs=3"]
-    )
+    command, environment = lm_eval._vllm_arguments([*arguments, "engine.max_num_seqs=3"])
     assert environment["VLLM_ENABLE_V1_MULTIPROCESSING"] in "01"
     given = json.loads(command[command.index("--model_args") + 1])
     assert Path(given["pretrained"]).is_dir()
