@@ -132,7 +132,7 @@ pictures: $(READY) ## remake every picture of docs/, without a model; needs Chro
 	@command -v chromium >/dev/null || $(MAKE) -s chromium
 	@$(PY) docs/pictures.py
 
-bench: $(READY) ## what the harness costs, each as a ratio from one run; 15 minutes on 2 cores, quiet machine [WHAT=decide] [RECORD=FILE]
+bench: $(READY) ## what the harness costs, each as a ratio from one run; about 15 minutes on 2 cores, quiet machine [WHAT=decide] [RECORD=FILE]
 	@$(PY) -m ochat_eval bench $(WHAT) $(if $(RECORD),--record "$(RECORD)")
 
 .PHONY: gpu-check

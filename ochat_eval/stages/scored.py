@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+import time
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from ochat_eval.run import store
 from ochat_eval.sandbox.kept import Kept, rules_digest
 from ochat_eval.stages.plan import Plan
 
+_LOADED = time.time()
+"""When this process read our code: what was written later is not what it runs."""
 _OF_THE_MACHINE = (
     "limit", "died", "Errno", "thread", "garbled answer", "answer too large", "be compared",
 )  # fmt: skip
@@ -32,13 +35,15 @@ class Scored:
     def __init__(self, planned: Plan, options: ScoringOptions):
         """Finds out what the run's scores would be made of now: its files, and all rules."""
         self._planned = planned
-        self._made_of = None if _has_own_code(planned) else _made_of(planned, options)
+        self._made_of: list[Any] | None = None
+        if not (_has_own_code(planned) or _code_has_changed()):
+            self._made_of, self._rules = _made_of(planned, options), _rules()
 
     def stands(self) -> bool:
         """Whether the scores on disk are what was made of the very same."""
         if self._made_of is None:
             return False
-        with _kept() as kept:
+        with self._kept() as kept:
             return kept.get(self._made_of) == self._scores()
 
     def made(self, settled: bool) -> None:
@@ -48,8 +53,11 @@ class Scored:
             settled: whether all of them are (`is_settled`).
         """
         if self._made_of is not None and settled:
-            with _kept() as kept:
+            with self._kept() as kept:
                 kept.add(self._made_of, self._scores())
+
+    def _kept(self) -> Kept[str]:
+        return Kept("scores", self._rules, str)
 
     def _scores(self) -> str:
         return self._planned.digests([store.SCORES]).get(store.SCORES, "")
@@ -62,14 +70,23 @@ def is_settled(score: Score) -> bool:
     return not any(word in reason for word in _OF_THE_MACHINE)
 
 
-def _kept() -> Kept[str]:
-    """Of these rules: all of our own code, Python, and the packages that it finds."""
-    ours = (Path(str(resources.files(name))) for name in ("ochat_eval", "ochat_eval.tasks"))
+def _ours() -> list[Path]:
+    return [Path(str(resources.files(name))) for name in ("ochat_eval", "ochat_eval.tasks")]
+
+
+def _code_has_changed() -> bool:
+    """Whether some of our code was written since this process began, in a run of hours."""
+    files = (file for folder in _ours() for file in folder.rglob("*.py"))
+    return any(file.stat().st_mtime > _LOADED for file in files)
+
+
+def _rules() -> str:
+    """A digest of all our code, of Python, and of the names and versions of its packages."""
     places = (Path(place) for place in sys.path)
     installed = sorted(
         one.name for place in places if place.is_dir() for one in place.glob("*.dist-info")
     )
-    return Kept("scores", rules_digest(*ours, versions=[sys.version, installed]), str)
+    return rules_digest(*_ours(), versions=[sys.version, installed])
 
 
 def _has_own_code(planned: Plan) -> bool:

@@ -52,6 +52,9 @@ def test_other_rules_score_again_and_so_does_code_of_ones_own(again, tmp_path, m
     with monkeypatch.context() as other:
         other.setattr(scored, "rules_digest", lambda *places, versions: "0" * 64)
         assert not again() and again()
+    with monkeypatch.context() as other:
+        other.setattr(scored, "_LOADED", 0.0)
+        assert not again(), "code on disk that is newer than this process is not what it runs"
     assert again() and not again("sandbox=none")
 
 
