@@ -81,9 +81,9 @@ chromium:
 	    $$root apt-get install -y -qq chromium; }; } >/dev/null 2>&1 || \
 	  echo "could not: install it yourself (apt-get install chromium); its tests are skipped without"
 
-# Two processes; tests of one file share one, for the fixtures of their module.
+# Tests of one file share a process, for the fixtures of their module.
 export PYTHONDONTWRITEBYTECODE :=# a shell that sets it would have every process compile all files
-PYTEST = $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+PYTEST = $(PY) -m pytest --dist loadfile --no-loadscope-reorder
 
 .PHONY: lint
 lint: $(READY)
@@ -93,12 +93,12 @@ lint: $(READY)
 	@.venv/bin/lint-imports >.venv/lint-imports || { cat .venv/lint-imports; exit 1; }
 
 check: lint ## the linters, the type checker and the quick tests, for while you work: about two minutes
-	@$(PYTEST) -m "not (vllm or browser or sandbox or slow)" $(TEST)
+	@$(PYTEST) -n 2 -m "not (vllm or browser or sandbox or slow)" $(TEST)
 
 test: lint ## all of check, and every other test: make test TEST="-k gsm8k"
 	@command -v chromium >/dev/null || $(MAKE) -s chromium
 	@$(MAKE) -s .venv-others/.ready || echo "could not: the tests that need it are skipped"
-	@$(PYTEST) $(TEST)
+	@$(PYTEST) -n 3 $(TEST)  # one more than cores: a third of the time tests wait
 
 OTHERS := .venv-others/bin/python
 
