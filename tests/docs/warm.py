@@ -11,6 +11,7 @@ import atexit
 import gc
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -25,7 +26,9 @@ from tests.conftest import environment
 from tests.real_engine import SETTINGS
 
 _OURS = ("ochat_eval", "tests")
-_CLIENT = """#!{python} -IS
+_CLIENT = """#!/bin/sh
+'''exec' {quoted} -IS "$0" "$@" # a path with a blank cannot stand behind #!
+' '''
 import json, os, socket, sys
 if sys.argv[0].endswith("/python") and sys.argv[1:] != ["-"]:
     os.execv({python!r}, [{python!r}, *sys.argv[1:]])
@@ -45,8 +48,10 @@ def commands(folder: Path) -> Iterator[Path]:
         folder: an empty one, whose path is short, for it holds a socket.
     """
     address = str(folder / "socket")
+    python = sys.executable
+    named = {"python": python, "quoted": shlex.quote(python), "address": address}
     for name in ("ochat-eval", "python"):
-        (folder / name).write_text(_CLIENT.format(python=sys.executable, address=address))
+        (folder / name).write_text(_CLIENT.format(**named))
         (folder / name).chmod(0o755)
     server = subprocess.Popen(  # its streams are pipes, as those of its commands
         [sys.executable, "-m", "tests.docs.warm", address], env=environment(**SETTINGS),
