@@ -27,7 +27,7 @@ SMALL_CACHE = 16_384
 BLOCK = 128
 """Tokens of a block of the cache, which vLLM counts in blocks."""
 REQUESTS = 54
-SUITE_REQUESTS = 12
+SUITE_REQUESTS = 8
 
 Seconds = dict[str, list[float]]
 

@@ -25,7 +25,7 @@ from ochat_eval.run.store import RESPONSES, read_records
 PUBLISHED = "as published"
 AHEAD, STOPPED = "engine.speculate=8", "engine.stop_loops=20"
 REQUESTS = 4
-MAX_TOKENS = 384
+MAX_TOKENS = 256
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from ochat_eval.config.job import Job
 from ochat_eval.config.load import job
 
 GOAL = 1.02
-REQUESTS = 72
+REQUESTS = 56
 MAX_TOKENS = 64
 
 Calls = list[tuple[Any, Any]]

@@ -149,7 +149,10 @@ def _convert(gguf: Path, folder: Path) -> None:
 
         transformers = quiet_transformers()
         import torch
+        from tqdm import tqdm
+        from transformers import modeling_gguf_pytorch_utils as reading
 
+        reading.tqdm = functools.partial(tqdm, disable=None)  # no bar where there is no terminal
         with _read_once(reader):
             loaded = transformers.AutoModelForCausalLM.from_pretrained(
                 **where,
