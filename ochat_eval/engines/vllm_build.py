@@ -22,8 +22,8 @@ from typing import Any
 from ochat_eval.answers.thinking import CHANNELS
 from ochat_eval.model.chat.format import ChatFormat
 from ochat_eval.model.files import DamagedError, json_object
+from ochat_eval.model.imports import importing, let_waiting_threads_sleep
 from ochat_eval.model.model import Model
-from ochat_eval.model.tokenizer import importing, let_waiting_threads_sleep
 from ochat_eval.records import UserError
 from ochat_eval.run import hardware
 

@@ -15,8 +15,8 @@ from typing import Any
 from filelock import FileLock
 
 from ochat_eval.model.files import file_sha256
+from ochat_eval.model.imports import quiet_transformers
 from ochat_eval.model.model import Model
-from ochat_eval.model.tokenizer import quiet_transformers
 from ochat_eval.records import UserError
 from ochat_eval.terminal.say import say
 
