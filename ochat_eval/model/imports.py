@@ -19,6 +19,16 @@ def let_waiting_threads_sleep() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
+def never_fork_engines() -> None:
+    """Has vLLM start its engine anew, where it would fork this process, as it does on GPUs.
+
+    Of threads a fork has the locks alone: once this process has computed with torch (it converts
+    weights), an engine that is its fork waits for ever. vLLM's own command line chooses so too;
+    its class cannot, since a script that starts processes anew must guard its main part.
+    """
+    os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")
+
+
 @contextlib.contextmanager
 def importing() -> Iterator[None]:
     """Within it torch and what needs it are imported, and no garbage is looked for.
