@@ -34,7 +34,7 @@ class ScoringOptions:
 
     Attributes:
         sandbox: how model-written code is isolated: `bwrap` or `none`.
-        workers: processes for code execution and for symbolic grading.
+        workers: processes for code execution, for symbolic grading, and to read many answers.
         verdicts: gives the judges' verdicts on the responses to an item.
         judges: all that have given verdicts in the run.
         against: gives the responses to an item that a judge compares with.

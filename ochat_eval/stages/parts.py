@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -87,11 +88,12 @@ def read_in_parts(
     )
     early: dict[int, Written] = {}
     due = 0
-    for place, result in results:
-        early[place] = _sound(result)
-        while due in early:
-            yield early.pop(due)
-            due += 1
+    with contextlib.closing(results):
+        for place, result in results:
+            early[place] = _sound(result)
+            while due in early:
+                yield early.pop(due)
+                due += 1
 
 
 def _sound(result: Written | UserError | Killed) -> Written:
