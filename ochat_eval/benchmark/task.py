@@ -215,15 +215,13 @@ class Task:
     def score(self, answered: Iterable[Answered], options: ScoringOptions) -> Iterator[Score]:
         """Both rules' verdicts on every response, in any order.
 
-        The default reads and compares one response at a time (`scores_read`); benchmarks that
-        execute or judge answers override it.
+        The default is `scores_read`; benchmarks that execute or judge answers override it.
         """
         del options
-        for one in answered:
-            yield from self.scores_read(one)
+        return (score for one in answered for score in self.scores_read(one))
 
     def scores_read(self, one: Answered) -> Iterator[Score]:
-        """Both rules' verdicts on the responses to an item, each read and compared by itself."""
+        """Both rules' verdicts on the responses to an item, each read by itself."""
         for response in self.scored(one.item, one.responses):
             for rule in RULES:
                 reading = self.read(one.item, response.text, rule)
