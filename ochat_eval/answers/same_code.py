@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
+import hashlib
 import warnings
 from collections.abc import Collection
 from typing import TypeGuard
@@ -14,9 +16,14 @@ _HARMLESS = (
 )  # fmt: skip
 """What stands for a function's arguments, their types and defaults, and does nothing itself."""
 
+_UNWRITTEN = (
+    SyntaxError, ValueError, RecursionError, MemoryError, OverflowError, SystemError,
+)  # fmt: skip
+"""What does not compile, or is nested too deep or too large for the compiler or to be written."""
+
 
 def program_form(program: str, prompt: str) -> str:
-    """A text that two programs for one problem share only where they do the same.
+    """A digest that two programs for one problem share only where they do the same.
 
     Comments and blank lines do not count, nor does what the rules put in front: statements of the
     prompt that follow it once more, and its function without a body before the one with it. Such
@@ -26,16 +33,17 @@ def program_form(program: str, prompt: str) -> str:
     Args:
         program: the whole program, as a rule of `code` reads it.
         prompt: the problem's code, which is trusted.
+
+    Returns:
+        SHA-256, hexadecimal.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # odd escapes in a model's strings are not our news
-            tree = ast.parse(program)
-            compile(tree, "solution.py", "exec", dont_inherit=True)
-        return "\n".join(_statements(tree, _of_prompt(prompt)))
-    # It does not compile, or is nested too deep or too large for the compiler or to be written.
-    except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError, SystemError):
-        return program
+    form = program
+    with contextlib.suppress(*_UNWRITTEN), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # odd escapes in a model's strings are not our news
+        tree = ast.parse(program)
+        compile(tree, "solution.py", "exec", dont_inherit=True)
+        form = "\n".join(_statements(tree, _of_prompt(prompt)))
+    return hashlib.sha256(form.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _statements(tree: ast.Module, of_prompt: dict[str, str]) -> list[str]:
@@ -65,7 +73,7 @@ def _of_prompt(prompt: str) -> dict[str, str]:
     for node in body:
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             found[ast.dump(node)] = ""
-            names += [alias.asname or alias.name for alias in node.names]
+            names += [(alias.asname or alias.name).partition(".")[0] for alias in node.names]
         elif _only_defines(node, functions):
             found[ast.dump(node)] = node.name
             names.append(node.name)

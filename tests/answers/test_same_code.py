@@ -67,6 +67,7 @@ def test_what_both_rules_read_of_an_answer_is_one_program(response):
         (WHOLE + "x = '\0'\n", WHOLE + "\nx = '\0'\n"),
         (WHOLE + f"x = {'-' * 5000}1\n", WHOLE + f"\nx = {'-' * 5000}1\n"),
         (WHOLE + f"x = 0x{'f' * 5000}\n", WHOLE + f"\nx = 0x{'f' * 5000}\n"),
+        (WHOLE + "x = '\ud800'\n", WHOLE + "\nx = '\ud800'\n"),
         (WHOLE + "x = 1\n", WHOLE + "x = True\n"),
         (WHOLE + "x = 0.0\n", WHOLE + "x = -0.0\n"),
     ],
