@@ -46,7 +46,7 @@ def answers(run: Path) -> dict[tuple[str, int], str]:
 
 
 def test_each_has_its_own_run_on_one_engine_and_one_that_does_nothing_is_not_scored(
-    tmp_path, started, process, cli
+    tmp_path, started, cli
 ):
     """A run is killed; a series of the same adapters goes on with it; Ray makes it once more."""
     make_tiny(tmp_path / "tiny")
@@ -66,7 +66,7 @@ def test_each_has_its_own_run_on_one_engine_and_one_that_does_nothing_is_not_sco
     kept = {n: (run / "responses.jsonl").read_bytes() for n, run in runs(tmp_path).items()}
     assert not kept["checkpoint-20"]
 
-    done = process("series", "out", "model=./tiny", *ASKED)
+    done = cli("series", "out", "model=./tiny", *ASKED)
     errors = done.stderr
     assert done.returncode == 2, errors
     assert errors.count("loading tiny in vLLM") == 1, "one base for all"
@@ -97,7 +97,7 @@ def test_each_has_its_own_run_on_one_engine_and_one_that_does_nothing_is_not_sco
     assert list((tmp_path / "results/series").glob("models-*.html"))
 
     backwards = ",".join(f"{n}={folders[n]}" for n in ("checkpoint-30", "checkpoint-10"))
-    ray = process(
+    ray = cli(
         "model=./tiny", *ASKED, f"model.adapters=[{backwards}]", "results=ray/results/runs",
         "engine=ray", "engine.replicas=2", "engine.cpus_per_replica=1",
     )  # fmt: skip
