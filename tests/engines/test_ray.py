@@ -381,7 +381,7 @@ def test_without_ray_it_is_one_line(process, tmp_path):
 
 
 REAL = (
-    *SAMPLE, "tasks.gsm8k.n=3", "tasks.gsm8k.temperature=0.7", "max_tokens=64", "stage=generate",
+    *SAMPLE, "tasks.gsm8k.n=3", "tasks.gsm8k.temperature=0.7", "max_tokens=32", "stage=generate",
     "engine=ray", "engine.replicas=2",
 )  # fmt: skip
 
