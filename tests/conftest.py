@@ -47,8 +47,7 @@ def _shared(nodeid: str) -> str:
 
 _TOGETHER = {
     # the import of vLLM, whose engine is in the tests' process
-    **{f"tests/engines/test_{x}.py": "engine" for x in ("adapters", "live_vllm")},
-    **{f"tests/engines/test_{x}.py": "engine" for x in ("thinking", "vllm")},
+    **{f"tests/engines/test_{x}.py": "engine" for x in ("live_vllm", "thinking", "vllm")},
     # the servers of a real model
     **{f"tests/serve/test_{name}.py": "served" for name in ("hostile", "page", "server")},
     # the imports of torch, transformers and vLLM: half of what each of these takes

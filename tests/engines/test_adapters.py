@@ -46,7 +46,7 @@ def answers(run: Path) -> dict[tuple[str, int], str]:
 
 
 def test_each_has_its_own_run_on_one_engine_and_one_that_does_nothing_is_not_scored(
-    tmp_path, started, cli
+    tmp_path, started, process, cli
 ):
     """A run is killed; a series of the same adapters goes on with it; Ray makes it once more."""
     make_tiny(tmp_path / "tiny")
@@ -66,7 +66,7 @@ def test_each_has_its_own_run_on_one_engine_and_one_that_does_nothing_is_not_sco
     kept = {n: (run / "responses.jsonl").read_bytes() for n, run in runs(tmp_path).items()}
     assert not kept["checkpoint-20"]
 
-    done = cli("series", "out", "model=./tiny", *ASKED)
+    done = process("series", "out", "model=./tiny", *ASKED)
     errors = done.stderr
     assert done.returncode == 2, errors
     assert errors.count("loading tiny in vLLM") == 1, "one base for all"
