@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import ochat_eval
+from ochat_eval.engines.vllm_build import import_vllm
 from tests.model.shapes import SHAPES, write_model
 
 COLUMNS = ["id", "text", "finish_reason", "prompt_tokens", "completion_tokens"]
@@ -22,6 +23,7 @@ def test_it_answers_as_the_same_weights_in_transformers_and_stays_loaded(tmp_pat
     write_model(tmp_path / "model", SHAPES["chatml"], weights=True)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+    import_vllm("a program")  # quietly, for the tests after this one
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from vllm import LLM, SamplingParams
 

@@ -156,23 +156,23 @@ def test_what_kills_three_replicas_is_set_aside_and_nothing_else_is(tmp_path, ad
     assert 5 <= sum("died" in line for line in said) <= 6, "both may have been there at one death"
 
 
+def living_replicas() -> Iterator[int]:
+    """Those that live on clusters of this process."""
+    for pid in descendants(os.getpid()):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"ray::Replica"):
+                yield pid
+
+
 @pytest.mark.slow
 def test_a_run_in_which_everything_kills_is_given_up(tmp_path, address):
     engine = FakeRay(**TWO, address=address, requests=8, at_once=1)
     with pytest.raises(UserError, match="died 10 times in a row"):
         drive(tmp_path, engine, Requests(100, frozenset(range(100))), 100)
     until = time.monotonic() + 60
-    while any(replicas()):  # the cluster ends them when their driver has left
+    while any(living_replicas()):  # the cluster ends them when their driver has left
         assert time.monotonic() < until, "a replica is left"
         time.sleep(0.05)
-
-
-def replicas() -> Iterator[int]:
-    """Those that live on clusters of this process."""
-    for pid in descendants(os.getpid()):
-        with contextlib.suppress(OSError):  # it has ended meanwhile
-            if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"ray::Replica"):
-                yield pid
 
 
 def without_rays() -> dict[str, str]:
@@ -203,7 +203,7 @@ def test_a_machine_lost_in_mid_run_loses_and_duplicates_nothing(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_a_driver_that_is_ended_goes_on_with_another_number_of_replicas(tmp_path, how, address):
-    """It has a Ray of its own where it can end it; a cluster that is there loses it; one goes on."""
+    """Its own Ray ends with it, or a cluster that is there loses its driver; either goes on there."""
     command = [sys.executable, str(CHECKOUT / "tests/stages/endless_task.py"), "ray", "20000"]
     first = [*command, "2"] if how == signal.SIGTERM else [*command, "2", address]
     env = without_rays() if how == signal.SIGTERM else environment()
