@@ -49,9 +49,16 @@ _TOGETHER = {
     # the servers of a real model
     **{f"tests/serve/test_{name}.py": "served" for name in ("hostile", "page", "server")},
     # the imports of torch, transformers and vLLM: half of what each of these takes
-    **{f"tests/model/test_{x}.py": "loaded" for x in ("chat", "templates", "thinking", "weights")},
-    **{f"tests/{x}.py": "loaded" for x in ("engines/test_vllm_build", "serve/test_serve")},
-    "tests/stages/test_thoughts.py": "loaded",
+    **{
+        f"tests/{file}.py": "loaded"
+        for file in (
+            "baseline/test_real_engine",
+            "engines/test_vllm_build",
+            *(f"model/test_{x}" for x in ("chat", "starts", "templates", "thinking", "weights")),
+            "serve/test_serve",
+            "stages/test_thoughts",
+        )
+    },
 }
 
 
