@@ -92,7 +92,7 @@ lint: $(READY)
 	@$(PY) -m mypy ochat_eval tasks
 	@.venv/bin/lint-imports >.venv/lint-imports || { cat .venv/lint-imports; exit 1; }
 
-check: lint ## the linters, the type checker and the quick tests, for while you work: about two minutes
+check: lint ## the linters, the type checker and the quick tests, for while you work: about a minute
 	@$(PYTEST) -n 2 -m "not (vllm or browser or sandbox or slow)" $(TEST)
 
 test: lint ## all of check, and every other test: make test TEST="-k gsm8k"

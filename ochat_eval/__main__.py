@@ -16,6 +16,7 @@ try:
     from ochat_eval.config.allowed import allow
     from ochat_eval.config.groups import use_folder
     from ochat_eval.config.help import run_help
+    from ochat_eval.model.imports import never_fork_engines
     from ochat_eval.records import UserError
     from ochat_eval.terminal.command import MISTAKE, ending
     from ochat_eval.terminal.encoding import heed_terminal
@@ -126,6 +127,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code: 0, or what the subcommand says of a mistake."""
     sys.excepthook = uncaught
     heed_terminal()
+    never_fork_engines()
     given = list(sys.argv[1:] if argv is None else argv)
     if given in ([], ["-h"], ["--help"], ["help"]):
         tell(help_text(), end="")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ochat_eval.answers.code import code_block, code_block_2023, robust_code
+from ochat_eval.answers.same_code import program_form
 from ochat_eval.benchmark.task import Answered, OnHub, ScoringOptions, Task, make_item, score_of
 from ochat_eval.data.files import EvalPlusSource
 from ochat_eval.data.rows import Row
@@ -135,11 +136,16 @@ class HumanEval(Task):
         return source if self.plus is not False and isinstance(source, EvalPlusSource) else None
 
     def score(self, answered: Iterable[Answered], options: ScoringOptions) -> Iterator[Score]:
-        """Runs the program that each rule reads in a response; the same program only once."""
+        """Runs the program that each rule reads in a response.
+
+        Programs that do the same (`program_form`) run once: what the rules read in a response
+        differs, as a rule, in what they put in front.
+        """
         rows = self._rows()
         readers = {"published": CODE_RULES[self.code_rule], "robust": robust_code}
         has_plus = self._plus_source() is not None
         wanted: dict[tuple[int, str], list[tuple[Response, Rule, Reading]]] = {}
+        programs: dict[tuple[int, str], tuple[int, str]] = {}
         for one in answered:
             row = rows[one.item.index]
             for response in one.responses:
@@ -149,12 +155,13 @@ class HumanEval(Task):
                         verdict = IoVerdict("no code", "no code" if has_plus else None)
                         yield _score(response, rule, reading, verdict)
                         continue
-                    program = one.item.index, reading.answer
-                    wanted.setdefault(program, []).append((response, rule, reading))
-        programs = list(wanted)
+                    same = one.item.index, program_form(reading.answer, row["prompt"])
+                    wanted.setdefault(same, []).append((response, rule, reading))
+                    programs.setdefault(same, (one.item.index, reading.answer))
         judge = self._judge_plus if has_plus else self._judge_base
-        for place, verdict in judge(rows, programs, options):
-            for response, rule, reading in wanted[programs[place]]:
+        forms = list(wanted)
+        for place, verdict in judge(rows, list(programs.values()), options):
+            for response, rule, reading in wanted[forms[place]]:
                 yield _score(response, rule, reading, verdict)
 
     def cause(self, item: Item, text: str, published: Score, robust: Score) -> str:

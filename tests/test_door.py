@@ -37,6 +37,15 @@ def test_version(cli):
         assert cli(flag).stdout == f"ochat-eval {__version__}\n"
 
 
+@pytest.mark.parametrize(("given", "then"), [(None, "spawn"), ("fork", "fork")])
+def test_an_engine_is_no_fork_of_the_command(cli, monkeypatch, given, then):
+    monkeypatch.setenv("VLLM_WORKER_MULTIPROC_METHOD", given or "to be put back")
+    if not given:
+        monkeypatch.delenv("VLLM_WORKER_MULTIPROC_METHOD")
+    cli("--version")
+    assert os.environ["VLLM_WORKER_MULTIPROC_METHOD"] == then
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_each_subcommand_teaches_with_an_example(cli, name):
     done = cli(name, "--help")

@@ -35,7 +35,7 @@ class Size:
     """How much is asked.
 
     Attributes:
-        requests: of GSM8K, to compare with bare vLLM; a share of them goes to the other parts.
+        requests: of GSM8K (1,319 are all), to compare with bare vLLM; a share goes to the others.
         tokens: longest answer there, and `suite_tokens` that of all benchmarks.
     """
 
@@ -49,7 +49,7 @@ class Size:
         return max(1, self.requests // 20)
 
 
-ON_GPU, ON_CPU = Size(1024, 128, 512), Size(16, 8, 8)
+ON_GPU, ON_CPU = Size(1319, 512, 512), Size(16, 8, 8)
 
 
 def gpu_check(

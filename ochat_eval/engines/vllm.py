@@ -39,8 +39,8 @@ from ochat_eval.model.chat import load_format
 from ochat_eval.model.chat.format import ChatFormat
 from ochat_eval.model.chat.thinking import decoder
 from ochat_eval.model.context import context_of
+from ochat_eval.model.imports import importing
 from ochat_eval.model.model import Model
-from ochat_eval.model.tokenizer import importing
 from ochat_eval.model.weights import check_there, digest_of, prepare
 from ochat_eval.records import Request, Response, UserError
 from ochat_eval.run import hardware

@@ -22,8 +22,8 @@ from typing import Any
 from ochat_eval.answers.thinking import CHANNELS
 from ochat_eval.model.chat.format import ChatFormat
 from ochat_eval.model.files import DamagedError, json_object
+from ochat_eval.model.imports import importing, let_waiting_threads_sleep
 from ochat_eval.model.model import Model
-from ochat_eval.model.tokenizer import importing, let_waiting_threads_sleep
 from ochat_eval.records import UserError
 from ochat_eval.run import hardware
 
@@ -120,9 +120,6 @@ def import_vllm(needed_by: str) -> None:
     logging.getLogger("vllm").setLevel(logging.ERROR)  # while it is being imported
     warnings.filterwarnings("ignore", category=FutureWarning, module="vllm")
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-    # A fork has the locks of our threads, and not the threads: its engine waits for ever in the
-    # first sum that torch shares among threads, if this process has converted weights before.
-    os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")
     if cpu_build() and " " in sys.prefix:
         # What torch compiles for CPUs (vLLM counts ranks of logprobs so) does not compile against
         # headers in a path with a blank, and the engine dies of it.

@@ -15,8 +15,8 @@ from typing import Any
 from filelock import FileLock
 
 from ochat_eval.model.files import file_sha256
+from ochat_eval.model.imports import never_fork_engines, quiet_transformers
 from ochat_eval.model.model import Model
-from ochat_eval.model.tokenizer import quiet_transformers
 from ochat_eval.records import UserError
 from ochat_eval.terminal.say import say
 
@@ -144,6 +144,7 @@ def _convert(gguf: Path, folder: Path) -> None:
         UserError: a package that this needs is missing, or transformers cannot read the file.
     """
     where = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
+    never_fork_engines()
     try:
         import gguf as reader
 

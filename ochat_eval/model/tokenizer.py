@@ -2,57 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import gc
 import json
-import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from ochat_eval.model.files import model_file, unreachable
+from ochat_eval.model.imports import importing, quiet_transformers
 from ochat_eval.model.model import Model
 from ochat_eval.model.starts import cuts_at_lines, lines_apart
 from ochat_eval.records import UserError
 from ochat_eval.terminal.words import first_line
-
-
-def let_waiting_threads_sleep() -> None:
-    """Has OpenMP's threads sleep as they wait for each other, unless the environment says more.
-
-    They would spin, so that beside other work the one that is waited for does not get its core:
-    what takes three seconds takes fifty. To be called before torch is loaded, which reads it once;
-    on CPUs vLLM computes in this process.
-    """
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-
-
-@contextlib.contextmanager
-def importing() -> Iterator[None]:
-    """Within it torch and what needs it are imported, and no garbage is looked for.
-
-    What they make stays. To look through it for garbage again and again, while it is made, would
-    take a tenth of the processor's time of such a start.
-    """
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
-def quiet_transformers() -> Any:
-    """The module `transformers`, imported without its warnings and progress bars."""
-    let_waiting_threads_sleep()  # it loads torch
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    import transformers
-
-    transformers.utils.logging.disable_progress_bar()
-    return transformers
 
 
 class Tokenizer(Protocol):

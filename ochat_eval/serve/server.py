@@ -25,8 +25,8 @@ from ochat_eval.engines.vllm_build import (
 )
 from ochat_eval.model.chat import load_format
 from ochat_eval.model.context import context_of
+from ochat_eval.model.imports import importing
 from ochat_eval.model.model import Model
-from ochat_eval.model.tokenizer import importing
 from ochat_eval.model.weights import prepare
 from ochat_eval.records import UserError
 from ochat_eval.serve.access import Gate

@@ -73,7 +73,7 @@ def _import_packages() -> None:
     import pandas  # noqa: F401
 
     from ochat_eval.engines.vllm_build import import_vllm
-    from ochat_eval.model.tokenizer import quiet_transformers
+    from ochat_eval.model.imports import quiet_transformers
 
     _ = quiet_transformers().AutoTokenizer  # imported when it is asked for
     import_vllm("the guide")

@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import types
 from pathlib import Path
 
 import pytest
@@ -146,14 +145,3 @@ def test_a_cache_that_is_asked_for_is_not_overruled_by_the_environment(arguments
         os.environ["VLLM_CPU_KVCACHE_SPACE"] = before
     vllm_build.cpu_environment(1, arguments)
     assert os.environ.get("VLLM_CPU_KVCACHE_SPACE") == then
-
-
-@pytest.mark.parametrize(("given", "then"), [(None, "spawn"), ("fork", "fork")])
-def test_an_engine_is_no_fork_of_a_process_that_has_used_torch(monkeypatch, given, then):
-    # On a GPU vLLM forks by default; its build for CPUs sets this itself, so that here it is away.
-    monkeypatch.setitem(sys.modules, "vllm", types.ModuleType("vllm"))
-    os.environ.pop("VLLM_WORKER_MULTIPROC_METHOD", None)  # `kept_environment` puts all back
-    if given:
-        os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = given
-    vllm_build.import_vllm("a test")
-    assert os.environ["VLLM_WORKER_MULTIPROC_METHOD"] == then

@@ -194,8 +194,11 @@ def tiny(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_packaged_model_is_converted_once(tiny, capsys):
+def test_a_packaged_model_is_converted_once(tiny, capsys, monkeypatch):
+    monkeypatch.setenv("VLLM_WORKER_MULTIPROC_METHOD", "to be put back")
+    monkeypatch.delenv("VLLM_WORKER_MULTIPROC_METHOD")
     made = prepare(tiny)
+    assert os.environ["VLLM_WORKER_MULTIPROC_METHOD"] == "spawn", "torch has computed here"
     [said] = capsys.readouterr().err.splitlines()  # and no bar of other libraries
     assert "converting tiny" in said
     times = {f: f.stat().st_mtime_ns for f in made.iterdir()}
