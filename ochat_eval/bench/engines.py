@@ -37,7 +37,7 @@ class Engines:
 
     @contextlib.contextmanager
     def load(self, asked: Job) -> Iterator[Loaded]:
-        """The engine of a job; it is loaded if it is not."""
+        """Within it, the engine of a job; it is loaded if it is not, and stays."""
         if self._loads != (loads := _loads(asked)):
             self.close()
             plain = replace(asked, engine=_without_loops(asked.engine))

@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import median
 
 from ochat_eval.bench.costs import Table, claim, in_turn, ratio, spread
-from ochat_eval.bench.engines import EnginesApart
+from ochat_eval.bench.engines import Engines
 from ochat_eval.bench.loaded import Loaded
 from ochat_eval.bench.work import Timed, data_title, options, planned, timed
 from ochat_eval.config.load import job
@@ -33,7 +33,7 @@ Seconds = dict[str, list[float]]
 
 
 def prefix(
-    engines: EnginesApart,
+    engines: Engines,
     pairs: int,
     requests: int = REQUESTS,
     more: Sequence[str] = (),
@@ -97,7 +97,7 @@ def orders(pairs: int, arguments: list[str], engine: Loaded) -> Seconds:
 
 
 def suite(
-    engines: EnginesApart,
+    engines: Engines,
     pairs: int,
     requests: int = SUITE_REQUESTS,
     more: Sequence[str] = (),

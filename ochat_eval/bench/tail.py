@@ -14,7 +14,7 @@ from statistics import median
 from typing import Any
 
 from ochat_eval.bench.costs import Table, claim, in_turn, spread
-from ochat_eval.bench.engines import EnginesApart
+from ochat_eval.bench.engines import Engines
 from ochat_eval.bench.loaded import Loaded, tail
 from ochat_eval.bench.prefix import SUITE
 from ochat_eval.bench.work import data_title, options, planned, timed
@@ -49,7 +49,7 @@ class Ended:
 
 
 def tails(
-    engines: EnginesApart,
+    engines: Engines,
     pairs: int,
     requests: int = REQUESTS,
     more: Sequence[str] = (),

@@ -18,7 +18,7 @@ from statistics import median
 from typing import Any
 
 from ochat_eval.bench.costs import Table, claim, in_turn, ratio, spread
-from ochat_eval.bench.engines import EnginesApart
+from ochat_eval.bench.engines import Engines
 from ochat_eval.bench.loaded import Loaded
 from ochat_eval.bench.work import Timed, data_title, options, planned, timed
 from ochat_eval.config.job import Job
@@ -33,7 +33,7 @@ Calls = list[tuple[Any, Any]]
 
 
 def vllm(
-    engines: EnginesApart,
+    engines: Engines,
     pairs: int,
     requests: int = REQUESTS,
     max_tokens: int = MAX_TOKENS,
