@@ -73,14 +73,27 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return Scheduling(config, log)
 
 
+_LONGEST = (
+    "served",
+    "tests/engines/test_ray.py",
+    "loaded",
+    "tests/bench/test_bench.py",
+    "tests/tasks/test_humaneval_plus.py",
+    "tests/report/test_page.py",
+    "tests/engines/test_vllm.py",
+    "tests/stages/test_flat_memory.py",
+)
+"""What takes minutes, the longest first."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest come first, so that no process is left alone with one at the end."""
     order = {"vllm": 1, "slow": 2, "sandbox": 3, "browser": 4}
 
-    def place(item: pytest.Item) -> int:
-        if _shared(item.nodeid) == "served":
-            return 0
-        return min((order.get(m.name, 9) for m in item.iter_markers()), default=9)
+    def place(item: pytest.Item) -> tuple[int, int]:
+        if (shared := _shared(item.nodeid)) in _LONGEST:
+            return 0, _LONGEST.index(shared)
+        return min((order.get(m.name, 9) for m in item.iter_markers()), default=9), 0
 
     items.sort(key=place)
 
