@@ -34,7 +34,7 @@ class ScoringOptions:
 
     Attributes:
         sandbox: how model-written code is isolated: `bwrap` or `none`.
-        workers: processes for code execution and for symbolic grading.
+        workers: processes for code execution, for symbolic grading, and to read many answers.
         verdicts: gives the judges' verdicts on the responses to an item.
         judges: all that have given verdicts in the run.
         against: gives the responses to an item that a judge compares with.
@@ -215,18 +215,23 @@ class Task:
     def score(self, answered: Iterable[Answered], options: ScoringOptions) -> Iterator[Score]:
         """Both rules' verdicts on every response, in any order.
 
-        The default reads and compares one response at a time; benchmarks that execute or judge
-        answers override it.
+        The default is `scores_read`; benchmarks that execute or judge answers override it.
         """
         del options
-        for one in answered:
-            for response in self.scored(one.item, one.responses):
-                for rule in RULES:
-                    reading = self.read(one.item, response.text, rule)
-                    value = reading.answer is not None and self.right(
-                        one.item, reading.answer, rule
-                    )
-                    yield score_of(response, rule, reading, value)
+        return (score for one in answered for score in self.scores_read(one))
+
+    def scores_read(self, one: Answered) -> Iterator[Score]:
+        """Both rules' verdicts on the responses to an item, each read by itself."""
+        for response in self.scored(one.item, one.responses):
+            for rule in RULES:
+                reading = self.read(one.item, response.text, rule)
+                value = reading.answer is not None and self.right(one.item, reading.answer, rule)
+                yield score_of(response, rule, reading, value)
+
+    @property
+    def reads_alone(self) -> bool:
+        """Whether `score` does nothing but `scores_read`: then any process can."""
+        return type(self).score is Task.score
 
     def cause(self, item: Item, text: str, published: Score, robust: Score) -> str:
         """Why the two rules' values of one response differ, in a few words, the same for all alike.

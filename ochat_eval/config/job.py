@@ -57,7 +57,7 @@ class Job:
         show: how many prompts of each task a dry run prints whole.
         tokens_per_second: the rate that a dry run reckons with; None: an earlier run's.
         sandbox: how model-written code is isolated: `bwrap` or `none`.
-        workers: processes for code execution and symbolic grading.
+        workers: processes for code execution, for symbolic grading, and to read many answers.
         known: of a run on disk that is scored or reported again, what its folder says it is.
         arguments: the command line, for people to read in the manifest.
         resolved: gives the configuration as YAML, for people to read in config.yaml.

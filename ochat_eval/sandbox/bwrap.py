@@ -35,10 +35,15 @@ def python() -> tuple[str, ...]:
     binary = Path(
         sys.base_prefix, "bin", f"python{sys.version_info.major}.{sys.version_info.minor}"
     )
-    child = Path(__file__).with_name("child.py")
     # Compiled here, once: it takes a third of the start. The interpreter is this very one.
-    code = marshal.dumps(compile(child.read_bytes(), child.name, "exec"))
-    run = f"import marshal, binascii; exec(marshal.loads(binascii.a2b_base64({b64encode(code)!r})))"
+    files = [Path(__file__).with_name(name) for name in ("plain.py", "child.py")]
+    codes = marshal.dumps([compile(file.read_bytes(), file.name, "exec") for file in files])
+    run = (
+        "import binascii, marshal, sys\n"
+        f"plain, child = marshal.loads(binascii.a2b_base64({b64encode(codes)!r}))\n"
+        "module = sys.modules['ochat_eval.sandbox.plain'] = type(sys)('plain')\n"
+        "exec(plain, module.__dict__); exec(child)"
+    )
     # -s -P -S: no site-packages of any kind, no current folder. Not -I, which would ignore
     # PYTHONHASHSEED; the environment is ours.
     return str(binary), "-s", "-P", "-S", "-c", run

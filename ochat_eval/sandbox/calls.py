@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
+import marshal
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ochat_eval.sandbox.child import encode
+from ochat_eval.sandbox.plain import encode
 
 _AT_ONCE = 64
 _BYTES_AT_ONCE = 1 << 16
@@ -18,9 +18,9 @@ class Call:
     """What a function is called with.
 
     Attributes:
-        args, kwargs: plain data (`child.encode`); what the function does to them is not seen here.
+        args, kwargs: plain data (`plain.encode`); what the function does to them is not seen here.
         seconds: processor time that the call may take, 0 for what is left of the limits.
-        digested: whether only the `child.digest` of what it returns is wanted.
+        digested: whether only the `plain.digest` of what it returns is wanted.
     """
 
     args: Sequence[Any]
@@ -30,20 +30,20 @@ class Call:
 
 
 def batches(name: str, calls: Iterable[Call]) -> Iterator[tuple[list[Call], bytes]]:
-    """Calls of the function `name`, some at a time, and their message: a JSON list.
+    """Calls of the function `name`, some at a time, and their message: a list, by `marshal`.
 
     Raises:
         TypeError: an argument is not plain data.
     """
     batch: list[Call] = []
-    texts: list[str] = []
+    parts: list[bytes] = []
     for call in calls:
         packed = [encode(part, strict=True) for part in (list(call.args), dict(call.kwargs))]
-        text = json.dumps([name, *packed, call.seconds, call.digested])
-        if len(batch) == _AT_ONCE or (texts and sum(map(len, texts), len(text)) > _BYTES_AT_ONCE):
-            yield batch, f"[{','.join(texts)}]".encode()
-            batch, texts = [], []
+        part = marshal.dumps([name, *packed, call.seconds, call.digested])
+        if len(batch) == _AT_ONCE or (parts and sum(map(len, parts), len(part)) > _BYTES_AT_ONCE):
+            yield batch, marshal.dumps(parts)
+            batch, parts = [], []
         batch.append(call)
-        texts.append(text)
+        parts.append(part)
     if batch:
-        yield batch, f"[{','.join(texts)}]".encode()
+        yield batch, marshal.dumps(parts)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ochat_eval.sandbox.checks import be_killed_first
-from ochat_eval.sandbox.child import Opaque, encode
 from ochat_eval.sandbox.limits import Limits
+from ochat_eval.sandbox.plain import Opaque, encode
 
 LIMITS = Limits(wall_seconds=150.0, cpu_seconds=60, memory_bytes=2 << 30)
 """For all inputs of one kind together; 60 s as EvalPlus. A program that sleeps, and so takes no
@@ -59,7 +59,7 @@ def set_up() -> None:
 
 
 def written(forms: Iterable[Any]) -> str:
-    """Answers' forms (`child.encode`) as one text."""
+    """Answers' forms (`plain.encode`) as one text."""
     return json.dumps(list(forms))
 
 
@@ -103,7 +103,7 @@ def _untrusted_check(
 # What EvalPlus is given to execute in place of the program.
 _REPLAY = """
 import json
-from ochat_eval.sandbox.child import decode
+from ochat_eval.sandbox.plain import decode
 answers = map(decode, json.loads({forms!r}))
 def {name}(*args):
     return next(answers)

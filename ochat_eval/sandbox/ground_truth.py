@@ -19,7 +19,6 @@ from ochat_eval.data.unpack import gunzip
 from ochat_eval.records import UserError
 from ochat_eval.sandbox.calls import Call
 from ochat_eval.sandbox.checks import Check, check_available, run_check
-from ochat_eval.sandbox.child import decode, digest, encode
 from ochat_eval.sandbox.compared import (
     KINDS,
     LIMITS,
@@ -29,6 +28,7 @@ from ochat_eval.sandbox.compared import (
     compare,
     set_up,
 )
+from ochat_eval.sandbox.plain import decode, digest, encode
 from ochat_eval.sandbox.program import Program
 from ochat_eval.sandbox.workers import Killed, run_jobs
 from ochat_eval.terminal.say import bar
@@ -42,7 +42,7 @@ class Truth:
     """What the reference returned for one input.
 
     Attributes:
-        answer: as `child.encode` has it, or in hex the digest of a large one.
+        answer: as `plain.encode` has it, or in hex the digest of a large one.
         digested: which of the two.
         seconds: processor time it took.
     """

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 
 from ochat_eval.sandbox.calls import Call
 from ochat_eval.sandbox.checks import check_available, judge_all
-from ochat_eval.sandbox.child import decode, encode
 from ochat_eval.sandbox.compared import (
     KINDS,
     LIMITS,
@@ -31,6 +30,7 @@ from ochat_eval.sandbox.compared import (
     written,
 )
 from ochat_eval.sandbox.ground_truth import Truths
+from ochat_eval.sandbox.plain import decode, encode
 from ochat_eval.sandbox.program import Program, ProgramFailed
 from ochat_eval.sandbox.reasons import one_line
 

@@ -1,13 +1,14 @@
 """An untrusted program in a process of its own, whose functions can be called.
 
 The process runs under bubblewrap: no network, no files but Python's own and a small /tmp,
-limits on time, memory and processes. Only plain data comes out of it (`child`).
+limits on time, memory and processes. Only plain data comes out of it (`plain`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import marshal
 import math
 import os
 import signal
@@ -30,8 +31,9 @@ from ochat_eval.sandbox.bwrap import (
     python,
 )
 from ochat_eval.sandbox.calls import Call, batches
-from ochat_eval.sandbox.child import decode, frame, framed
+from ochat_eval.sandbox.child import framed
 from ochat_eval.sandbox.limits import Limits
+from ochat_eval.sandbox.plain import decode
 from ochat_eval.sandbox.reasons import exception, exception_reason, one_line
 from ochat_eval.sandbox.workers import signal_name
 
@@ -89,7 +91,7 @@ class Program:
         try:
             self._start()
             self._deadline = time.monotonic() + self._limits.wall_seconds
-            self._send(frame(self._source))
+            self._send(framed(marshal.dumps(self._source)))
             match self._receive():
                 case ["loaded"]:
                     pass
@@ -217,7 +219,7 @@ class Program:
                 self._limit(self._process.pid)
         self._deadline = time.monotonic() + _START_SECONDS
         try:
-            self._send(frame(self._instructions()))
+            self._send(framed(marshal.dumps(self._instructions())))
             self._clock = _clock_of(self._peer())
             ready = self._receive()
         except ProgramFailed as error:

@@ -83,9 +83,7 @@ class Plan:
         """The planned items, of one task or of all, read anew from disk."""
         span = None if task is None else self.spans[task]
         items = store.read_records(self.run.file(store.ITEMS), Item, span)
-        if not self.seen:
-            return items
-        return (i for i in items if i.task not in self.seen or i.id in self.seen[i.task])
+        return (item for item in items if counts(item, self.seen)) if self.seen else items
 
     def as_asked(self) -> Iterator[Item]:
         """The planned items in the order of asking: benchmarks of several turns first.
@@ -112,9 +110,7 @@ class Plan:
 
     def answered(self, task: str, responses: Index[Response]) -> Iterator[Answered]:
         """A task's items that have responses, in the plan's order, with them."""
-        for item in self.items(task):
-            if found := responses.of(item.id):
-                yield Answered(item, tuple(found))
+        return answered(self.items(task), responses)
 
     def missing(self, responses: Index[Response]) -> dict[str, int]:
         """By benchmark, how many responses to items that count are not there."""
@@ -140,6 +136,18 @@ class Plan:
                 with path.open("rb") as file:
                     found[name] = hashlib.file_digest(file, "sha256").hexdigest()
         return found
+
+
+def counts(item: Item, seen: Mapping[str, Collection[str]]) -> bool:
+    """Whether the item counts; `seen` as in `Plan`."""
+    return item.task not in seen or item.id in seen[item.task]
+
+
+def answered(items: Iterable[Item], responses: Index[Response]) -> Iterator[Answered]:
+    """Those of the items that have responses, with them."""
+    for item in items:
+        if found := responses.of(item.id):
+            yield Answered(item, tuple(found))
 
 
 def plan(job: Job) -> Plan:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ochat_eval import stats
+from ochat_eval.benchmark.task import Answered, Task
 from ochat_eval.config.job import Job
 from ochat_eval.engines.judge import Judge
-from ochat_eval.records import Response, Score, UserError
+from ochat_eval.records import Item, Response, Score, UserError
 from ochat_eval.report import scores_table
 from ochat_eval.report.controlled import add_controlled
-from ochat_eval.report.page.entries import reported
-from ochat_eval.report.page.page import write_page
-from ochat_eval.report.summary import Stopped, summarise_task
+from ochat_eval.report.page.entries import Run, answers_of
+from ochat_eval.report.page.page import Page, begun_page
+from ochat_eval.report.summary import Judged, Stopped, summarise_task
 from ochat_eval.report.tables import files
 from ochat_eval.report.why import Differences, markdown
 from ochat_eval.review import rate_formats
@@ -23,7 +24,7 @@ from ochat_eval.run.folder import RunDir
 from ochat_eval.run.index import Index
 from ochat_eval.run.otherwise import asked_otherwise
 from ochat_eval.stages.cost import cost_line
-from ochat_eval.stages.plan import Plan
+from ochat_eval.stages.plan import Plan, counts
 from ochat_eval.terminal.grid import notes
 from ochat_eval.terminal.say import tell
 
@@ -33,15 +34,17 @@ def report(job: Job, planned: Plan, responses: Index[Response]) -> None:
     run_dir = planned.run
     if not run_dir.file(store.SCORES).exists():
         raise UserError(f"{run_dir.path} has no scores yet: run stage=score first")
-    scores = Index(run_dir.file(store.SCORES), Score)
+    shown = Run(run_dir.path)
+    shown.responses, shown.scores = responses, Index(run_dir.file(store.SCORES), Score)
     seen = {name: Differences(task) for name, task in planned.tasks.items()}
-    with planned.manifest.timing("report"):
+    with (
+        planned.manifest.timing("report"),
+        begun_page(run_dir.file(store.REPORT), 1) as page,
+    ):
         tasks = {
             name: summarise_task(
                 task,
-                seen[name].watch(
-                    (one, scores.of(one.item.id)) for one in planned.answered(name, responses)
-                ),
+                seen[name].watch(_judged(planned, task, shown, page)),
                 planned.counts[name],
                 planned.totals[name],
                 named=job.ids is not None,
@@ -71,9 +74,7 @@ def report(job: Job, planned: Plan, responses: Index[Response]) -> None:
         store.write_text(run_dir.file(f"{store.WHY}.md"), markdown(why) + marked)
         store.write_json(run_dir.file(store.SUMMARY), summary)
         store.write_text(run_dir.file(store.TABLE), scores_table.markdown(summary) + "\n")
-        shown = reported(run_dir.path)
-        shown.responses, shown.scores = responses, scores
-        write_page(run_dir.file(store.REPORT), [shown])
+        page.finish([shown])
     whole = planned.whole(responses)
     judging = planned.manifest.values.get("judging", {})
     all_judged = judging and judging["verdicts"] == judging["of"]
@@ -83,6 +84,16 @@ def report(job: Job, planned: Plan, responses: Index[Response]) -> None:
     planned.manifest.set("controls", list(job.controls))
     planned.manifest.set("finished", planned.digests() if whole else "no")
     show(run_dir)
+
+
+def _judged(planned: Plan, task: Task, shown: Run, page: Page) -> Iterator[Judged]:
+    """A benchmark's items that count and have responses; all its items are put on the page."""
+    items = planned.run.file(store.ITEMS)
+    for item in store.read_records(items, Item, planned.spans[task.name]):
+        found = answers_of(shown, item)
+        page.add(item, [found], rated=task.scale != 100)
+        if found["responses"] and counts(item, planned.seen):
+            yield Answered(item, tuple(found["responses"])), found["scores"]
 
 
 def _stopped(planned: Plan, name: str) -> Stopped | None:

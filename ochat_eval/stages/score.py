@@ -5,37 +5,42 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections.abc import Iterator
+from itertools import chain
 from multiprocessing.connection import Pipe
 from queue import SimpleQueue
 
 from ochat_eval.benchmark.task import ScoringOptions
-from ochat_eval.records import RULES, Response, Score, UserError, Verdict, to_json
+from ochat_eval.records import RULES, Response, UserError, Verdict
 from ochat_eval.run import store
 from ochat_eval.run.index import Index
 from ochat_eval.sandbox.guards import guards
 from ochat_eval.sandbox.workers import STOP
+from ochat_eval.stages.parts import Written, in_parts, read_in_parts, written
 from ochat_eval.stages.plan import Plan
-from ochat_eval.stages.scored import is_settled
 from ochat_eval.terminal.say import bar
 
 
 def scores_of(
     planned: Plan, responses: Index[Response], options: ScoringOptions
-) -> Iterator[Score]:
+) -> Iterator[Written]:
     """Every task's scores, in any order.
 
     Tasks that are scored by worker processes of their own start at once, in a thread that waits
-    for these processes; the other tasks are scored here meanwhile.
+    for these processes; the other tasks are scored meanwhile, in parts (`parts.py`) or here.
     """
+    read = in_parts(planned, options.workers)
 
-    def of(by_workers: bool) -> Iterator[Score]:
+    def of(by_workers: bool) -> Iterator[Written]:
         for name, task in planned.tasks.items():
-            if task.scored_by_workers is by_workers:
-                yield from task.score(planned.answered(name, responses), options)
+            if task.scored_by_workers is by_workers and name not in read:
+                for one in task.score(planned.answered(name, responses), options):
+                    yield written([one])
 
     with _Beside(of(by_workers=True)) as beside:
-        for one in of(by_workers=False):
-            yield one
+        for some in chain(
+            read_in_parts(planned, read, responses.path, options.workers), of(by_workers=False)
+        ):
+            yield some
             yield from beside.ready()
         yield from beside.rest()
 
@@ -43,9 +48,9 @@ def scores_of(
 class _Beside:
     """An iterator that a thread goes through."""
 
-    def __init__(self, scores: Iterator[Score]):
+    def __init__(self, scores: Iterator[Written]):
         self._scores = scores
-        self._queue: SimpleQueue[Score | BaseException | None] = SimpleQueue()
+        self._queue: SimpleQueue[Written | BaseException | None] = SimpleQueue()
         self._stop = threading.Event()
         self._wake, self._woken = Pipe()  # interrupts the waiting for workers
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -74,18 +79,18 @@ class _Beside:
             self._scores.close()  # type: ignore[attr-defined]  # a generator: ends its workers
             self._queue.put(end)
 
-    def ready(self) -> Iterator[Score]:
+    def ready(self) -> Iterator[Written]:
         """What is there now."""
         while not self._queue.empty():
             one = self._queue.get()
-            if not isinstance(one, Score):
+            if not isinstance(one, Written):
                 self._queue.put(one)  # the end, for `rest`
                 return
             yield one
 
-    def rest(self) -> Iterator[Score]:
+    def rest(self) -> Iterator[Written]:
         """All that is still to come; raises what the thread raised."""
-        while isinstance(one := self._queue.get(), Score):
+        while isinstance(one := self._queue.get(), Written):
             yield one
         if one is not None:
             raise one
@@ -123,8 +128,8 @@ def score(planned: Plan, responses: Index[Response], options: ScoringOptions) ->
             options = dataclasses.replace(
                 options, verdicts=Index(judgments, Verdict).of, judges=tuple(sorted(judges))
             )
-        for one in scores_of(planned, responses, options):
-            file.buffer.write(to_json(one) + b"\n")
-            settled = settled and is_settled(one)
-            progress.update()
+        for some in scores_of(planned, responses, options):
+            file.buffer.write(some.lines)
+            settled = settled and some.settled
+            progress.update(some.number)
     return settled

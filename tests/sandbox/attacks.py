@@ -200,7 +200,8 @@ ATTACKS = {
         "time limit",
     ),
     "patched JSON": (
-        "import json\njson.dumps = lambda *_, **__: '[\"value\", true]'\n" + inside("return 0"),
+        "import sys\nsys.modules['__main__'].as_json = lambda _: '[\"value\", true]'\n"
+        + inside("return 0"),
         "garbled answer",
     ),
     "patched builtins": (

@@ -9,8 +9,8 @@ import pytest
 
 from ochat_eval.sandbox import program as module
 from ochat_eval.sandbox.calls import Call, batches
-from ochat_eval.sandbox.child import decode
 from ochat_eval.sandbox.limits import Limits
+from ochat_eval.sandbox.plain import decode
 from ochat_eval.sandbox.program import Program, ProgramFailed
 from tests.sandbox.test_sandbox import needs_bwrap
 

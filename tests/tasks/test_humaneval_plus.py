@@ -22,7 +22,6 @@ from ochat_eval.records import RULES, Response, Score, UserError
 from ochat_eval.report.summary import summarise_task
 from ochat_eval.run import store
 from ochat_eval.sandbox import ground_truth as reference
-from ochat_eval.sandbox.child import decode, digest, encode
 from ochat_eval.sandbox.compared import IoProblem
 from ochat_eval.sandbox.ground_truth import (
     Truth,
@@ -32,6 +31,7 @@ from ochat_eval.sandbox.ground_truth import (
     truths_file,
 )
 from ochat_eval.sandbox.io_checks import IoCheck, IoVerdict, run_io_checks
+from ochat_eval.sandbox.plain import decode, digest, encode
 from ochat_eval.tasks.humaneval import PROBLEMS, HumanEval
 
 pytestmark = pytest.mark.sandbox

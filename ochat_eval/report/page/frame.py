@@ -55,9 +55,14 @@ def _hash(text: str) -> str:
 
 
 def write_data(file: TextIO, name: str, value: Any) -> None:
-    """Data as packed JSON in base64: nothing in it can end the element that it stands in."""
-    text = base64.b64encode(gzip.compress(as_json(value), _LEVEL, mtime=0)).decode()
-    file.write(f'<script type="text/plain" id="{name}">{text}</script>\n')
+    """Writes data as an element of the page that scripts find by this name."""
+    file.write(element(name, as_json(value)))
+
+
+def element(name: str, data: bytes) -> str:
+    """JSON, packed and in base64: nothing in it can end the element that it stands in."""
+    text = base64.b64encode(gzip.compress(data, _LEVEL, mtime=0)).decode()
+    return f'<script type="text/plain" id="{name}">{text}</script>\n'
 
 
 def as_json(value: Any) -> bytes:

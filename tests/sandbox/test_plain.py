@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ochat_eval.sandbox.child import Opaque, decode, encode
+from ochat_eval.sandbox.child import frame
+from ochat_eval.sandbox.plain import Opaque, decode, encode
 
 scalars = (
     st.none()
@@ -46,10 +47,15 @@ def shape(value: Any) -> Any:
     return type(value), value
 
 
+def sent(form: Any) -> Any:
+    """What the outside reads of a message, behind its length."""
+    return json.loads(frame(form)[4:])
+
+
 @settings(max_examples=50)
 @given(plain)
 def test_plain_data_arrives_as_it_was(value: Any) -> None:
-    back = decode(json.loads(json.dumps(encode(value, strict=True))))
+    back = decode(sent(encode(value, strict=True)))
     assert back == value
     assert shape(back) == shape(value)
 
@@ -69,13 +75,13 @@ def test_plain_data_arrives_as_it_was(value: Any) -> None:
     ],
 )
 def test_subclasses_arrive_as_what_they_hold(value: Any, plain: Any) -> None:
-    back = decode(json.loads(json.dumps(encode(value, strict=True))))
+    back = decode(sent(encode(value, strict=True)))
     assert repr(back) == repr(plain)
 
 
 @pytest.mark.parametrize("value", [object(), bytearray(), range(3), iter([]), len, ..., {}.keys()])
 def test_what_is_not_plain(value: object) -> None:
-    back = decode(json.loads(json.dumps(encode(value))))
+    back = decode(sent(encode(value)))
     assert isinstance(back, Opaque)
     assert back != back
     with pytest.raises(TypeError):
@@ -85,10 +91,15 @@ def test_what_is_not_plain(value: object) -> None:
             encode(wrap, strict=True)
 
 
+@given(st.text(alphabet=st.characters(exclude_categories=())))
+def test_an_exceptions_text_arrives_whatever_is_in_it(text: str) -> None:
+    assert sent(["raised", "ValueError", text]) == ["raised", "ValueError", text]
+
+
 def test_depth_is_limited() -> None:
     value: list[Any] = []
     for _ in range(100):
         value = [value]
-    assert decode(json.loads(json.dumps(encode(value)))) == value
+    assert decode(sent(encode(value))) == value
     with pytest.raises(ValueError, match="nested more than 100 deep"):
         encode([value])
