@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import importlib
 import io
+import os
 import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 try:
     from ochat_eval import __version__
@@ -142,5 +145,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         return MISTAKE
 
 
+def program() -> NoReturn:
+    """`main` as a whole process, which ends as soon as all is closed and written.
+
+    Python would go on and take apart what was imported: of torch and vLLM that takes seconds.
+    """
+    ended: list[int] = []
+    atexit.register(_leave, ended)  # the first registered, the last called
+    ended.append(main())
+    sys.exit(ended[0])
+
+
+def _leave(ended: Sequence[int]) -> None:
+    """Ends this process, unless `main` has not come to its end: Python says why."""
+    if ended:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(ended[0])
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

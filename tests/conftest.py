@@ -46,12 +46,21 @@ def _shared(nodeid: str) -> str:
 
 
 _TOGETHER = {
+    # the import of vLLM, whose engine is in the tests' process
+    **{f"tests/engines/test_{x}.py": "engine" for x in ("live_vllm", "ray", "thinking", "vllm")},
     # the servers of a real model
     **{f"tests/serve/test_{name}.py": "served" for name in ("hostile", "page", "server")},
     # the imports of torch, transformers and vLLM: half of what each of these takes
-    **{f"tests/model/test_{x}.py": "loaded" for x in ("chat", "templates", "thinking", "weights")},
-    **{f"tests/{x}.py": "loaded" for x in ("engines/test_vllm_build", "serve/test_serve")},
-    "tests/stages/test_thoughts.py": "loaded",
+    **{
+        f"tests/{file}.py": "loaded"
+        for file in (
+            "baseline/test_real_engine",
+            "engines/test_vllm_build",
+            *(f"model/test_{x}" for x in ("chat", "starts", "templates", "thinking", "weights")),
+            "serve/test_serve",
+            "stages/test_thoughts",
+        )
+    },
 }
 
 
@@ -66,14 +75,26 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return Scheduling(config, log)
 
 
+_LONGEST = (
+    "served",
+    "engine",
+    "loaded",
+    "tests/bench/test_bench.py",
+    "tests/tasks/test_humaneval_plus.py",
+    "tests/report/test_page.py",
+    "tests/stages/test_flat_memory.py",
+)
+"""What takes minutes, the longest first."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest come first, so that no process is left alone with one at the end."""
     order = {"vllm": 1, "slow": 2, "sandbox": 3, "browser": 4}
 
-    def place(item: pytest.Item) -> int:
-        if _shared(item.nodeid) == "served":
-            return 0
-        return min((order.get(m.name, 9) for m in item.iter_markers()), default=9)
+    def place(item: pytest.Item) -> tuple[int, int]:
+        if (shared := _shared(item.nodeid)) in _LONGEST:
+            return 0, _LONGEST.index(shared)
+        return min((order.get(m.name, 9) for m in item.iter_markers()), default=9), 0
 
     items.sort(key=place)
 

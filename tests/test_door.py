@@ -212,6 +212,31 @@ def test_ctrl_c_while_it_loads_is_one_line(process, tmp_path, at):
     assert (done.returncode, done.stderr) == (130, "ochat-eval: stopped\n")
 
 
+LEAVING = """
+import atexit, threading, time
+import ochat_eval.__main__ as door
+
+class Imported:
+    def __del__(self):
+        print("taken apart")
+
+def main():
+    atexit.register(print, "closed")
+    threading.Thread(target=lambda: (time.sleep(0.1), print("waited for"))).start()
+    return given(["nowhere"])
+
+left, given, door.main = Imported(), door.main, main
+door.program()
+"""
+
+
+def test_a_program_closes_all_and_takes_nothing_apart():
+    command, env = [sys.executable, "-c", LEAVING], environment()
+    done = subprocess.run(command, env=env, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "waited for\nclosed\n")
+    assert done.stderr.startswith("ochat-eval: 'nowhere' is no subcommand")
+
+
 @pytest.mark.slow
 def test_drafts_of_plans_that_were_killed_go_and_those_of_others_stay(cli, tmp_path):
     runs = tmp_path / "results/runs"

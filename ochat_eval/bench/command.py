@@ -6,6 +6,7 @@ import argparse
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 from ochat_eval.bench import decide, inspect_ai
 from ochat_eval.bench.client import client
 from ochat_eval.bench.costs import FEW_PAIRS, PAIRS, Table
+from ochat_eval.bench.engines import EnginesApart
 from ochat_eval.bench.gpu_check import gpu_check
 from ochat_eval.bench.harness import harness
 from ochat_eval.bench.lm_eval import LM_EVAL, comparison, with_model
@@ -29,7 +31,7 @@ from ochat_eval.terminal.command import MISTAKE, Parser, ending
 from ochat_eval.terminal.grid import listing
 from ochat_eval.terminal.say import say, tell
 
-WHAT = {
+WHAT = {  # those that can share a load of the model follow each other
     "harness": "each stage, over GSM8K and over all benchmarks, or over the tasks named; no model",
     "lm-eval": f"GSM8K compared with lm-eval {LM_EVAL}, which goes into .venv-lm-eval; no model",
     "inspect-ai": f"GSM8K compared with inspect_ai {inspect_ai.INSPECT_AI}, which goes into "
@@ -38,12 +40,12 @@ WHAT = {
     "the model twice a pair",
     "client": "engine=openai against a bare load generator, on the same local server",
     "vllm": "engine=vllm against a bare vllm.LLM.generate; loads the model",
+    "tail": "the end of a run, when a few answers that repeat themselves are left: as published, "
+    "guessing ahead, alone also loops ended; loads the model once a pair, and once more",
     "prefix": "requests grouped by prefix against shuffled, alone also with a cache that holds "
     "all; one queue against task after task; loads the model",
     "replicas": "engine=ray with one replica against two; loads the model three times a pair; not "
     "part of all",
-    "tail": "the end of a run, when a few answers that repeat themselves are left: as published, "
-    "guessing ahead, alone also loops ended; loads the model two or three times a pair",
     "decide": "what until=decided saves and how often it errs: made-up pairs, and reruns as in the "
     "recorded runs named (docs/less.md); no model",
     "gpu-check": "on a GPU, in ten minutes with one load of the model: engine=vllm against bare "
@@ -64,28 +66,29 @@ TAKES_MORE = ("harness", *WITH_MODEL, "decide", "readings")
 """What can be told more than its name."""
 
 
-def _tables(given: argparse.Namespace) -> Iterator[tuple[str, Callable[[], Table]]]:
+def _tables(
+    given: argparse.Namespace, engines: EnginesApart
+) -> Iterator[tuple[str, Callable[[], Table]]]:
     """The chosen measurements, each with the name of its part."""
     chosen = [x for x in WHAT if x not in BY_NAME] if given.what == "all" else [given.what]
     more: list[str] = given.more
     sized = {} if given.requests is None else {"requests": given.requests}
     pairs, few = given.pairs or PAIRS, given.pairs or FEW_PAIRS
     alone = given.what != "all"  # has the time for sides that show little
+    helps = (STOPPED, AHEAD) if alone else (AHEAD,)
     parts: dict[str, Iterable[Callable[[], Table]]] = {
         "harness": [partial(harness, names) for names in ([more] if more else HARNESS)],
         "lm-eval": [partial(comparison, few)],
         "inspect-ai": [partial(inspect_ai.comparison, few)],
         "lm-eval-vllm": [partial(with_model, few, more=more, **sized)],
         "client": [partial(client, few, **sized)],
-        "vllm": [partial(vllm, pairs, more=more, **sized)],
+        "vllm": [partial(vllm, engines, pairs, more=more, **sized)],
         "prefix": [
-            partial(prefix, few, more=more, large=alone, **sized),
-            partial(suite, few, more=more, **sized),
+            partial(suite, engines, few, more=more, **sized),
+            partial(prefix, engines, few, more=more, large=alone, **sized),
         ],
         "replicas": [partial(replicas, few, more=more, **sized)],
-        "tail": [
-            partial(tails, few, more=more, helps=(STOPPED, AHEAD) if alone else (AHEAD,), **sized),
-        ],
+        "tail": [partial(tails, engines, few, more=more, helps=helps, **sized)],
         "decide": [
             decide.made_up,
             *(partial(decide.recorded, name) for name in more or [decide.SHIPPED]),
@@ -162,14 +165,15 @@ def bench(argv: Sequence[str]) -> int:
 def _measure(given: argparse.Namespace) -> int:
     record = {"made": datetime.now(UTC).isoformat(timespec="seconds"), **surroundings()}
     done: list[Outcome] = []
-    for part, table in _tables(given):
-        if given.what == "all":
-            say(f"bench {part}")
-        done.append(_outcome(part, table))
-        if found := done[-1].table:
-            tell(found.text(), flush=True)
-        if given.record:  # after each, so that a stop costs one table
-            write_json(given.record, {**record, **recorded(done)})
+    with closing(EnginesApart()) as engines:
+        for part, table in _tables(given, engines):
+            if given.what == "all":
+                say(f"bench {part}")
+            done.append(_outcome(part, table))
+            if found := done[-1].table:
+                tell(found.text(), flush=True)
+            if given.record:  # after each, so that a stop costs one table
+                write_json(given.record, {**record, **recorded(done)})
     if len(done) > 1 or any(one.claims for one in done):
         tell(summary(done))
     return MISTAKE if any(one.table is None for one in done) else 0

@@ -193,14 +193,29 @@ def spread(seconds: Sequence[float]) -> list[str]:
     return [f"{median(seconds):.2f}", f"{min(seconds):.2f} to {max(seconds):.2f}"]
 
 
-def in_new_process(function: Callable[..., T], *arguments: Any) -> T:
-    """What a function returns when a fresh Python calls it, so that nothing is loaded yet.
+class NewProcess:
+    """A fresh Python, in which nothing is loaded yet, for one call after another."""
 
-    Raises:
-        UserError: as the function; or its process died.
-    """
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+    def __init__(self) -> None:
+        self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+
+    def call(self, function: Callable[..., T], *arguments: Any) -> T:
+        """What the function returns there.
+
+        Raises:
+            UserError: as the function; or the process died.
+        """
         try:
-            return pool.submit(function, *arguments).result()
+            return self._pool.submit(function, *arguments).result()
         except BrokenProcessPool as e:
-            raise UserError(f"the process of {function.__name__} died: {e}") from e
+            raise UserError(f"a process of the bench died: {e}") from e
+
+    def close(self) -> None:
+        """Ends it."""
+        self._pool.shutdown()
+
+
+def in_new_process(function: Callable[..., T], *arguments: Any) -> T:
+    """A single call of `NewProcess`."""
+    with contextlib.closing(NewProcess()) as process:
+        return process.call(function, *arguments)

@@ -59,15 +59,17 @@ def decided(
     ).cumsum(axis=1)  # fmt: skip
     gained, lost = drawn[..., 0], drawn[..., 1]
     confidences = stats.look_confidences((ends / n).tolist(), stats.CONFIDENCE)
-    found = np.zeros((draws, len(ends)), int)
+    first, said = np.full(draws, len(ends) - 1), np.zeros(draws, int)
+    left = np.arange(draws)  # the runs that no look has decided
     for look, (end, confidence) in enumerate(zip(ends, confidences, strict=True)):
         low, high = stats.counted_intervals(
-            gained[:, look], lost[:, look], int(end), psi, confidence
+            gained[left, look], lost[left, look], int(end), psi, confidence
         )
-        found[:, look] = _verdicts(low, high, margin, mode)
+        found = _verdicts(low, high, margin, mode)
+        first[left[found != 0]] = look
+        said[left] = found
+        left = left[found == 0]
     whole = _verdicts(*stats.counted_intervals(gained[:, -1], lost[:, -1], n, psi), margin, mode)
-    first = np.where((found != 0).any(axis=1), (found != 0).argmax(axis=1), len(ends) - 1)
-    said = found[np.arange(draws), first]
     return Decided(
         float((ends[first] / n).mean()),
         float((said > 0).mean()),

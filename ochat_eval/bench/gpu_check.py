@@ -65,10 +65,9 @@ def gpu_check(
     ends = time.monotonic() + SECONDS
     usual = ON_CPU if cpu_build() else ON_GPU
     size = usual if requests is None else replace(usual, requests=requests)
-    begun = time.monotonic()
     asked = asked_for(size.requests, size.tokens, more)
     with loaded(asked) as engine:
-        yield functools.partial(_surroundings, asked.model.name, time.monotonic() - begun)
+        yield functools.partial(_surroundings, asked.model.name, engine.start_seconds)
         yield functools.partial(beside_bare, asked, engine, pairs, size.tokens)
         for part in (_suite, _prefix):
             if _in_time(ends, part.__name__.strip("_")):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ochat_eval.config.job import Job
 from ochat_eval.engines.engine import Engine, Failure, Session, Work
+from ochat_eval.engines.vllm import with_loops_ended
 from ochat_eval.model.model import Model
 from ochat_eval.records import Request, Response, UserError
 from ochat_eval.terminal.say import say
@@ -21,10 +22,12 @@ class Loaded(Engine):
 
     Attributes:
         session: vLLM's.
+        start_seconds: what its start took.
         flow: by `time.monotonic()`, how many requests were in flight; runs add to it.
     """
 
     session: Session
+    start_seconds: float = 0.0
     flow: list[tuple[float, int]] = field(default_factory=list)
 
     @property
@@ -41,6 +44,10 @@ class Loaded(Engine):
         del work
         self.llm.reset_prefix_cache()
         return _Kept(self.session, self.flow)
+
+    def ending_loops(self, times: int) -> Loaded:
+        """The same engine; answers that repeat themselves so often are ended (`stop_loops`)."""
+        return replace(self, session=with_loops_ended(self.session, times))
 
     @property
     def llm(self) -> Any:
@@ -82,9 +89,10 @@ def loaded(asked: Job) -> Iterator[Loaded]:
     work = Work(
         model=asked.model, items=lambda: (), seed=asked.seed, truncate_overlong=False, say=say
     )
+    begun = time.monotonic()
     session = asked.engine.start(work)
     try:
-        yield Loaded(session=session)
+        yield Loaded(session=session, start_seconds=time.monotonic() - begun)
     finally:
         session.close()
 

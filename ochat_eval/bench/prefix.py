@@ -8,14 +8,14 @@ one that the engine makes by default, and a small one.
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
-from ochat_eval.bench.costs import Table, claim, in_new_process, in_turn, ratio, spread
-from ochat_eval.bench.loaded import Loaded, loaded
+from ochat_eval.bench.costs import Table, claim, in_turn, ratio, spread
+from ochat_eval.bench.engines import Engines
+from ochat_eval.bench.loaded import Loaded
 from ochat_eval.bench.work import Timed, data_title, options, planned, timed
 from ochat_eval.config.load import job
 
@@ -33,7 +33,11 @@ Seconds = dict[str, list[float]]
 
 
 def prefix(
-    pairs: int, requests: int = REQUESTS, more: Sequence[str] = (), large: bool = True
+    engines: Engines,
+    pairs: int,
+    requests: int = REQUESTS,
+    more: Sequence[str] = (),
+    large: bool = True,
 ) -> Table:
     """Times requests grouped by prefix, as the harness makes them, against shuffled ones.
 
@@ -51,7 +55,7 @@ def prefix(
     seconds: Seconds = {}
     claims = []
     for cache, goal in caches:
-        tokens, took = in_new_process(_orders, pairs, [*arguments, *cache, *more])
+        tokens, took = engines.run([*arguments, *cache, *more], _orders, pairs)
         for side, each in took.items():
             rows.append([f"{tokens:,}", side, *spread(each)])
             seconds[f"cache of {tokens:,}: {side}"] = each
@@ -67,12 +71,11 @@ def prefix(
     return Table(title, headers, rows, seconds, claims)
 
 
-def _orders(pairs: int, arguments: list[str]) -> tuple[int, Seconds]:
+def _orders(engine: Loaded, arguments: list[str], pairs: int) -> tuple[int, Seconds]:
     """The tokens of the cache, and the seconds of both orders."""
-    with loaded(job(arguments)) as engine:
-        cache = engine.llm.llm_engine.vllm_config.cache_config
-        tokens = cache.num_gpu_blocks * cache.block_size
-        return tokens, orders(pairs, arguments, engine)
+    cache = engine.llm.llm_engine.vllm_config.cache_config
+    tokens = cache.num_gpu_blocks * cache.block_size
+    return tokens, orders(pairs, arguments, engine)
 
 
 def orders(pairs: int, arguments: list[str], engine: Loaded) -> Seconds:
@@ -93,22 +96,30 @@ def orders(pairs: int, arguments: list[str], engine: Loaded) -> Seconds:
     return {side: [one.seconds for one in every] for side, every in found.items()}
 
 
-def suite(pairs: int, requests: int = SUITE_REQUESTS, more: Sequence[str] = ()) -> Table:
+def suite(
+    engines: Engines,
+    pairs: int,
+    requests: int = SUITE_REQUESTS,
+    more: Sequence[str] = (),
+) -> Table:
     """Times several benchmarks in one queue against one after another, one engine for both.
 
     Args:
         requests: of each benchmark.
         more: options of the run: `model=…`, `engine.NAME=VALUE`.
     """
-    return in_new_process(_suite, pairs, requests, list(more))
+    together, *apart = (
+        options(names, requests, "max_tokens=64", *more) for names in (SUITE, *([n] for n in SUITE))
+    )
+    return engines.run(together, _suite, pairs, requests, apart)
 
 
-def _suite(pairs: int, requests: int, more: list[str]) -> Table:
-    together = job(options(SUITE, requests, "max_tokens=64", *more))
-    apart = [job(options([name], requests, "max_tokens=64", *more)) for name in SUITE]
-    begun = time.monotonic()
-    with tempfile.TemporaryDirectory() as name, loaded(together) as engine:
-        start, folder = time.monotonic() - begun, Path(name)
+def _suite(
+    engine: Loaded, arguments: list[str], pairs: int, requests: int, parts: list[list[str]]
+) -> Table:
+    together, apart = job(arguments), [job(part) for part in parts]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
         whole = replace(together, engine=engine)
 
         def one_queue(pair: int) -> Timed:
@@ -127,7 +138,7 @@ def _suite(pairs: int, requests: int, more: list[str]) -> Table:
     rows = [[side, *spread(every)] for side, every in seconds.items()]
     claims = [claim("one queue / task after task", *seconds.values(), goal=1.0)]
     rows.append([claims[0].what, f"{claims[0].measured:.3f}", ""])
-    rows.append(["start of the engine, in neither", f"{start:.2f}", ""])
+    rows.append(["start of the engine, in neither", f"{engine.start_seconds:.2f}", ""])
     tokens = median(run.tokens for run in found["one queue"])
     title = (
         f"{', '.join(SUITE)} ({data_title()}): {requests} requests of each, {tokens:,.0f} tokens; "

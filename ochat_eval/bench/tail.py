@@ -1,6 +1,6 @@
 """What the end of a run takes, when a few answers that repeat themselves are left, and what helps.
 
-Every run loads the model in a process of its own, for guessing ahead is chosen when it is loaded.
+Guessing ahead is chosen when the model is loaded, so that side has an engine of its own.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from ochat_eval.bench.costs import Table, claim, in_new_process, in_turn, spread
-from ochat_eval.bench.loaded import loaded, tail
+from ochat_eval.bench.costs import Table, claim, in_turn, spread
+from ochat_eval.bench.engines import Engines
+from ochat_eval.bench.loaded import Loaded, tail
 from ochat_eval.bench.prefix import SUITE
 from ochat_eval.bench.work import data_title, options, planned, timed
 from ochat_eval.config.load import job
@@ -48,6 +49,7 @@ class Ended:
 
 
 def tails(
+    engines: Engines,
     pairs: int,
     requests: int = REQUESTS,
     more: Sequence[str] = (),
@@ -64,7 +66,7 @@ def tails(
     chosen = {PUBLISHED: arguments, **{one: [*arguments, one] for one in helps}}
 
     def run(given: list[str]) -> Callable[[int], Ended]:
-        return lambda pair: in_new_process(_run, given)
+        return lambda pair: engines.run(given, _run)
 
     runs = in_turn({side: run(given) for side, given in chosen.items()}, pairs)
     seconds = {side: [run.seconds for run in every] for side, every in runs.items()}
@@ -91,11 +93,10 @@ def tails(
     return Table(title, headers, rows, seconds, claims)
 
 
-def _run(arguments: list[str]) -> Ended:
-    """Loads the model, warms it up with an answer of two tokens to an item, and times the run."""
-    asked = job(arguments)
-    with tempfile.TemporaryDirectory() as name, loaded(asked) as engine:
-        folder, run = Path(name), replace(asked, engine=engine)
+def _run(engine: Loaded, arguments: list[str]) -> Ended:
+    """Warms the engine up with an answer of two tokens to an item, and times the run."""
+    with tempfile.TemporaryDirectory() as name:
+        folder, run = Path(name), replace(job(arguments), engine=engine)
         short = replace(job([*arguments, "limit=1", "max_tokens=2"]), engine=engine)
         timed(short, planned(short, folder, "warm"))
         plan = planned(run, folder, "run")

@@ -17,8 +17,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from ochat_eval.bench.costs import Table, claim, in_new_process, in_turn, ratio, spread
-from ochat_eval.bench.loaded import Loaded, loaded
+from ochat_eval.bench.costs import Table, claim, in_turn, ratio, spread
+from ochat_eval.bench.engines import Engines
+from ochat_eval.bench.loaded import Loaded
 from ochat_eval.bench.work import Timed, data_title, options, planned, timed
 from ochat_eval.config.job import Job
 from ochat_eval.config.load import job
@@ -32,6 +33,7 @@ Calls = list[tuple[Any, Any]]
 
 
 def vllm(
+    engines: Engines,
     pairs: int,
     requests: int = REQUESTS,
     max_tokens: int = MAX_TOKENS,
@@ -44,18 +46,20 @@ def vllm(
         max_tokens: longest answer.
         more: options of the run: `model=…`, `engine.NAME=VALUE`.
     """
-    return in_new_process(_measure, pairs, requests, max_tokens, list(more))
+    return engines.run(_arguments(requests, max_tokens, more), _measure, pairs, max_tokens)
 
 
-def _measure(pairs: int, requests: int, max_tokens: int, more: list[str]) -> Table:
-    asked = asked_for(requests, max_tokens, more)
-    with loaded(asked) as engine:
-        return beside_bare(asked, engine, pairs, max_tokens)
+def _measure(engine: Loaded, arguments: list[str], pairs: int, max_tokens: int) -> Table:
+    return beside_bare(job(arguments), engine, pairs, max_tokens)
+
+
+def _arguments(requests: int, max_tokens: int, more: Sequence[str]) -> list[str]:
+    return options(["gsm8k"], requests, f"max_tokens={max_tokens}", *more)
 
 
 def asked_for(requests: int, max_tokens: int, more: Sequence[str]) -> Job:
     """The run that is measured; the arguments as in `vllm`."""
-    return job(options(["gsm8k"], requests, f"max_tokens={max_tokens}", *more))
+    return job(_arguments(requests, max_tokens, more))
 
 
 def beside_bare(asked: Job, engine: Loaded, pairs: int, max_tokens: int) -> Table:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from ochat_eval.engines.engine import Engine, Failure, Session, Work
 from ochat_eval.engines.guard import Guard
+from ochat_eval.engines.loops import loops_parameters
 from ochat_eval.engines.lora import check_adapters, load_adapters, lora_arguments
 from ochat_eval.engines.overlong import prompt_ids, refuse_overlong
 from ochat_eval.engines.speculation import (
@@ -48,8 +49,6 @@ from ochat_eval.terminal.words import counted, nearest
 
 _WATCH_SECONDS = 0.2
 _COLLECT_SECONDS = 1.0
-_LOOP_TOKENS = 64
-"""The longest piece of an answer that is looked for again and again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +122,8 @@ class Vllm(Engine):
             os.environ.pop("LD_PRELOAD", None)
             if preload is not None:
                 os.environ["LD_PRELOAD"] = preload
-        more = {"thinking_token_budget": work.model.thinking_budget, **self._repetition()}
+        loops = loops_parameters(self.stop_loops)
+        more = {"thinking_token_budget": work.model.thinking_budget, **loops}
         session = _VllmSession(llm, chat, self.window, guard, more)
         try:
             session.adapters = load_adapters(llm, work.model, path)
@@ -132,15 +132,6 @@ class Vllm(Engine):
             raise
         session.gpus = 0 if on_cpu() else self.world
         return session
-
-    def _repetition(self) -> dict[str, Any]:
-        """What a request's sampling parameters have for `stop_loops`."""
-        if self.stop_loops is None:
-            return {}
-        from vllm.sampling_params import RepetitionDetectionParams
-
-        found = RepetitionDetectionParams(_LOOP_TOKENS, min_count=self.stop_loops)
-        return {"repetition_detection": found}
 
     def llm_arguments(self, model: Model, seed: int) -> dict[str, Any]:
         """What `vllm.LLM` gets beside the model's path."""
@@ -242,6 +233,15 @@ class Vllm(Engine):
             from vllm import LLM
 
         return LLM
+
+
+def with_loops_ended(session: Session, times: int) -> Session:
+    """As a session of this engine's, which keeps the model, but with `stop_loops`."""
+    assert isinstance(session, _VllmSession)
+    more = {**session._more, **loops_parameters(times)}
+    again = _VllmSession(session._llm, session._chat, session.window, None, more)
+    again.adapters = session.adapters
+    return again
 
 
 def held_session(llm: Any, chat: ChatFormat) -> Session:

@@ -20,6 +20,9 @@ Tell = Callable[[str], None]
 
 _LEAST = 200
 """Characters that are worth a cut."""
+_LONGER = 0.25
+"""By what share of itself a known beginning must be longer to be worth another: each costs a check
+of a whole prompt, and two questions may begin alike by chance."""
 _CHECKED = 128
 """The first prompt behind each beginning is compared with its whole encoding, and so is every
 128th further one."""
@@ -155,7 +158,7 @@ class SharedStarts:
             self._starts.pop()
         known = self._starts[-1] if self._starts else _Start("", 0, [])
         cut = _cut(text, _common(text, self._last))
-        if cut - known.cut >= _LEAST:
+        if cut - known.cut >= max(_LEAST, known.cut * _LONGER):
             # with the letter, for some tokenizers take line ends at the end of a text otherwise
             more = text[known.cut : cut + 1]
             ids = self._behind(more) if known.cut else self._whole(more)

@@ -212,7 +212,7 @@ def test_a_fresh_process_answers_or_says_what_is_wrong():
     assert costs.in_new_process(abs, -3) == 3
     with pytest.raises(UserError, match="no such task"):
         costs.in_new_process(job, ["task=gsm9k"])
-    with pytest.raises(UserError, match="the process of _exit died"):
+    with pytest.raises(UserError, match="a process of the bench died"):
         costs.in_new_process(_exit)
 
 

@@ -97,7 +97,7 @@ def test_each_has_its_own_run_on_one_engine_and_one_that_does_nothing_is_not_sco
     assert list((tmp_path / "results/series").glob("models-*.html"))
 
     backwards = ",".join(f"{n}={folders[n]}" for n in ("checkpoint-30", "checkpoint-10"))
-    ray = process(
+    ray = cli(
         "model=./tiny", *ASKED, f"model.adapters=[{backwards}]", "results=ray/results/runs",
         "engine=ray", "engine.replicas=2", "engine.cpus_per_replica=1",
     )  # fmt: skip

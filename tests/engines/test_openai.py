@@ -22,6 +22,7 @@ from ochat_eval.records import Message, Request, Response, Sampling, UserError
 from tests import fault_server as fs
 from tests.conftest import CHECKOUT, command, environment, lines
 from tests.fault_server import FaultServer
+from tests.serve.serving import ONE_LESS
 
 RUN = "results/runs/r"
 SAMPLE = (
@@ -344,7 +345,7 @@ def test_a_real_vllm_server(cli, tmp_path):
         "--served-model-name", "small", "--port", str(port), "--max-model-len", "300",
         "--enforce-eager", "--api-key", KEY,
     ]  # fmt: skip
-    env = {**os.environ, "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1"}
+    env = {**os.environ, "VLLM_NO_USAGE_STATS": "1", **ONE_LESS}
     with (tmp_path.parent / "server.log").open("w") as log:
         server = subprocess.Popen(serve, env=env, stdout=log, stderr=log, start_new_session=True)
     try:

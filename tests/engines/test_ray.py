@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,31 @@ from tests.conftest import CHECKOUT, environment, lines
 from tests.fake_model import POISON, FakeRay, work
 
 pytestmark = pytest.mark.timeout(600)
+
+CLUSTER = """
+from ochat_eval.engines.cluster import Cluster
+cluster = Cluster(None)
+print(cluster.ray.get_runtime_context().gcs_address, flush=True)
+input()
+cluster.leave()
+"""
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """A cluster's that is there already: to start one takes more than most of these tests.
+
+    Those who join need the token of this process's environment, which it has, too.
+    """
+    with subprocess.Popen(
+        [sys.executable, "-c", CLUSTER],
+        env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as holder:  # fmt: skip
+        assert holder.stdin is not None and holder.stdout is not None
+        printed = holder.stdout.readline().strip()
+        assert ":" in printed, "no cluster"
+        yield printed
+        holder.communicate("\n", timeout=60)
 
 
 class Requests:
@@ -91,7 +118,7 @@ def test_thousands_of_requests_each_once_by_both_replicas_and_nothing_is_left(tm
 
 
 @pytest.mark.slow
-def test_a_killed_replica_loses_and_duplicates_nothing(tmp_path):
+def test_a_killed_replica_loses_and_duplicates_nothing(tmp_path, address):
     def killing(session, noted):
         submit, count, killed = session.submit, 0, []
 
@@ -106,7 +133,7 @@ def test_a_killed_replica_loses_and_duplicates_nothing(tmp_path):
 
         return one
 
-    engine = FakeRay(**TWO, requests=64, at_once=4, seconds=0.01)
+    engine = FakeRay(**TWO, address=address, requests=64, at_once=4, seconds=0.01)
     answers, failures, said, noted = drive(tmp_path, engine, Requests(2000), 2000, killing)
     assert not failures
     assert Counter(a["id"] for a in answers) == {f"t/m/{i}": 1 for i in range(2000)}
@@ -118,8 +145,8 @@ def test_a_killed_replica_loses_and_duplicates_nothing(tmp_path):
 
 
 @pytest.mark.slow
-def test_what_kills_three_replicas_is_set_aside_and_nothing_else_is(tmp_path):
-    engine = FakeRay(**TWO, requests=32, at_once=4)
+def test_what_kills_three_replicas_is_set_aside_and_nothing_else_is(tmp_path, address):
+    engine = FakeRay(**TWO, address=address, requests=32, at_once=4)
     requests = Requests(300, killers=frozenset({50, 299}))
     answers, failures, said, _ = drive(tmp_path, engine, requests, 300)
     assert sorted(f.id for f in failures) == ["t/m/299", "t/m/50"]
@@ -129,13 +156,23 @@ def test_what_kills_three_replicas_is_set_aside_and_nothing_else_is(tmp_path):
     assert 5 <= sum("died" in line for line in said) <= 6, "both may have been there at one death"
 
 
+def living_replicas() -> Iterator[int]:
+    """Those that live on clusters of this process."""
+    for pid in descendants(os.getpid()):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"ray::Replica"):
+                yield pid
+
+
 @pytest.mark.slow
-def test_a_run_in_which_everything_kills_is_given_up(tmp_path):
-    others = descendants(os.getpid()).keys()
-    engine = FakeRay(**TWO, requests=8, at_once=1)
+def test_a_run_in_which_everything_kills_is_given_up(tmp_path, address):
+    engine = FakeRay(**TWO, address=address, requests=8, at_once=1)
     with pytest.raises(UserError, match="died 10 times in a row"):
         drive(tmp_path, engine, Requests(100, frozenset(range(100))), 100)
-    assert descendants(os.getpid()).keys() <= others
+    until = time.monotonic() + 60
+    while any(living_replicas()):  # the cluster ends them when their driver has left
+        assert time.monotonic() < until, "a replica is left"
+        time.sleep(0.05)
 
 
 def without_rays() -> dict[str, str]:
@@ -165,12 +202,13 @@ def test_a_machine_lost_in_mid_run_loses_and_duplicates_nothing(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_a_driver_that_is_ended_goes_on_with_another_number_of_replicas(tmp_path, how):
-    command = [sys.executable, str(CHECKOUT / "tests/stages/endless_task.py"), "ray", "40000"]
+def test_a_driver_that_is_ended_goes_on_with_another_number_of_replicas(tmp_path, how, address):
+    """Its own Ray ends with it, or a cluster that is there loses its driver; either goes on there."""
+    command = [sys.executable, str(CHECKOUT / "tests/stages/endless_task.py"), "ray", "20000"]
+    first = [*command, "2"] if how == signal.SIGTERM else [*command, "2", address]
+    env = without_rays() if how == signal.SIGTERM else environment()
     with (tmp_path / "err").open("w") as err:
-        process = subprocess.Popen(
-            command, cwd=tmp_path, env=without_rays(), stdout=err, stderr=err
-        )  # fmt: skip
+        process = subprocess.Popen(first, cwd=tmp_path, env=env, stdout=err, stderr=err)
     journal, until = tmp_path / "results/runs/r/responses.jsonl", time.monotonic() + 200
     while not journal.exists() or not journal.stat().st_size:
         assert process.poll() is None and time.monotonic() < until
@@ -182,11 +220,11 @@ def test_a_driver_that_is_ended_goes_on_with_another_number_of_replicas(tmp_path
     if how == signal.SIGTERM:
         assert "KeyboardInterrupt" in said, "the command line makes one line of it"
     again = subprocess.run(
-        [*command, "1"], cwd=tmp_path, env=without_rays(), capture_output=True, text=True
+        [*command, "1", address], cwd=tmp_path, env=environment(), capture_output=True, text=True
     )
     assert again.returncode == 0, again.stderr[-3000:]
-    assert "of 40,000 responses are there" in again.stderr
-    assert json.loads(again.stdout.splitlines()[-1])["answers"] == 40_000
+    assert "of 20,000 responses are there" in again.stderr
+    assert json.loads(again.stdout.splitlines()[-1])["answers"] == 20_000
 
 
 MODEL = Model(path="m", package="p", sha256="0" * 64)
@@ -287,17 +325,22 @@ def test_what_this_machine_has_too_little_for_is_one_line(cli, tmp_path):
     assert not (tmp_path / "results").exists(), "refused before the prompts are made"
 
 
+@pytest.mark.slow
+def test_where_no_cluster_answers_it_is_one_line(cli):
+    nowhere = "engine.address=127.0.0.1:9"
+    refused(cli, f"{nowhere}: Ray cannot join", "engine=ray", nowhere)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("option", "complaint"),
     [
         ("engine.replicas=999", "of 999 replicas"),
-        ("engine.address=127.0.0.1:9", "engine.address=127.0.0.1:9: Ray cannot join"),
         ("engine.tensor_parallel_size=512", "engine.tensor_parallel_size=512 needs 512"),
     ],
 )
-@pytest.mark.slow
-def test_what_the_cluster_has_no_room_for_is_one_line(cli, tmp_path, option, complaint):
-    refused(cli, complaint, "engine=ray", option)
+def test_what_the_cluster_has_no_room_for_is_one_line(cli, tmp_path, address, option, complaint):
+    refused(cli, complaint, "engine=ray", f"engine.address={address}", option)
     assert (tmp_path / "results/runs/r/responses.jsonl").read_bytes() == b""
 
 
@@ -338,16 +381,16 @@ def test_without_ray_it_is_one_line(process, tmp_path):
 
 
 REAL = (
-    *SAMPLE, "tasks.gsm8k.n=3", "tasks.gsm8k.temperature=0.7", "max_tokens=64", "stage=generate",
+    *SAMPLE, "tasks.gsm8k.n=3", "tasks.gsm8k.temperature=0.7", "max_tokens=32", "stage=generate",
     "engine=ray", "engine.replicas=2",
 )  # fmt: skip
 
 
 @pytest.mark.vllm
 @pytest.mark.timeout(1200)
-def test_two_real_replicas_of_which_one_is_killed(started, cli, tmp_path):
-    """Real vLLM under real Ray on this machine; SIGKILL of a replica while it answers."""
-    driver = started(*REAL)
+def test_two_real_replicas_of_which_one_is_killed(started, cli, tmp_path, address):
+    """Real vLLM in a real Ray cluster; SIGKILL of a replica while it answers."""
+    driver = started(*REAL, f"engine.address={address}")
     run, said = tmp_path / "results/runs/r", tmp_path / "stderr-0"
     until = time.monotonic() + 900
 

@@ -3,7 +3,9 @@ ours, and a thought that is ended by its budget is counted to the token."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,36 +19,48 @@ from tests.model.shapes import SHAPES, write_model
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(900)]
 
 
-def both(name: str, folder: Path) -> tuple[list[int], list[int]]:
-    """The token ids of a conversation in a shape's template: those of `LLM.chat`, and ours."""
+@pytest.fixture
+def llm(tmp_path: Path) -> Iterator[Any]:
+    """A `vllm.LLM` with a token for each of any shape's."""
+    most = max(SHAPES.values(), key=lambda shape: len([*shape.special, *shape.added]))
+    folder = write_model(tmp_path / "most", most, weights=True)
+    engine = Vllm()
+    llm = engine.import_llm()(
+        model=str(folder), **engine.llm_arguments(Model(path=str(folder), context=None), 0)
+    )
+    yield llm
+    llm.llm_engine.engine_core.shutdown()
+
+
+def both(name: str, folder: Path, llm: Any) -> tuple[list[int], list[int]]:
+    """The token ids of a conversation in a shape's template: those of `LLM.chat`, and ours.
+
+    What `LLM` makes prompts with is made for each shape as `LLM` makes it; an engine is not.
+    """
+    from vllm import EngineArgs, SamplingParams
+    from vllm.renderers import renderer_from_config
+
     shape = SHAPES[name]
-    write_model(folder, shape, weights=True)
+    write_model(folder, shape)
     model = Model(path=str(folder), context=None, template_kwargs=shape.variables)
+    llm.renderer = renderer_from_config(EngineArgs(model=model.path).create_engine_config())
     said = [("user", "é 1"), ("assistant", "It is 4."), ("user", "and <2>?")]
     if name not in ("gemma", "mistral"):
         said.insert(0, ("system", "Be brief."))
     turns = [{"role": role, "content": content} for role, content in said]
-    engine = Vllm(arguments={"num_gpu_blocks_override": 64})  # else each writes a GiB at its start
-    llm_class = engine.import_llm()
-    from vllm import SamplingParams
-
-    llm = llm_class(model=model.path, **engine.llm_arguments(model, 0))
-    try:
-        [output] = llm.chat(
-            turns,
-            SamplingParams(max_tokens=1),
-            use_tqdm=False,
-            chat_template_kwargs=shape.variables or None,
-        )
-    finally:
-        llm.llm_engine.engine_core.shutdown()
+    [output] = llm.chat(
+        turns,
+        SamplingParams(max_tokens=1),
+        use_tqdm=False,
+        chat_template_kwargs=shape.variables or None,
+    )
     ours = load_format(model, model.path).encode([Message(*one) for one in said], None)
     return output.prompt_token_ids, ours
 
 
-def test_vllms_own_chat_gives_the_same_tokens(tmp_path):
+def test_vllms_own_chat_gives_the_same_tokens(tmp_path, llm):
     for name in SHAPES:
-        theirs, ours = both(name, tmp_path / name)
+        theirs, ours = both(name, tmp_path / name, llm)
         assert ours == theirs, name
 
 

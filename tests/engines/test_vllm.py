@@ -28,7 +28,7 @@ from tests.serve.serving import make_tiny
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(600)]
 
-SAMPLE = ("task=gsm8k", "data=sample", "tasks.gsm8k.max_tokens=48", "run=r")
+SAMPLE = ("task=gsm8k", "data=sample", "tasks.gsm8k.max_tokens=24", "run=r")
 NARROW = ("engine.max_num_seqs=2", "engine.window=3")  # so that answers come one after another
 
 
@@ -109,9 +109,9 @@ def test_a_dead_engine_ends_the_run_which_goes_on_and_then_has_nothing_to_do(
     assert sorted(r["id"] for r in responses) == sorted(f"gsm8k/main/{i}" for i in range(12))
     for response in responses:
         assert response["text"].strip()
-        assert 0 < response["completion_tokens"] <= 48
+        assert 0 < response["completion_tokens"] <= 24
         assert response["prompt_tokens"] > 100
-        assert (response["finish_reason"] == "length") == (response["completion_tokens"] == 48)
+        assert (response["finish_reason"] == "length") == (response["completion_tokens"] == 24)
 
     stamp = journal.stat().st_mtime_ns
     again = cli(*SAMPLE, *NARROW)

@@ -19,6 +19,8 @@ import sys
 from ochat_eval.engines import vllm_build
 assert "torch" not in sys.modules
 vllm_build.import_vllm("a test")
+"""
+CLASS = """
 vllm_build.know_model_class(sys.argv[1])
 vllm_build.know_model_class("ORG/NAME")
 from vllm import ModelRegistry
@@ -27,28 +29,27 @@ print(known.architecture, known.is_text_generation_model)
 """
 
 
+def importing(folder: Path, script: str, **changes: str) -> subprocess.CompletedProcess[str]:
+    """A process that imports vLLM, whose OpenMP tells of what it has read."""
+    env = environment(OMP_DISPLAY_ENV="true", VLLM_CACHE_ROOT=str(folder / "cache"))
+    env.pop("OMP_WAIT_POLICY", None)
+    command = [sys.executable, "-c", script, str(folder)]
+    return subprocess.run(command, capture_output=True, text=True, env=env | changes, check=True)
+
+
 @pytest.mark.vllm
-@pytest.mark.parametrize(
-    ("given", "then"), [({}, "passive"), ({"OMP_WAIT_POLICY": "active"}, "active")]
-)
-def test_threads_sleep_unless_told_otherwise_and_a_class_is_known_without_a_process(
-    given, then, tmp_path
-):
+def test_threads_sleep_and_a_class_is_known_without_a_process(tmp_path):
     (tmp_path / "config.json").write_text('{"architectures": ["NoSuch", "LlamaForCausalLM"]}')
-    cache = tmp_path / "cache"
-    env = environment(OMP_DISPLAY_ENV="true", VLLM_CACHE_ROOT=str(cache), **given)
-    if not given:
-        env.pop("OMP_WAIT_POLICY", None)
-    done = subprocess.run(
-        [sys.executable, "-c", THREADS, tmp_path],
-        capture_output=True,
-        text=True,
-        env=env,
-        check=True,
-    )
+    done = importing(tmp_path, THREADS + CLASS)
     assert done.stdout.split() == ["LlamaForCausalLM", "True"]
-    assert not (cache / "modelinfos").exists(), "where vLLM keeps what its process has found"
-    assert f"OMP_WAIT_POLICY = '{then.upper()}'" in done.stderr, "as torch's OpenMP has read it"
+    assert not (tmp_path / "cache/modelinfos").exists(), "where vLLM keeps what its process found"
+    assert "OMP_WAIT_POLICY = 'PASSIVE'" in done.stderr, "as torch's OpenMP has read it"
+
+
+@pytest.mark.vllm
+def test_threads_do_as_they_are_told(tmp_path):
+    done = importing(tmp_path, THREADS, OMP_WAIT_POLICY="active")
+    assert "OMP_WAIT_POLICY = 'ACTIVE'" in done.stderr
 
 
 SCRIPT = """

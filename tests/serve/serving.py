@@ -154,6 +154,7 @@ def tiny_server(servers: Servers, tiny: list[str], key: str) -> Server:
         "engine.max_num_seqs=64",
         key=key,
         OCHAT_EVAL_API_KEYS=" ".join(KEYS),
+        **ONE_LESS,
     )
 
 

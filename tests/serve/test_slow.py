@@ -85,28 +85,31 @@ async def until_closed(port: int, sent: bytes, drip: bytes = b"") -> tuple[float
     return time.monotonic() - begun, got
 
 
-@pytest.mark.parametrize(
-    ("sent", "drip", "answer"),
-    [
-        ("", "", b""),
-        ("GET /", "a", b""),
-        ("GET / HTTP/1.1\r\n", "", b""),
-        ("GET / HTTP/1.1\r\n", "X-A: b\r\n", b""),
-        (f"{POST}Content-Length: 100\r\n\r\n", "", b"408"),
-        (f"{POST}Content-Length: 100\r\n\r\n{{", " ", b"408"),
-        (f"{POST}Transfer-Encoding: chunked\r\n\r\n", "1\r\n \r\n", b"408"),
-        ("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "", b"200"),
-        ("GET / HTTP/1.1\r\nHost: localhost\r\n\r\nGET /", "a", b"200"),
-        (f"{POST}Content-Length: 9999999\r\n\r\n", " " * 9, b"413"),
-    ],
-)
-def test_what_never_ends_is_ended(sent, drip, answer):
+NEVER_ENDS = [
+    ("", "", b""),
+    ("GET /", "a", b""),
+    ("GET / HTTP/1.1\r\n", "", b""),
+    ("GET / HTTP/1.1\r\n", "X-A: b\r\n", b""),
+    (f"{POST}Content-Length: 100\r\n\r\n", "", b"408"),
+    (f"{POST}Content-Length: 100\r\n\r\n{{", " ", b"408"),
+    (f"{POST}Transfer-Encoding: chunked\r\n\r\n", "1\r\n \r\n", b"408"),
+    ("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "", b"200"),
+    ("GET / HTTP/1.1\r\nHost: localhost\r\n\r\nGET /", "a", b"200"),
+    (f"{POST}Content-Length: 9999999\r\n\r\n", " " * 9, b"413"),
+]
+"""What is sent at once, what then drips, and the status of the answer, if there is one."""
+
+
+def test_what_never_ends_is_ended():
     app = gate(Engine(held=False), read_timeout_seconds=SECONDS)
 
     async def play(port: int) -> None:
-        seconds, got = await until_closed(port, sent.encode(), drip.encode())
-        assert SECONDS / 2 < seconds < 5 * SECONDS
-        assert got[9:12] == answer
+        ends = (until_closed(port, sent.encode(), drip.encode()) for sent, drip, _ in NEVER_ENDS)
+        for (sent, drip, answer), (seconds, got) in zip(
+            NEVER_ENDS, await asyncio.gather(*ends), strict=True
+        ):
+            assert SECONDS / 2 < seconds < 5 * SECONDS, (sent, drip)
+            assert got[9:12] == answer, (sent, drip)
         assert app._shares.waiting == 0, "no place is kept"
 
     served(app, play)

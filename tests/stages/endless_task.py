@@ -1,8 +1,9 @@
-"""Run as a script: `endless_task.py replay|ray COUNT [REPLICAS]`, a run over so many made-up items.
+"""Run as a script: `endless_task.py replay|ray COUNT [REPLICAS [ADDRESS]]`, a run over made-up items.
 
 The items are made as they are asked for; `replay` is a whole run over recorded answers, `ray`
-generates with (two) replicas of a fast model of ours. Prints, by stage, the peak resident size in MiB
-and the seconds; and while it generates, to stderr, the resident size about every twentieth part.
+generates with (two) replicas of a fast model of ours, in a cluster that is there if its address is
+given. Prints, by stage, the peak resident size in MiB and the seconds; and while it generates, to
+stderr, the resident size about every twentieth part.
 """
 
 from __future__ import annotations
@@ -75,11 +76,12 @@ def watch_journal(part: int) -> None:
     Journal.append = watched
 
 
-def main(kind: str, count: int, replicas: int = 2) -> None:
+def main(kind: str, count: int, replicas: int = 2, address: str | None = None) -> None:
     task = Endless(name="endless", items_wanted=count, data="sample")
     whole = kind == "replay"
     options = record_answers(task) if whole else []
-    fast = FakeRay(replicas=replicas, cpus_per_replica=1, requests=512, at_once=512)
+    window = {"requests": 512, "at_once": 512}
+    fast = FakeRay(replicas=replicas, cpus_per_replica=1, address=address, **window)
     watch_journal(max(1, count // 20))
     found: dict[str, Any] = {}
     for stage in ("generate", "score") if whole else ("generate",):
@@ -103,4 +105,4 @@ def main(kind: str, count: int, replicas: int = 2) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], *map(int, sys.argv[2:]))
+    main(sys.argv[1], *map(int, sys.argv[2:4]), *sys.argv[4:])
