@@ -54,7 +54,7 @@ def test_one_that_fails_costs_the_others_nothing(problem, monkeypatch, tmp_path,
         raise problem
 
     tables = [("a", broken), ("b", lambda: costs.Table("the other", ["a"], [["1"]]))]
-    monkeypatch.setattr("ochat_eval.bench.command._tables", lambda given: iter(tables))
+    monkeypatch.setattr("ochat_eval.bench.command._tables", lambda given, engines: iter(tables))
     assert bench(["all", "--record", str(tmp_path / "bench.json")]) == 2
     out, err = capsys.readouterr()
     assert "the other" in out and "no room" in out and "FAILED" in out
