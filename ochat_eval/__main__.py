@@ -100,6 +100,16 @@ def _heeded(given: list[str]) -> list[str]:
     return rest
 
 
+def _answered(given: list[str]) -> int:
+    if given in ([], ["-h"], ["--help"], ["help"]):
+        tell(help_text(), end="")
+        return 0
+    if given in (["--version"], ["-V"]):
+        tell(f"ochat-eval {__version__}")
+        return 0
+    return _command(_heeded(given))
+
+
 def _command(given: Sequence[str]) -> int:
     name, rest = ("run", given) if "=" in given[0] or given[0][:1] == "-" else (given[0], given[1:])
     if name not in COMMANDS:
@@ -132,14 +142,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     heed_terminal()
     never_fork_engines()
     given = list(sys.argv[1:] if argv is None else argv)
-    if given in ([], ["-h"], ["--help"], ["help"]):
-        tell(help_text(), end="")
-        return 0
-    if given in (["--version"], ["-V"]):
-        tell(f"ochat-eval {__version__}")
-        return 0
     try:
-        return ending("ochat-eval", lambda: _command(_heeded(given)))
+        return ending("ochat-eval", lambda: _answered(given))
     except BrokenPipeError:  # of a pager that was left
         sys.stderr.close()
         return MISTAKE
@@ -158,10 +162,15 @@ def program() -> NoReturn:
 
 def _leave(ended: Sequence[int]) -> None:
     """Ends this process, unless `main` has not come to its end: Python says why."""
-    if ended:
+    if not ended:
+        return
+    code = ended[0]
+    try:
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(ended[0])
+    except (OSError, ValueError):  # nobody reads it, or there is no space
+        code = code or MISTAKE
+    os._exit(code)
 
 
 if __name__ == "__main__":

@@ -37,6 +37,19 @@ def test_version(cli):
         assert cli(flag).stdout == f"ochat-eval {__version__}\n"
 
 
+@pytest.mark.parametrize("arguments", [("--help",), ("task=gsm8k", "stage=plan", "data=sample")])
+def test_an_output_without_space_is_one_line(tmp_path, arguments):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "ochat_eval", *arguments],
+            stdout=full, stderr=subprocess.PIPE, text=True, env=environment(), cwd=tmp_path,
+        )  # fmt: skip
+    assert done.returncode == 2
+    said = done.stderr.splitlines()[-1]
+    assert said == "ochat-eval: the output cannot be written: No space left on device"
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize(("given", "then"), [(None, "spawn"), ("fork", "fork")])
 def test_an_engine_is_no_fork_of_the_command(cli, monkeypatch, given, then):
     monkeypatch.setenv("VLLM_WORKER_MULTIPROC_METHOD", given or "to be put back")

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
+from ochat_eval.records import UserError
 from ochat_eval.terminal.words import plain
 
 _KEPT = "\n\t"
@@ -64,11 +65,21 @@ def say(line: str) -> None:
 
 
 def tell(text: str, end: str = "\n", flush: bool = False) -> None:
-    """What was asked for, on the output: a table, a path."""
+    """What was asked for, on the output: a table, a path.
+
+    Raises:
+        UserError: it cannot be written there.
+        BrokenPipeError: nobody reads it any more.
+    """
     if not _voices[-1].speaks:
         _LOG.info("%s", plain(text, _KEPT))
         return
-    print(plain(text, _KEPT), end=end, flush=flush)
+    try:
+        print(plain(text, _KEPT), end=end, flush=flush)
+    except BrokenPipeError:
+        raise
+    except OSError as e:
+        raise UserError(f"the output cannot be written: {e.strerror}") from e
 
 
 def uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
