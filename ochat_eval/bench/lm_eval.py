@@ -34,7 +34,7 @@ from ochat_eval.run.store import (
 
 LM_EVAL = "0.4.13"
 """The version of lm-eval that ours is compared with."""
-REQUESTS = 16
+REQUESTS = 8
 MAX_TOKENS = 64
 
 

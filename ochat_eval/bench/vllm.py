@@ -25,7 +25,7 @@ from ochat_eval.config.job import Job
 from ochat_eval.config.load import job
 
 GOAL = 1.02
-REQUESTS = 56
+REQUESTS = 48
 MAX_TOKENS = 64
 
 Calls = list[tuple[Any, Any]]
