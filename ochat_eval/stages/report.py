@@ -12,7 +12,7 @@ from ochat_eval.engines.judge import Judge
 from ochat_eval.records import Item, Response, Score, UserError
 from ochat_eval.report import scores_table
 from ochat_eval.report.controlled import add_controlled
-from ochat_eval.report.page.entries import Run, answers_of
+from ochat_eval.report.page.entries import Run, answers_of, is_rating
 from ochat_eval.report.page.page import Page, begun_page
 from ochat_eval.report.summary import Judged, Stopped, summarise_task
 from ochat_eval.report.tables import files
@@ -91,7 +91,7 @@ def _judged(planned: Plan, task: Task, shown: Run, page: Page) -> Iterator[Judge
     items = planned.run.file(store.ITEMS)
     for item in store.read_records(items, Item, planned.spans[task.name]):
         found = answers_of(shown, item)
-        page.add(item, [found], rated=task.scale != 100)
+        page.add(item, [found], rated=is_rating(task.scale))
         if found["responses"] and counts(item, planned.seen):
             yield Answered(item, tuple(found["responses"])), found["scores"]
 

@@ -364,8 +364,7 @@ def test_its_prompts_are_the_offline_engines_too(small):
 
 
 def test_engine_openai_answers_as_engine_vllm(small, cli, tmp_path: Path):
-    few = ("limit=4", "tasks.mt_bench.limit=1", "max_tokens=24")
-    asked = ("task=[gsm8k,mt_bench]", "data=sample", *few)
+    asked = ("task=[gsm8k,mt_bench]", "data=sample", "max_tokens=24", "limit=4")
     runs = {
         "served": (
             "engine=openai",
@@ -382,7 +381,7 @@ def test_engine_openai_answers_as_engine_vllm(small, cli, tmp_path: Path):
         responses = lines(tmp_path / "results/runs" / name / "responses.jsonl")
         answers[name] = {(r["id"], r["turn"]): r for r in responses}
     served, offline = answers["served"], answers["offline"]
-    assert served.keys() == offline.keys() and len(served) == 4 + 2
+    assert served.keys() == offline.keys() and len(served) == 4 + 2 * 4
     greedy = [key for key in served if key[0].startswith("gsm8k")]
     assert len(greedy) == 4
     for key in greedy:

@@ -67,6 +67,11 @@ FILTERS = (
 """What the items can be narrowed to, of the first run's bits."""
 
 
+def is_rating(scale: float) -> bool:
+    """Whether values on this scale (`Task.scale`) are ratings, not right or wrong."""
+    return scale != 100
+
+
 @dataclass
 class Run:
     """A run on disk that has been scored. What is read of it is kept, and may be given."""
@@ -100,8 +105,8 @@ class Run:
         return Index(self.folder / store.ITEMS, Item)
 
     def rated(self, task: str) -> bool:
-        """Whether a benchmark's values are ratings, not right or wrong."""
-        return bool(self.summary["tasks"].get(task, {}).get("scale", 100) != 100)
+        """Whether a benchmark's values are ratings."""
+        return is_rating(self.summary["tasks"].get(task, {}).get("scale", 100))
 
     def items(self) -> Iterator[Item]:
         """Its items, in the plan's order."""
