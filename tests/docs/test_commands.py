@@ -27,6 +27,9 @@ def shell() -> Iterator[dict[str, str]]:
         path = os.pathsep.join([str(warm), str(Path(sys.executable).parent), os.environ["PATH"]])
         env = environment(PATH=path, COLUMNS="80", **SETTINGS)
         env.pop("OCHAT_EVAL_DATA", None)
+        # a reader has seen the demo, which converts the small model and says so
+        plan = ["ochat-eval", "task=gsm8k", "data=sample", "limit=1", "stage=plan"]
+        subprocess.run(plan, cwd=short, env=env, check=True, capture_output=True, timeout=280)
         yield env
 
 
