@@ -2,8 +2,8 @@
 
 The items are made as they are asked for; `replay` is a whole run over recorded answers, `ray`
 generates with (two) replicas of a fast model of ours, in a cluster that is there if its address is
-given. Prints, by stage, the peak resident size in MiB and the seconds; and while it generates, to
-stderr, the resident size about every twentieth part.
+given. Prints, by stage, the peak resident size in MiB and the seconds, and the peak when half of the
+answers were there; and while it generates, to stderr, the resident size about every twentieth part.
 """
 
 from __future__ import annotations
@@ -58,8 +58,13 @@ def record_answers(task: Endless) -> list[str]:
     return ["engine=replay", f"engine.path={answers}"]
 
 
-def watch_journal(part: int) -> None:
-    """Tells the resident size each time that so many answers more are on disk."""
+def peak_mib() -> int:
+    """The most that this process has held so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+
+
+def watch_journal(part: int, half: int, found: dict[str, Any]) -> None:
+    """Tells the resident size each time that so many answers more are on disk; notes the peak at half."""
     append, written, told = Journal.append, 0, 0
 
     def watched(self: Journal, responses: Iterable[Response]) -> Any:
@@ -67,6 +72,8 @@ def watch_journal(part: int) -> None:
         kept = list(responses)
         append(self, kept)
         written += len(kept)
+        if written >= half:
+            found.setdefault("peak_mib_at_half", peak_mib())
         if written // part > told:
             told = written // part
             pages = int(Path("/proc/self/statm").read_text().split()[1])
@@ -82,8 +89,8 @@ def main(kind: str, count: int, replicas: int = 2, address: str | None = None) -
     options = record_answers(task) if whole else []
     window = {"requests": 512, "at_once": 512}
     fast = FakeRay(replicas=replicas, cpus_per_replica=1, address=address, **window)
-    watch_journal(max(1, count // 20))
     found: dict[str, Any] = {}
+    watch_journal(max(1, count // 20), count // 2, found)
     for stage in ("generate", "score") if whole else ("generate",):
         begun = time.monotonic()
         asked = job(["task=gsm8k", *options, "run=r", f"stage={stage}"])
@@ -93,7 +100,7 @@ def main(kind: str, count: int, replicas: int = 2, address: str | None = None) -
         pipeline.execute(replace(asked, **made))
         found[stage] = {
             "seconds": round(time.monotonic() - begun, 1),
-            "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10,
+            "peak_mib": peak_mib(),
         }
     run = Path("results/runs/r")
     found["answers"] = len(
