@@ -46,7 +46,6 @@ def test_a_run_of_ten_times_the_items_takes_no_more_memory(tmp_path):
 
 
 def test_nor_does_the_driver_of_two_replicas(tmp_path):
-    # One run, looked at twice: what Ray itself keeps has its full size after some 50,000 answers,
-    # and the items are made before the first answer, which the test above looks at.
-    found = run(tmp_path / "ray", "ray", 120_000)
-    assert peak(found, "generate") - found["peak_mib_at_half"] < 5
+    # One run, looked at twice. Its items are all made before the first answer: see the test above.
+    found = run(tmp_path / "ray", "ray", 170_000)
+    assert peak(found, "generate") - found["early_peak_mib"] < 10
