@@ -197,17 +197,22 @@ def _go_on(job: Job, runs: Sequence[_Run]) -> None:
 
 def _score(run: _Run, options: ScoringOptions) -> None:
     """Judges, scores and reports what there is, as far as the stage says."""
-    judge, judged = run.job.judge, True
+    judge, judged, anew = run.job.judge, True, run.job.stage is Stage.report
     responses, planned = recorded_responses(run.planned), as_stopped(run.planned)
-    if run.job.stage is not Stage.report:
-        if judge is not None:
-            judged = judge_answers(judge, planned, responses, options.against)
-        scored = Scored(planned, options)
-        if scored.stands():
-            scores = planned.run.file(store.SCORES)
-            say(f"{scores} stands: made by these rules of these answers; remove it to score anew")
-        else:
-            scored.made(score(planned, responses, options))
-    report(run.job, planned, responses)
+    if judge is not None and not anew:
+        judged = judge_answers(judge, planned, responses, options.against)
+    scored = Scored(planned, options)
+    if not anew and scored.stands():
+        stand = f"{planned.run.file(store.SCORES)} stands"
+        say(f"{stand}: made by these rules of these answers; remove it to score anew")
+    elif not anew:
+        scored.made(score(planned, responses, options))
+    if not anew and scored.report_stands(run.job):
+        page = planned.run.file(store.REPORT)
+        say(f"{page} stands: made of these scores, with all beside it; stage=report makes it anew")
+        show(planned.run)
+    else:
+        report(run.job, planned, responses)
+        scored.report_made(run.job)
     if not judged:
         raise UserError(f"nothing was judged; {planned.run.file(store.JUDGE_FAILURES)} says why")

@@ -1,4 +1,4 @@
-"""Whether a run's scores stand as they were made: then they are not made again.
+"""Whether a run's scores and its report stand as they were made: then they are not made again.
 
 What they were made of, and their own digest, are kept in the user's cache: a run's folder, which
 others may have made, cannot say of itself that its scores are right.
@@ -9,17 +9,26 @@ from __future__ import annotations
 import dataclasses
 import sys
 import time
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from ochat_eval.benchmark.task import ScoringOptions
 from ochat_eval.config import allowed
+from ochat_eval.config.job import Job
 from ochat_eval.records import Score
 from ochat_eval.run import store
 from ochat_eval.sandbox.kept import Kept, rules_digest
 from ochat_eval.stages.plan import Plan
 
+REPORTED = (
+    store.SUMMARY, store.TABLE, store.REPORT, f"{store.WHY}.json", f"{store.WHY}.md",
+    *(f"{store.TABLES}.{ending}" for ending in ("md", "csv", "tex")),
+)  # fmt: skip
+"""The files of a report."""
+_NOT_READ = {*REPORTED, store.MANIFEST, store.ITEMS, store.RESPONSES, store.JUDGMENTS}
+"""Files that are in no digest of a report's others: they are its own, or stand in there already."""
 _LOADED = time.time()
 """When this process read our code: what was written later is not what it runs."""
 _OF_THE_MACHINE = (
@@ -30,7 +39,7 @@ and of what Python says where a machine has no more of something."""
 
 
 class Scored:
-    """The digests of scores by what they were made of, kept from run to run."""
+    """The digests of scores and reports by what they were made of, kept from run to run."""
 
     def __init__(self, planned: Plan, options: ScoringOptions):
         """Finds out what the run's scores would be made of now: its files, and all rules."""
@@ -41,10 +50,7 @@ class Scored:
 
     def stands(self) -> bool:
         """Whether the scores on disk are what was made of the very same."""
-        if self._made_of is None:
-            return False
-        with self._kept() as kept:
-            return kept.get(self._made_of) == self._scores()
+        return self._stands([store.SCORES], self._made_of)
 
     def made(self, settled: bool) -> None:
         """Keeps the digest of the scores on disk, which were made just now.
@@ -52,15 +58,41 @@ class Scored:
         Args:
             settled: whether all of them are (`is_settled`).
         """
-        if self._made_of is not None and settled:
+        if settled:
+            self._keep([store.SCORES], self._made_of)
+
+    def report_stands(self, job: Job) -> bool:
+        """Whether the report on disk is what was made of the very same, scores and marks too."""
+        return self._stands(REPORTED, self._reported_of(job))
+
+    def report_made(self, job: Job) -> None:
+        """Keeps the digest of the report on disk, which was made just now."""
+        self._keep(REPORTED, self._reported_of(job))
+
+    def _stands(self, names: Sequence[str], made_of: list[Any] | None) -> bool:
+        if made_of is None:
+            return False
+        with self._kept() as kept:
+            return kept.get(made_of) == self._planned.digests(names)
+
+    def _keep(self, names: Sequence[str], made_of: list[Any] | None) -> None:
+        if made_of is not None:
             with self._kept() as kept:
-                kept.add(self._made_of, self._scores())
+                kept.add(made_of, self._planned.digests(names))
 
-    def _kept(self) -> Kept[str]:
-        return Kept("scores", self._rules, str)
+    def _kept(self) -> Kept[dict[str, str]]:
+        return Kept("stands", self._rules, dict[str, str])
 
-    def _scores(self) -> str:
-        return self._planned.digests([store.SCORES]).get(store.SCORES, "")
+    def _reported_of(self, job: Job) -> list[Any] | None:
+        """What the report is made of beside the rules; None where other runs are in it."""
+        if self._made_of is None or job.controls:
+            return None
+        planned = self._planned
+        others = {file.name for file in planned.run.path.iterdir() if file.is_file()}
+        files = planned.digests(sorted(others - _NOT_READ))
+        manifest = {k: v for k, v in planned.manifest.values.items() if k != "times"}
+        told = [job.changed, job.ids is not None, job.model.published, planned.model]
+        return [self._made_of, files, manifest, told, planned.counts, planned.totals]
 
 
 def is_settled(score: Score) -> bool:
@@ -71,17 +103,19 @@ def is_settled(score: Score) -> bool:
 
 
 def _ours() -> list[Path]:
-    return [Path(str(resources.files(name))) for name in ("ochat_eval", "ochat_eval.tasks")]
+    names = ("ochat_eval", "ochat_eval.tasks", "ochat_eval.conf", "ochat_eval.results.recorded")
+    folders = (Path(str(resources.files(name))) for name in names)
+    files = (file for folder in folders for file in sorted(folder.rglob("*")) if file.is_file())
+    return [file for file in files if "__pycache__" not in file.parts]
 
 
 def _code_has_changed() -> bool:
-    """Whether some of our code was written since this process began, in a run of hours."""
-    files = (file for folder in _ours() for file in folder.rglob("*.py"))
-    return any(file.stat().st_mtime > _LOADED for file in files)
+    """Whether some of our files was written since this process began, in a run of hours."""
+    return any(file.stat().st_mtime > _LOADED for file in _ours())
 
 
 def _rules() -> str:
-    """A digest of all our code, of Python, and of the names and versions of its packages."""
+    """A digest of all our files, of Python, and of the names and versions of its packages."""
     places = (Path(place) for place in sys.path)
     installed = sorted(
         one.name for place in places if place.is_dir() for one in place.glob("*.dist-info")

@@ -1,9 +1,15 @@
-"""Scores are made again only where something that they are made of has changed."""
+"""Scores and reports are made again only where something they are made of has changed."""
 
+import json
+
+import msgspec
 import pytest
 
 from ochat_eval.records import Score
+from ochat_eval.review.marks import Mark, reading_digest
+from ochat_eval.run import store
 from ochat_eval.stages import scored
+from ochat_eval.stages.scored import REPORTED
 from tests.replays import REPLAY, RUN, sample_answers, write
 
 SCORES, RESPONSES = f"{RUN}/scores.jsonl", f"{RUN}/responses.jsonl"
@@ -56,6 +62,47 @@ def test_other_rules_score_again_and_so_does_code_of_ones_own(again, tmp_path, m
         other.setattr(scored, "_LOADED", 0.0)
         assert not again(), "code on disk that is newer than this process is not what it runs"
     assert again() and not again("sandbox=none")
+
+
+@pytest.mark.slow
+def test_a_report_stands_until_something_that_it_is_made_of_is_another(cli, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    write(tmp_path / "a.jsonl", *sample_answers(i1="The answer is 5."))
+    folder = tmp_path / RUN
+
+    def stood(*options, stage="stage=score"):
+        done = cli(*REPLAY, *options, stage)
+        assert done.returncode == 0 and "91.67" in done.stdout, done.stderr
+        return "report.html stands: made of these scores" in done.stderr
+
+    def made():
+        return {name: (folder / name).read_bytes() for name in REPORTED if (folder / name).exists()}
+
+    assert not stood(stage="stage=all")
+    first = made()
+    assert {"report.html", "summary.json", "table.md", "why.md"} <= set(first)
+    assert stood() and made() == first
+    assert not stood(stage="stage=report") and stood()
+    for name in first:
+        for changed in (first[name] + b" ", None):
+            (folder / name).write_bytes(changed) if changed else (folder / name).unlink()
+            assert not stood(), name
+            assert made()[name] != changed and stood()
+
+    scores = folder / "scores.jsonl"
+    whole = scores.read_bytes()
+    scores.write_bytes(whole[:-9])
+    assert stood() and scores.read_bytes() == whole, "the scores are made anew, and are the same"
+    response = json.loads((folder / "responses.jsonl").read_text().splitlines()[1])
+    score = next(store.read_records(scores, Score, None))
+    mark = Mark(response["id"], 0, 0, "robust", "wrong", reading_digest(response["text"], score))
+    (folder / "review.jsonl").write_bytes(msgspec.json.encode(mark) + b"\n")
+    assert not stood() and "review" in (folder / "summary.json").read_text(), "a new mark"
+    assert stood()
+    assert not stood("model.published='OpenChat-3.5'"), "another published row"
+    with monkeypatch.context() as other:
+        other.setattr(scored, "rules_digest", lambda *files, versions: "0" * 64)
+        assert not stood(), "another release"
 
 
 @pytest.mark.parametrize(
