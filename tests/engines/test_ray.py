@@ -27,7 +27,10 @@ from ochat_eval.run.journal import Journal
 from ochat_eval.stages.generate import drive as run_through
 from ochat_eval.stages.progress import Meter
 from tests.conftest import CHECKOUT, environment, lines
+from tests.engines.test_adapters import ASKED, answers, asked, runs
 from tests.fake_model import POISON, FakeRay, work
+from tests.lora import adapter
+from tests.serve.serving import make_tiny
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -385,40 +388,64 @@ def test_without_ray_it_is_one_line(process, tmp_path):
     assert "Traceback" not in done.stderr
 
 
-REAL = (
-    *SAMPLE, "tasks.gsm8k.n=3", "tasks.gsm8k.temperature=0.7", "max_tokens=32", "stage=generate",
-    "engine=ray", "engine.replicas=2",
-)  # fmt: skip
-
-
 @pytest.mark.vllm
 @pytest.mark.timeout(1200)
 def test_two_real_replicas_of_which_one_is_killed(started, cli, tmp_path, address):
-    """Real vLLM in a real Ray cluster; SIGKILL of a replica while it answers."""
-    driver = started(*REAL, f"engine.address={address}")
-    run, said = tmp_path / "results/runs/r", tmp_path / "stderr-0"
+    """Real vLLM, with two adapters, in a real Ray cluster; SIGKILL of a replica while it answers.
+
+    Nearly all is then asked again of one engine without Ray: it is the same run, and the answers
+    are the same.
+    """
+    make_tiny(tmp_path / "tiny")
+    adapters = [f"checkpoint-{10 * n}={adapter(tmp_path / str(n), 2.0, seed=n)}" for n in (1, 2)]
+    command = (
+        f"model={tmp_path / 'tiny'}", *ASKED, "tasks.gsm8k.n=3", "tasks.gsm8k.temperature=0.7",
+    )  # fmt: skip
+    driver = started(
+        *command, f"model.adapters=[{','.join(adapters)}]", "stage=generate", "engine=ray",
+        "engine.replicas=2", f"engine.address={address}", "engine.max_num_seqs=4",
+        "engine.window=5",
+    )  # fmt: skip
+    said = tmp_path / "stderr-0"
     until = time.monotonic() + 900
 
     def noted() -> list[dict[str, Any]]:
-        path = run / "replicas.jsonl"
-        return lines(path) if path.exists() else []
+        paths = list(tmp_path.glob("results/runs/*/replicas.jsonl"))
+        return lines(paths[0]) if paths and paths[0].stat().st_size else []
 
-    while sum(line.get("event") == "ready" for line in noted()) < 2:
+    def answering() -> bool:
+        """Whether both replicas are there, and some answers."""
+        journals = tmp_path.glob("results/runs/*/responses.jsonl")
+        ready = sum(line.get("event") == "ready" for line in noted())
+        return ready >= 2 and any(one.stat().st_size for one in journals)
+
+    while not answering():
         assert driver.poll() is None and time.monotonic() < until, said.read_text()[-3000:]
-        time.sleep(0.2)
+        time.sleep(0.05)
     victim = next(line for line in noted() if line.get("event") == "ready")
     os.kill(victim["pid"], signal.SIGKILL)
     assert driver.wait(timeout=900) == 0, said.read_text()[-3000:]
-    responses = lines(run / "responses.jsonl")
-    assert len(responses) == len({(r["id"], r["sample"]) for r in responses}) == 36
-    assert all(r["completion_tokens"] for r in responses)
     assert f"replica {victim['replica']} died: its process was killed" in said.read_text()
-    assert any(line.get("event") == "died" for line in noted())
-    assert not (run / "failures.jsonl").exists()
+    found = runs(tmp_path)
+    made = {name: answers(run) for name, run in found.items()}
+    for name, run in found.items():
+        assert made[name].keys() == asked(run, samples=3)
+        assert all(r["completion_tokens"] for r in lines(run / "responses.jsonl"))
+        of_replicas = lines(run / "replicas.jsonl")
+        assert {one["replica"] for one in of_replicas} == {0, 1}
+        assert any(one.get("event") == "died" for one in of_replicas)
+        assert not (run / "failures.jsonl").exists()
 
-    # As a kill leaves it; it goes on without Ray, and is the same run.
-    kept = (run / "responses.jsonl").read_text().splitlines(keepends=True)[:33]
-    (run / "responses.jsonl").write_text("".join(kept) + '{"id": "gsm8k/ma')
-    done = cli(*(o for o in REAL if "engine" not in o), "engine=vllm")
-    assert done.returncode == 0 and "going on: 33 of 36" in done.stderr, done.stderr[-3000:]
-    assert len({(r["id"], r["sample"]) for r in lines(run / "responses.jsonl")}) == 36
+    kept = {}
+    for name, run in found.items():  # as a kill leaves it
+        whole = (run / "responses.jsonl").read_text().splitlines(keepends=True)
+        kept[name] = "".join(whole[:3])
+        (run / "responses.jsonl").write_text(kept[name] + '{"id": "gsm8k/ma')
+    done = cli(*command, f"model.adapters=[{','.join(reversed(adapters))}]", "engine=vllm")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "half-written last line" in done.stderr
+    assert runs(tmp_path) == found, "the same runs"
+    for name, run in found.items():
+        assert (run / "responses.jsonl").read_text().startswith(kept[name])
+        assert answers(run) == made[name], "the same work, whoever does it"
+        assert (run / "report.html").exists()
