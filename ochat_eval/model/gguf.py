@@ -113,9 +113,22 @@ def _fault(folder: Path) -> str | None:
     except (OSError, ValueError):
         return f"{_MARKER} cannot be read"
     for name, digest in digests.items():
-        if not (folder / name).is_file() or file_sha256(folder / name) != digest:
+        file = folder / name
+        if not file.is_file() or _digest(file, *_stamp(file)) != digest:
             return f"{name} is not as written"
     return None
+
+
+def _stamp(file: Path) -> tuple[int, ...]:
+    """What changes with a file: which one it is, its length, and when it was written."""
+    found = file.stat()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+@functools.cache
+def _digest(file: Path, *_stamp: int) -> str:
+    """The digest of a file, read once: a run asks for its model's folder several times."""
+    return file_sha256(file)
 
 
 @contextlib.contextmanager

@@ -19,7 +19,9 @@ from tests.fake_model import FakeRay, work
 def main(folder: Path, count: int) -> None:
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    # Without what follows logs and asks for more machines: nobody here does.
+    head = {"num_cpus": 1, "include_log_monitor": False, "no_monitor": True}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
     other = cluster.add_node(num_cpus=1)
     cluster.wait_for_nodes()
     said: list[str] = []

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from ochat_eval.model import gguf
 from ochat_eval.model.context import context_of
+from ochat_eval.model.files import file_sha256
 from ochat_eval.model.model import Model
 from ochat_eval.model.weights import digest_of, prepare
 from ochat_eval.records import UserError
@@ -202,7 +204,10 @@ def test_a_packaged_model_is_converted_once(tiny, capsys, monkeypatch):
     [said] = capsys.readouterr().err.splitlines()  # and no bar of other libraries
     assert "converting tiny" in said
     times = {f: f.stat().st_mtime_ns for f in made.iterdir()}
-    assert prepare(tiny) == made
+    read = []
+    monkeypatch.setattr(gguf, "file_sha256", lambda f: read.append(f) or file_sha256(f))
+    assert prepare(tiny) == prepare(tiny) == made
+    assert sorted(read) == sorted(f for f in made.iterdir() if f.name != "digests.json"), "once"
     assert capsys.readouterr().err == ""
     assert {f: f.stat().st_mtime_ns for f in made.iterdir()} == times
     assert json.loads((made / "config.json").read_text())["dtype"] == "bfloat16"

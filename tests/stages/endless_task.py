@@ -2,8 +2,8 @@
 
 The items are made as they are asked for; `replay` is a whole run over recorded answers, `ray`
 generates with (two) replicas of a fast model of ours, in a cluster that is there if its address is
-given. Prints, by stage, the peak resident size in MiB and the seconds; and while it generates, to
-stderr, the resident size about every twentieth part.
+given. Prints, by stage, the peak resident size in MiB and the seconds, and the peak at 50,000
+answers; and while it generates, to stderr, the resident size about every twentieth part.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ from ochat_eval.run.index import Index
 from ochat_eval.run.journal import Journal
 from ochat_eval.tasks.gsm8k import Gsm8k
 from tests.fake_model import FakeRay
+
+EARLY = 50_000
+"""Answers, after which what Ray itself keeps has its full size."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +61,13 @@ def record_answers(task: Endless) -> list[str]:
     return ["engine=replay", f"engine.path={answers}"]
 
 
-def watch_journal(part: int) -> None:
-    """Tells the resident size each time that so many answers more are on disk."""
+def peak_mib() -> int:
+    """The most that this process has held so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+
+
+def watch_journal(part: int, found: dict[str, Any]) -> None:
+    """Tells the resident size each time that so many answers more are on disk; notes an early peak."""
     append, written, told = Journal.append, 0, 0
 
     def watched(self: Journal, responses: Iterable[Response]) -> Any:
@@ -67,6 +75,8 @@ def watch_journal(part: int) -> None:
         kept = list(responses)
         append(self, kept)
         written += len(kept)
+        if written >= EARLY:
+            found.setdefault("early_peak_mib", peak_mib())
         if written // part > told:
             told = written // part
             pages = int(Path("/proc/self/statm").read_text().split()[1])
@@ -82,8 +92,8 @@ def main(kind: str, count: int, replicas: int = 2, address: str | None = None) -
     options = record_answers(task) if whole else []
     window = {"requests": 512, "at_once": 512}
     fast = FakeRay(replicas=replicas, cpus_per_replica=1, address=address, **window)
-    watch_journal(max(1, count // 20))
     found: dict[str, Any] = {}
+    watch_journal(max(1, count // 20), found)
     for stage in ("generate", "score") if whole else ("generate",):
         begun = time.monotonic()
         asked = job(["task=gsm8k", *options, "run=r", f"stage={stage}"])
@@ -93,7 +103,7 @@ def main(kind: str, count: int, replicas: int = 2, address: str | None = None) -
         pipeline.execute(replace(asked, **made))
         found[stage] = {
             "seconds": round(time.monotonic() - begun, 1),
-            "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10,
+            "peak_mib": peak_mib(),
         }
     run = Path("results/runs/r")
     found["answers"] = len(

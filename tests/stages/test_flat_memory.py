@@ -1,4 +1,4 @@
-"""Memory does not grow with the number of items: a run at two sizes, each its own process."""
+"""Memory does not grow with the number of items: runs in processes of their own, by their peaks."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ def peak(found: dict[str, Any], stage: str) -> int:
 
 
 def test_a_run_of_ten_times_the_items_takes_no_more_memory(tmp_path):
-    small, large = (run(tmp_path / str(n), "replay", n) for n in (6_000, 60_000))
-    assert large["scored"] == 60_000
+    small, large = (run(tmp_path / str(n), "replay", n) for n in (3_000, 30_000))
+    assert large["scored"] == 30_000
     # Generating: nothing but the index's own cache. Scoring: the numbers for the statistics,
     # some hundred bytes an item at the most, where the items themselves take over 3,000.
-    assert peak(large, "generate") - peak(small, "generate") < 16
-    assert peak(large, "score") - peak(small, "score") < 24
+    assert peak(large, "generate") - peak(small, "generate") < 8
+    assert peak(large, "score") - peak(small, "score") < 14
 
 
 def test_nor_does_the_driver_of_two_replicas(tmp_path):
-    # What Ray itself keeps has its full size after some 50,000 answers.
-    small, large = (run(tmp_path / str(n), "ray", n) for n in (50_000, 200_000))
-    assert peak(large, "generate") - peak(small, "generate") < 12
+    # One run, looked at twice. Its items are all made before the first answer: see the test above.
+    found = run(tmp_path / "ray", "ray", 170_000)
+    assert peak(found, "generate") - found["early_peak_mib"] < 10
