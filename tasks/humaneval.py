@@ -201,10 +201,15 @@ class HumanEval(Task):
     def _judge_plus(
         self, rows: list[Row], programs: list[tuple[int, str]], options: ScoringOptions
     ) -> Iterator[tuple[int, IoVerdict]]:
-        """As `_judge_base`, by the base and the plus inputs, compared as EvalPlus does."""
-        problems = list(self._problems())
+        """As `_judge_base`, by the base and the plus inputs, compared as EvalPlus does.
+
+        Reference solutions run only for problems that have a program here.
+        """
+        asked = {index for index, _ in programs}
+        problems = {i: problem for i, problem in enumerate(self._problems()) if i in asked}
         workers, sandbox = options.workers, options.sandbox
-        truths = ground_truth(problems, sandbox=sandbox, workers=workers)
+        found = ground_truth(list(problems.values()), sandbox=sandbox, workers=workers)
+        truths = dict(zip(problems, found, strict=True))
         checks = (IoCheck(program, problems[i], truths[i]) for i, program in programs)
         return run_io_checks(checks, sandbox=sandbox, workers=workers)
 

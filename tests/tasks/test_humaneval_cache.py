@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ochat_eval.benchmark.task import ScoringOptions
-from ochat_eval.records import UserError
+from ochat_eval.benchmark.task import Answered, ScoringOptions
+from ochat_eval.records import Response, UserError
 from ochat_eval.tasks.humaneval import HumanEval
 
 OPTIONS = ScoringOptions("none", 1)
@@ -32,3 +32,15 @@ def test_the_check_leaves_nothing(tmp_path, monkeypatch):
     task().check_scoring(OPTIONS)
     [folder] = tmp_path.rglob("ground_truth")
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.sandbox
+def test_references_run_for_what_has_programs_alone(real_data, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    humaneval = task()
+    item = list(humaneval.items())[7]
+    answered = Answered(item, (Response(item.id, "```python\ndef f(): pass\n```"),))
+    for some in ([], [answered]):
+        scores = list(humaneval.score(some, ScoringOptions("bwrap", 1)))
+        assert [score.value for score in scores] == [0.0, 0.0] * len(some)
+        assert len(list(tmp_path.rglob("*.json.gz"))) == len(some)
