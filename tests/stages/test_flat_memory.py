@@ -40,9 +40,9 @@ def test_a_run_of_ten_times_the_items_takes_no_more_memory(tmp_path):
     small, large = (run(tmp_path / str(n), "replay", n) for n in (3_000, 30_000))
     assert large["scored"] == 30_000
     # Generating: nothing but the index's own cache. Scoring: the numbers for the statistics,
-    # some hundred bytes an item at the most, where the items themselves take over 3,000.
-    assert peak(large, "generate") - peak(small, "generate") < 8
-    assert peak(large, "score") - peak(small, "score") < 14
+    # some hundred bytes an item at the most, where the items themselves, 81 MB, take over 3,000.
+    assert peak(large, "generate") - peak(small, "generate") < 12
+    assert peak(large, "score") - peak(small, "score") < 20
 
 
 def test_nor_does_the_driver_of_two_replicas(tmp_path):
