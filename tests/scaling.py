@@ -8,6 +8,7 @@ from collections.abc import Callable
 _SMALL = 5_000
 _TIMES = 8
 _ATTEMPTS = 20
+_WARM = 3
 
 
 def check_linear(rule: Callable[[str], object], unit: str, start: str = "") -> None:
@@ -18,8 +19,10 @@ def check_linear(rule: Callable[[str], object], unit: str, start: str = "") -> N
     machine, a pause of the garbage collector, are no rule's fault. What is quadratic and passes
     for want of time to measure takes a few seconds for a million characters.
     """
-    small = large = float("inf")
     units = -(-_SMALL // len(unit))  # whole ones, for another end can be another way through a rule
+    # Several times, for one that was slow by chance would let a quadratic rule pass.
+    small = min(_seconds(rule, start + unit * units) for _ in range(_WARM))
+    large = float("inf")
     for _ in range(_ATTEMPTS):
         small = min(small, _seconds(rule, start + unit * units))
         large = min(large, _seconds(rule, start + unit * units * _TIMES))
