@@ -197,17 +197,17 @@ def _go_on(job: Job, runs: Sequence[_Run]) -> None:
 
 def _score(run: _Run, options: ScoringOptions) -> None:
     """Judges, scores and reports what there is, as far as the stage says."""
-    judge, judged, anew = run.job.judge, True, run.job.stage is Stage.report
+    judge, judged, scores = run.job.judge, True, run.job.stage is not Stage.report
     responses, planned = recorded_responses(run.planned), as_stopped(run.planned)
-    if judge is not None and not anew:
+    if scores and judge is not None:
         judged = judge_answers(judge, planned, responses, options.against)
     scored = Scored(planned, options)
-    if not anew and scored.stands():
+    if scores and scored.stands():
         stand = f"{planned.run.file(store.SCORES)} stands"
         say(f"{stand}: made by these rules of these answers; remove it to score anew")
-    elif not anew:
+    elif scores:
         scored.made(score(planned, responses, options))
-    if not anew and scored.report_stands(run.job):
+    if scores and scored.report_stands(run.job):
         page = planned.run.file(store.REPORT)
         say(f"{page} stands: made of these scores, with all beside it; stage=report makes it anew")
         show(planned.run)

@@ -18,13 +18,14 @@ from ochat_eval.benchmark.task import ScoringOptions
 from ochat_eval.config import allowed
 from ochat_eval.config.job import Job
 from ochat_eval.records import Score
+from ochat_eval.report.tables import files
 from ochat_eval.run import store
 from ochat_eval.sandbox.kept import Kept, rules_digest
 from ochat_eval.stages.plan import Plan
 
 REPORTED = (
     store.SUMMARY, store.TABLE, store.REPORT, f"{store.WHY}.json", f"{store.WHY}.md",
-    *(f"{store.TABLES}.{ending}" for ending in ("md", "csv", "tex")),
+    *files.FILES,
 )  # fmt: skip
 """The files of a report."""
 _NOT_READ = {*REPORTED, store.MANIFEST, store.ITEMS, store.RESPONSES, store.JUDGMENTS}
@@ -89,10 +90,10 @@ class Scored:
             return None
         planned = self._planned
         others = {file.name for file in planned.run.path.iterdir() if file.is_file()}
-        files = planned.digests(sorted(others - _NOT_READ))
+        read = planned.digests(sorted(others - _NOT_READ))
         manifest = {k: v for k, v in planned.manifest.values.items() if k != "times"}
         told = [job.changed, job.ids is not None, job.model.published, planned.model]
-        return [self._made_of, files, manifest, told, planned.counts, planned.totals]
+        return [self._made_of, read, manifest, told, planned.counts, planned.totals]
 
 
 def is_settled(score: Score) -> bool:
@@ -105,8 +106,8 @@ def is_settled(score: Score) -> bool:
 def _ours() -> list[Path]:
     names = ("ochat_eval", "ochat_eval.tasks", "ochat_eval.conf", "ochat_eval.results.recorded")
     folders = (Path(str(resources.files(name))) for name in names)
-    files = (file for folder in folders for file in sorted(folder.rglob("*")) if file.is_file())
-    return [file for file in files if "__pycache__" not in file.parts]
+    found = (file for folder in folders for file in sorted(folder.rglob("*")) if file.is_file())
+    return [file for file in found if "__pycache__" not in file.parts]
 
 
 def _code_has_changed() -> bool:
@@ -137,5 +138,5 @@ def _made_of(planned: Plan, options: ScoringOptions) -> list[Any] | None:
         return None
     asked = {name: repr(dataclasses.asdict(task)) for name, task in planned.tasks.items()}
     seen = {name: sorted(ids) for name, ids in planned.seen.items()}
-    files = planned.digests((store.ITEMS, store.RESPONSES, store.JUDGMENTS))
-    return [files, asked, seen, options.sandbox]
+    made = planned.digests((store.ITEMS, store.RESPONSES, store.JUDGMENTS))
+    return [made, asked, seen, options.sandbox]

@@ -11,7 +11,10 @@ from ochat_eval.run import store
 from ochat_eval.run.folder import RunDir
 from ochat_eval.terminal.say import tell
 
-_FILES = {"md": "markdown", "csv": "csv", "tex": "latex"}
+FILES = {
+    f"{store.TABLES}.md": "markdown", f"{store.TABLES}.csv": "csv", f"{store.TABLES}.tex": "latex",
+}  # fmt: skip
+"""By file, the format that the tables have in it."""
 
 
 def write(run_dir: RunDir, summary: Mapping[str, Any]) -> dict[str, Any]:
@@ -20,8 +23,8 @@ def write(run_dir: RunDir, summary: Mapping[str, Any]) -> dict[str, Any]:
     A run without any of the tables' benchmarks has no such files.
     """
     made = build.build_all([summary])
-    for ending, name in _FILES.items():
-        path = run_dir.file(f"{store.TABLES}.{ending}")
+    for file, name in FILES.items():
+        path = run_dir.file(file)
         if made:
             store.write_text(path, formats.FORMATS[name](made))
         else:
