@@ -235,6 +235,20 @@ def test_the_answers_of_a_cause_are_a_filter(tmp_path, opened):
     assert "1,500" in page.inner_text("#detail .target")
 
 
+def test_what_was_typed_before_a_filter_does_not_undo_what_is_chosen_after_it(tmp_path, opened):
+    page = opened(replay(tmp_path, "r", right))
+    page.evaluate('''() => {
+        document.querySelector("#search").value = "turn";
+        document.querySelector("#search").dispatchEvent(new Event("input"));
+        document.querySelector("#why-table button").click();
+    }''')
+    page.wait_for_function("() => document.querySelector('#count').textContent.startsWith('1 ')")
+    page.keyboard.press("ArrowDown")
+    page.wait_for_timeout(400)  # longer than the page waits for the end of a word
+    assert page.locator("[aria-selected=true]").count() == 1
+    assert page.locator("#detail pre").count()
+
+
 def test_tables_are_shown_as_published_and_say_whose_figure_is_marked(tmp_path, opened):
     for name in ("one", "two"):
         replay(tmp_path, name, right)

@@ -46,6 +46,7 @@ class Browser {
     this.chosen = -1;
     this.chosenRow = null;
     this.listening = new AbortController();
+    this.typing = 0; // the timer that waits for the end of a word
     fill($("filter"), source.filters);
     fill($("task"), all(this.names.map(([task]) => task)));
     this.fillSubsets();
@@ -99,6 +100,7 @@ class Browser {
 
   // Finds anew; returns the place of an item in what was found, or -1.
   async refresh(item = "") {
+    clearTimeout(this.typing); // what was typed is asked for here, and must not undo a choice later
     this.chosen = -1;
     this.chosenRow = null;
     const progress = (found, said) => this.show(found, said);
@@ -217,12 +219,11 @@ class Browser {
   // --- Keys and mouse ---
 
   listen() {
-    let waiting;
     const { signal } = this.listening;
     const on = (node, name, heed) => node.addEventListener(name, heed, { signal });
     on($("search"), "input", () => {
-      clearTimeout(waiting);
-      waiting = setTimeout(() => this.refresh(), 250);
+      clearTimeout(this.typing);
+      this.typing = setTimeout(() => this.refresh(), 250);
     });
     on($("task"), "change", () => {
       this.fillSubsets();
@@ -240,6 +241,7 @@ class Browser {
 
   // Heeds nothing any more: the page shows other runs.
   close() {
+    clearTimeout(this.typing);
     this.listening.abort();
   }
 
