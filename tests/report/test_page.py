@@ -237,11 +237,11 @@ def test_the_answers_of_a_cause_are_a_filter(tmp_path, opened):
 
 def test_what_was_typed_before_a_filter_does_not_undo_what_is_chosen_after_it(tmp_path, opened):
     page = opened(replay(tmp_path, "r", right))
-    page.evaluate('''() => {
+    page.evaluate("""() => {
         document.querySelector("#search").value = "turn";
         document.querySelector("#search").dispatchEvent(new Event("input"));
         document.querySelector("#why-table button").click();
-    }''')
+    }""")
     page.wait_for_function("() => document.querySelector('#count').textContent.startsWith('1 ')")
     page.keyboard.press("ArrowDown")
     page.wait_for_timeout(400)  # longer than the page waits for the end of a word
