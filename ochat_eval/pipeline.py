@@ -23,7 +23,6 @@ from ochat_eval.stages.baselines import Baselines
 from ochat_eval.stages.generate import generate
 from ochat_eval.stages.judge import judge_answers
 from ochat_eval.stages.limits import with_limits
-from ochat_eval.stages.parts import started_early
 from ochat_eval.stages.plan import Plan, format_at_hand, is_new, plan, planned_work
 from ochat_eval.stages.report import is_finished, report, show
 from ochat_eval.stages.reuse import reuse_answers
@@ -77,7 +76,6 @@ def execute_each(job: Job) -> list[Path]:
     trackers = chosen(job.trackers)
     job = with_limits(job)
     with contextlib.ExitStack() as held:
-        held.enter_context(started_early(job))
         runs = [_begun(one, held) for one in each_adapter(job)]
         if new or job.stage is Stage.plan:
             _advise(runs[0].planned)

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import functools
-import importlib
 import json
 import os
 import pickle
@@ -19,7 +17,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe, wait
@@ -36,10 +34,8 @@ _FAILED_STARTS = 3  # so many in a run, and it is given up
 # leaves its resource tracker running. The worker gets this process's sys.path instead.
 _BOOT = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[2]); "
-    "from ochat_eval.sandbox.workers import _serve; _serve(int(sys.argv[1]), sys.argv[3:])"
+    "from ochat_eval.sandbox.workers import _serve; _serve(int(sys.argv[1]))"
 )
-_Process = tuple[subprocess.Popen[bytes], "Connection[Any, Any]"]
-_EARLY: dict[str, list[_Process]] = {}  # by the module that they are for
 
 
 STOP: ContextVar[Connection[Any, Any] | None] = ContextVar("STOP", default=None)
@@ -85,13 +81,20 @@ class _Worker:
         deadline: `time.monotonic()` at which that is over.
     """
 
-    def __init__(self, module: str, payload: bytes, job: tuple[int, Any]) -> None:
+    def __init__(self, payload: bytes, job: tuple[int, Any]) -> None:
         self.job = job
         self.ready = False
         self.seconds = _START_SECONDS
         self.deadline = time.monotonic() + self.seconds
-        early = _EARLY.get(module)
-        self.process, self.link = early.pop() if early else _process()
+        self.link, theirs = Pipe()
+        with theirs:
+            command = [sys.executable, "-c", _BOOT, str(theirs.fileno()), json.dumps(sys.path)]
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,  # nothing is written: its end tells that we are gone
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
         with contextlib.suppress(OSError):  # dead already: `receive` will say so
             self.link.send_bytes(payload)
 
@@ -120,48 +123,13 @@ class _Worker:
 
     def kill(self) -> int:
         """Kill the worker's process group and return the worker's exit status."""
-        return _kill(self.process, self.link)
-
-
-def _process(imports: Sequence[str] = ()) -> _Process:
-    """Starts a worker's process; the connection's other end is its own."""
-    link, theirs = Pipe()
-    with theirs:
-        told = [str(theirs.fileno()), json.dumps(sys.path), *imports]
-        process = subprocess.Popen(
-            [sys.executable, "-c", _BOOT, *told],
-            stdin=subprocess.PIPE,  # nothing is written: its end tells that we are gone
-            pass_fds=[theirs.fileno()],
-            start_new_session=True,
-        )
-    return process, link
-
-
-def _kill(process: subprocess.Popen[bytes], link: Connection[Any, Any]) -> int:
-    if process.returncode is None:  # not reaped: the number is still its own
-        os.killpg(process.pid, signal.SIGKILL)
-    code = process.wait()  # one that was ending by itself keeps its own status
-    assert process.stdin is not None
-    process.stdin.close()
-    link.close()
-    return code
-
-
-@contextlib.contextmanager
-def started_early(number: int, module: str, imports: Sequence[str] = ()) -> Iterator[None]:
-    """Starts processes that `run_jobs` takes within this, instead of starting its own.
-
-    Args:
-        module: they are for a function of this module alone, and import it.
-        imports: more modules that they import before they are needed.
-    """
-    early = _EARLY[module] = [_process([module, *imports]) for _ in range(number)]
-    try:
-        yield
-    finally:
-        del _EARLY[module]
-        for process, link in early:  # that nobody needed
-            _kill(process, link)
+        if self.process.returncode is None:  # not reaped: the number is still its own
+            os.killpg(self.process.pid, signal.SIGKILL)
+        code = self.process.wait()  # one that was ending by itself keeps its own status
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.link.close()
+        return code
 
 
 def signal_name(number: int) -> str:
@@ -205,15 +173,12 @@ def run_jobs(
     """
     if workers < 1 or seconds <= 0:
         raise ValueError(f"workers={workers} and seconds={seconds} must be positive")
-    begin = functools.partial(
-        _Worker, function.__module__, pickle.dumps((function, setup, memory_bytes))
-    )
-    queue = enumerate(jobs)
+    payload, queue = pickle.dumps((function, setup, memory_bytes)), enumerate(jobs)
     pool: list[_Worker] = []
     failed_starts = 0
     try:
         while len(pool) < workers and (first := (yield from _pull(queue, here))) is not None:
-            pool.append(begin(first))
+            pool.append(_Worker(payload, first))
         while pool:
             for worker, (kind, value) in _events(pool):
                 follows: tuple[int, Any] | None = worker.job
@@ -229,7 +194,7 @@ def run_jobs(
                     pool.remove(worker)
                     worker.kill()
                     if follows is not None:
-                        pool.append(begin(follows))
+                        pool.append(_Worker(payload, follows))
                 if done is not None:
                     yield done
     finally:
@@ -265,7 +230,7 @@ def _events(pool: list[_Worker]) -> Iterator[tuple[_Worker, _Message]]:
             yield worker, ("dead", Killed(f"time limit ({worker.seconds:g} s)"))
 
 
-def _serve(descriptor: int, imports: Sequence[str]) -> None:
+def _serve(descriptor: int) -> None:
     """The life of a worker: runs in its process, until the parent is gone."""
     # The kernel kills the whole process group when stdin's other end, held by the parent
     # alone, closes: at once, also in the middle of a long C call.
@@ -276,8 +241,6 @@ def _serve(descriptor: int, imports: Sequence[str]) -> None:
     message: _Message = ("ready", None)
     memory_bytes = None
     try:
-        for name in imports:
-            importlib.import_module(name)
         function, setup, memory_bytes = pickle.loads(link.recv_bytes())
         if setup is not None:
             setup()

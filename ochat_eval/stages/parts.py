@@ -10,21 +10,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ochat_eval.benchmark.task import Task
-from ochat_eval.config.job import Job
-from ochat_eval.config.schema import Stage
 from ochat_eval.records import Item, Response, Score, UserError, to_json
 from ochat_eval.run import store
 from ochat_eval.run.index import Index
-from ochat_eval.sandbox import workers
-from ochat_eval.sandbox.workers import Killed, Raised
-from ochat_eval.stages.draft import folders
+from ochat_eval.sandbox.workers import Killed, Raised, run_jobs
 from ochat_eval.stages.plan import Plan, answered, counts
 from ochat_eval.stages.scored import is_settled
 
 MANY = 4_000
 """Fewer answers are read before workers have started."""
-_MANY_BYTES = 500 * MANY
-"""So many answers are about as long, at least."""
 _PART_BYTES = 256 << 10
 """Of items.jsonl: some hundred items, which take some hundredths of a second."""
 _MOST_WORKERS = 8
@@ -56,44 +50,27 @@ def written(scores: Iterable[Score]) -> Written:
     return Written(lines, len(every), all(map(is_settled, every)))
 
 
-def in_parts(planned: Plan, number: int) -> list[str]:
+def in_parts(planned: Plan, workers: int) -> list[str]:
     """The benchmarks whose answers are read by workers: those that need nothing but the answer, if
-    they have many together and there may be more than one worker."""
-    names = [name for name, task in planned.tasks.items() if _may_be_read(task)]
+    they have many together and there is more than one core to be used."""
+    names = [name for name, task in planned.tasks.items() if task.reads_alone and _importable(task)]
     many = sum(planned.answers[name] for name in names) >= MANY
-    return names if many and number > 1 else []
+    return names if many and workers > 1 else []
 
 
-def _may_be_read(task: Task) -> bool:
-    """Whether it needs nothing but the answer, and another process finds the benchmark's class: not
-    a notebook's, nor a function's."""
+def _importable(task: Task) -> bool:
+    """Whether another process finds the benchmark's class: not a notebook's, nor a function's."""
     kind = type(task)
-    return (
-        task.reads_alone and kind.__module__ != "__main__" and "<locals>" not in kind.__qualname__
-    )
-
-
-@contextlib.contextmanager
-def started_early(job: Job) -> Iterator[None]:
-    """Starts the workers of a run whose many answers are scored for the first time: they import
-    what they need while the run is planned."""
-    paths = [manifest.parent for manifest in folders(job)] if job.stage is Stage.score else []
-    fresh = [path / store.RESPONSES for path in paths if not (path / store.SCORES).exists()]
-    many = any(path.exists() and path.stat().st_size > _MANY_BYTES for path in fresh)
-    modules = sorted({type(task).__module__ for task in job.tasks.values() if _may_be_read(task)})
-    number = min(job.workers, _MOST_WORKERS) if many and job.workers > 1 else 0
-    with workers.started_early(number, __name__, modules):
-        yield
+    return kind.__module__ != "__main__" and "<locals>" not in kind.__qualname__
 
 
 def read_in_parts(
-    planned: Plan, names: Sequence[str], responses: Path, number: int
+    planned: Plan, names: Sequence[str], responses: Path, workers: int
 ) -> Iterator[Written]:
     """The scores of these benchmarks, in the plan's order.
 
     Args:
         responses: the file of the responses, which stays as it is meanwhile.
-        number: of workers, at most.
 
     Raises:
         UserError: a worker died.
@@ -103,10 +80,10 @@ def read_in_parts(
     tasks = {name: planned.tasks[name] for name in names}
     seen = {name: frozenset(planned.seen[name]) for name in names if name in planned.seen}
     parts = ((name, part) for name in names for part in _parts(items, planned.spans[name]))
-    results = workers.run_jobs(
+    results = run_jobs(
         _PartReader(items, responses, tasks, seen),
         parts,
-        workers=min(number, _MOST_WORKERS),
+        workers=min(workers, _MOST_WORKERS),
         seconds=_SECONDS,
     )
     early: dict[int, Written] = {}

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from ochat_eval.sandbox.workers import Killed, Raised, run_jobs, started_early
+from ochat_eval.sandbox.workers import Killed, Raised, run_jobs
 from tests.conftest import CHECKOUT
 
 pytestmark = pytest.mark.slow  # processes are killed, hang and start anew
@@ -236,34 +236,6 @@ def test_workers_that_cannot_start_stop_the_run() -> None:
         list(run_jobs(square, [1], workers=2, seconds=1, setup=functools.partial(os._exit, 3)))
 
 
-def test_processes_started_early_are_taken_by_their_own_module_alone() -> None:
-    before = children()
-    with started_early(2, __name__, ["graphlib"]):
-        early = children() - before
-        assert len(early) == 2
-        assert dict(run_jobs(abs, [-1], workers=1, seconds=10)) == {0: 1}  # of `builtins`
-        assert children() - before == early
-        results = run_jobs(mark, range(20), workers=2, seconds=10, setup=set_mark)
-        assert {pid for _, (_, pid) in results} <= early
-        assert children() == before
-        assert list(run_jobs(square, [3], workers=1, seconds=10)) == [(0, 9)]  # none is left
-
-
-def test_of_processes_started_early_none_is_left_and_a_dead_one_is_replaced() -> None:
-    before = children()
-    with started_early(2, __name__):
-        [dead, _] = sorted(children() - before)
-        os.kill(dead, signal.SIGKILL)
-        assert soon(lambda: not running(dead))
-        assert list(run_jobs(square, range(2), workers=1, seconds=10)) == [(0, 0), (1, 1)]
-    assert children() == before
-    with (
-        started_early(1, __name__, ["no.such_module"]),
-        pytest.raises(RuntimeError, match=r"cannot start.*no\.such_module|No module named 'no'"),
-    ):
-        list(run_jobs(square, [1], workers=1, seconds=10))
-
-
 @pytest.mark.parametrize(("workers", "seconds"), [(0, 1), (1, 0)])
 def test_bad_arguments(workers: int, seconds: float) -> None:
     with pytest.raises(ValueError, match="positive"):
@@ -292,23 +264,6 @@ def test_closing_early_leaves_no_process() -> None:
     assert len(children() - before) == 2
     results.close()
     assert children() == before
-
-
-def test_the_parents_death_leaves_none_that_was_started_early() -> None:
-    program = (
-        f"import os, sys, time; sys.path.insert(0, {str(CHECKOUT)!r})\n"
-        "import tests.sandbox.test_workers as t\n"
-        "with t.started_early(2, 'json'):\n"
-        "    print(*t.children(), flush=True)\n"
-        "    time.sleep(60)"
-    )
-    for wait in (0.0, 1.0):  # while they start, and when they wait for work
-        with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as parent:
-            pids = [int(pid) for pid in parent.stdout.readline().split()]
-            assert len(pids) == 2
-            time.sleep(wait)
-            parent.kill()
-        assert soon(lambda pids=pids: not any(running(pid) for pid in pids))
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])

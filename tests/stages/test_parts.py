@@ -50,12 +50,12 @@ def small_parts(monkeypatch, tmp_path):
 @pytest.fixture
 def read(monkeypatch):
     """The parts that workers have read, as they are asked for."""
-    parts_read, run_jobs = [], parts.workers.run_jobs
+    parts_read, run_jobs = [], parts.run_jobs
 
     def noting(function, jobs, **options):
         return run_jobs(function, (parts_read.append(job) or job for job in jobs), **options)
 
-    monkeypatch.setattr(parts.workers, "run_jobs", noting)
+    monkeypatch.setattr(parts, "run_jobs", noting)
     return parts_read
 
 
@@ -69,27 +69,6 @@ def test_the_scores_and_their_order_are_those_of_one_process(cli, tmp_path, monk
         assert done.returncode == 0, done.stderr
         scores.append((tmp_path / f"results/runs/w{workers}/scores.jsonl").read_bytes())
         assert (len(read) > 2 * len(names)) is (workers > 1)
-    assert scores[0] and scores[0] == scores[1]
-
-
-def test_workers_start_while_the_first_scoring_is_planned(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(parts, "_MANY_BYTES", 1)
-    started, process = [], parts.workers._process
-
-    def noting(imports=()):
-        started.append(list(imports))
-        return process(imports)
-
-    monkeypatch.setattr(parts.workers, "_process", noting)
-    write(tmp_path / "a.jsonl", *sample_answers())
-    run = pipeline.execute(job([*REPLAY, "stage=generate"]))
-    scores = []
-    for _ in range(2):
-        pipeline.execute(job([*REPLAY, "stage=score", "workers=2"]))
-        scores.append((run / "scores.jsonl").read_bytes())
-    early = ["ochat_eval.stages.parts", "ochat_eval.tasks.gsm8k"]
-    assert started == [early, early], "none beside them, and none when scores are there"
     assert scores[0] and scores[0] == scores[1]
 
 
