@@ -370,3 +370,38 @@ def test_what_is_equal_or_no_number_is_not_far_apart(gold: str, answer: str) -> 
     from ochat_eval.answers.math.verify import _far_apart, _values
 
     assert not _far_apart(_values(gold), _values(answer))
+
+
+def _read_by(parser: Any, formula: str) -> str:
+    """What a parser of latex2sympy's makes of a formula, or its complaint."""
+    try:
+        return repr(parser(None, None).parse(formula))
+    except Exception as e:
+        return str(e)
+
+
+def _both_read(formulas: list[str]) -> None:
+    from latex2sympy2_extended import latex2sympy2
+
+    verify(r"$\frac{x}{2}$", "0.5x")  # which sets the two stages up
+    two_stages = latex2sympy2._Latex2Sympy
+    [whole] = two_stages.__bases__
+    assert two_stages.mode.name == "SLL" and whole.__module__ == latex2sympy2.__name__
+    cut = [formula[: len(formula) // 2] for formula in formulas]
+    for text in (*formulas, *cut, *("".join(pair) for pair in zip(formulas, cut, strict=True))):
+        assert _read_by(two_stages, text) == _read_by(whole, text), text
+
+
+def test_two_stages_read_as_the_whole_parser_does() -> None:
+    written = {case[side] for case in CASES for side in ("answer", "gold") if case.get(side)}
+    _both_read(sorted(text for text in written if len(text) < 60))
+
+
+@pytest.mark.slow
+def test_two_stages_read_the_labels_as_the_whole_parser_does(real_data: Path) -> None:
+    labels = {solution[slice(*last_boxed(solution))] for solution in _solutions(real_data)}
+    _both_read(sorted(label for label in labels if len(label) < 60)[::7])
+
+
+def test_what_the_quick_prediction_takes_for_an_error_is_read() -> None:
+    assert verify(r"The answer is $5r^5$.", "r^5 + 4r^5")[0]

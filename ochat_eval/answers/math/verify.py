@@ -11,6 +11,7 @@ from typing import Any
 
 from ochat_eval.answers.math.grader import light
 from ochat_eval.answers.math.stated import Stated, stated
+from ochat_eval.answers.math.two_stage import parse_in_two_stages
 from ochat_eval.answers.statements import answer_part
 from ochat_eval.records import Reading
 
@@ -228,5 +229,6 @@ def _math_verify() -> Any:
     """The library, kept from telling on every call that its time limits are off."""
     import math_verify
 
+    parse_in_two_stages()
     logging.getLogger("math_verify").setLevel(logging.CRITICAL)
     return math_verify
