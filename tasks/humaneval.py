@@ -128,7 +128,7 @@ class HumanEval(Task):
                 f"tasks.{self.name}.plus needs the problems of HumanEval+: v0.1.9 or v0.1.10"
             )
         if self._plus_source() is not None:
-            check_ground_truth(self._problems())
+            check_ground_truth(lambda: _problems(self._rows()))
 
     def _plus_source(self) -> EvalPlusSource | None:
         """The problems with inputs of HumanEval+; None where answers are not judged by them."""
@@ -206,24 +206,26 @@ class HumanEval(Task):
         Reference solutions run only for problems that have a program here.
         """
         asked = {index for index, _ in programs}
-        problems = {i: problem for i, problem in enumerate(self._problems()) if i in asked}
+        problems = {i: problem for i, problem in enumerate(_problems(rows)) if i in asked}
         workers, sandbox = options.workers, options.sandbox
         found = ground_truth(list(problems.values()), sandbox=sandbox, workers=workers)
         truths = dict(zip(problems, found, strict=True))
         checks = (IoCheck(program, problems[i], truths[i]) for i, program in programs)
         return run_io_checks(checks, sandbox=sandbox, workers=workers)
 
-    def _problems(self) -> Iterator[IoProblem]:
-        for row in self._rows():
-            yield IoProblem(
-                dataset="humaneval",
-                entry_point=row["entry_point"],
-                reference=row["prompt"] + row["canonical_solution"],
-                setup=row["prompt"],
-                test=row["test"],
-                inputs={"base": row["base_input"], "plus": row["plus_input"]},
-                atol=row["atol"],
-            )
+
+def _problems(rows: Iterable[Row]) -> Iterator[IoProblem]:
+    """The problems with their inputs."""
+    for row in rows:
+        yield IoProblem(
+            dataset="humaneval",
+            entry_point=row["entry_point"],
+            reference=row["prompt"] + row["canonical_solution"],
+            setup=row["prompt"],
+            test=row["test"],
+            inputs={"base": row["base_input"], "plus": row["plus_input"]},
+            atol=row["atol"],
+        )
 
 
 _UNCOUNTED = "EvalPlus never counts an answer that its special oracle accepts"

@@ -9,7 +9,7 @@ import hashlib
 import importlib.metadata
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,8 +91,11 @@ def ground_truth(problems: Sequence[IoProblem], *, sandbox: str, workers: int) -
     return [found[index] for index in range(len(problems))]
 
 
-def check_ground_truth(problems: Iterable[IoProblem]) -> None:
+def check_ground_truth(problems: Callable[[], Iterable[IoProblem]]) -> None:
     """Sees that what `ground_truth` computes can be kept, before there is anything to compute.
+
+    Args:
+        problems: reads them; called only where nothing can be written.
 
     Raises:
         UserError: a file is not there yet, and none can be written.
@@ -102,7 +105,7 @@ def check_ground_truth(problems: Iterable[IoProblem]) -> None:
             part.touch()
             part.unlink()
     except UserError:
-        if not all(truths_file(problem).exists() for problem in problems):
+        if not all(truths_file(problem).exists() for problem in problems()):
             raise
 
 

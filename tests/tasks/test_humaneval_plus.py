@@ -159,9 +159,9 @@ def test_a_cache_that_cannot_be_written_is_refused_unless_all_is_there(tmp_path,
     (tmp_path / "a file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "a file"))
     with pytest.raises(UserError, match="cannot write .*XDG_CACHE_HOME names the cache"):
-        check_ground_truth([SQUARES])
+        check_ground_truth(lambda: [SQUARES])
     monkeypatch.setattr(reference.Path, "exists", lambda path: True)
-    check_ground_truth([SQUARES])
+    check_ground_truth(lambda: [SQUARES])
 
 
 # --- Verdicts --------------------------------------------------------------------------------
