@@ -31,7 +31,7 @@ BARE = "bare aiohttp"
 GOAL = 1.02
 """Where the server is the bound."""
 IN_FLIGHT = 256
-REQUESTS = 2000
+REQUESTS = 5000
 RATE = 500.0
 """Answers a second of the server that is the bound: 100,000 tokens a second."""
 
