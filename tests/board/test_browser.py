@@ -158,8 +158,11 @@ def test_formulas_are_drawn_and_what_is_hostile_in_them_stays_text(opened):
 def test_a_running_run_shows_its_answers_as_they_come(opened, runs):
     page = opened("#run/live?filter=answered")
     assert page.inner_text("#count").startswith("5 of 12")
+    page.evaluate("document.querySelector('#list').style.height = '60px'")
+    page.evaluate("document.querySelector('#list').scrollTop = 70")
     append(runs / "one", runs / "live", 5, 7)
     page.wait_for_function("() => document.querySelector('#count').textContent.startsWith('7 ')")
+    assert page.evaluate("document.querySelector('#list').scrollTop") == 70, "nobody is moved away"
     assert "7 of 12" in page.inner_text("#states")
     failure = {"id": "gsm8k/main/11", "reason": HOSTILE}
     store.append_line(runs / "live" / store.FAILURES, failure)

@@ -103,6 +103,7 @@ class Browser {
     clearTimeout(this.typing); // what was typed is asked for here, and must not undo a choice later
     this.chosen = -1;
     this.chosenRow = null;
+    $("list").scrollTop = 0;
     const progress = (found, said) => this.show(found, said);
     const found = await this.source.find({ ...this.state(), item }, progress);
     if (found === null) return -1;
@@ -116,7 +117,6 @@ class Browser {
     this.chosen = this.chosenRow ? found.placeOf(sampled(this.names, this.chosenRow)) : -1;
     this.found = found;
     $("count").textContent = `${whole(found.length)} of ${whole(this.source.size)} answers${more}`;
-    if (this.chosen < 0) $("list").scrollTop = 0;
     this.draw();
   }
 
