@@ -19,9 +19,9 @@ _LABEL = re.compile(
     re.IGNORECASE,
 )
 _ENCLOSED = re.compile(rf"(?<![A-Za-z0-9])(?:[(\[](?={LETTER}[)\]])|\*\*(?={LETTER}[.:)]?\*\*))")
-WRONG = re.compile(  # behind a label: it is ruled out, or only talked about
+WRONG = re.compile(  # behind a label: it is ruled out, or only talked about; not `wrong, wrong`
     r"\s*(?:(?:is|are|was)\s+(?:\w+\s+)?(?:not|incorrect|wrong|false)\b|(?:is|are|ca|do|does)n't\b"
-    r"|cannot|does\b|(?:wrong|incorrect)(?!,\s(?:not\s)?(?:wrong|incorrect)\b)|不|错)",  # but a pair
+    r"|cannot|does\b|(?:wrong|incorrect)(?!,\s(?:not\s)?(?:wrong|incorrect)\b)|不|错)",
     re.IGNORECASE,
 )
 REFUTED = re.compile(  # behind the label that a sentence states: `does not change` is its text
@@ -114,6 +114,8 @@ def rivalled(plain: str, label: Label, end: int, letters: Collection[str]) -> bo
 
 def whose_text(plain: str, label: Label, letters: Collection[str]) -> Label:
     """The label itself; or the one whose text ends with it: `option (D) hepatitis C is correct`."""
+    if label.close > label.end:
+        return label
     for match in _OPTION.finditer(plain, sentence_start(plain, label.start), label.start):
         owner = label_at(plain, match.end(), letters)
         if owner and owner.close < label.start:
