@@ -22,9 +22,9 @@ from tests.conftest import door, lines
 
 
 @contextlib.contextmanager
-def served(root: Path, *keys: str) -> Iterator[str]:
+def served(root: Path, *keys: str, port: int = 0) -> Iterator[str]:
     """The board of a folder; yields its address."""
-    sock = socket.create_server(("127.0.0.1", 0))
+    sock = socket.create_server(("127.0.0.1", port))
     config = uvicorn.Config(gated(Board(root), "127.0.0.1", list(keys)), log_level="error")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})

@@ -2,10 +2,12 @@
 
 const FRESH_SECONDS = 4;
 
+// Of a run's view: `shown`, the rows that it was drawn of; `listed`, how many answers its list was
+// read at; `cards`, what renews the cards above.
 const board = { runs: null, browser: null, names: [], curve: null, drawn: "", rows: new Map(), turn: 0 };
 
 // Does something, and says in one line why it could not. What is done by the clock takes back only
-// what it has said itself.
+// what it has said itself, and that the server was away.
 async function trying(work, by = "person") {
   const fault = $("fault");
   try {
@@ -15,7 +17,7 @@ async function trying(work, by = "person") {
     $("key-form").hidden = !(error instanceof KeyNeeded);
     fault.hidden = error instanceof KeyNeeded;
     fault.textContent = visible(error.message);
-    fault.dataset.by = by;
+    fault.dataset.by = error instanceof Unreachable ? "clock" : by;
   }
 }
 
@@ -41,7 +43,7 @@ const namesIn = (address, before) => address.slice(before.length).split("+").map
 
 // One run, or several side by side: #run/one+other?filter=flipped&item=…
 async function showRuns(address) {
-  const turn = ++board.turn;
+  const { turn } = board;
   const [path] = address.split("?");
   const names = namesIn(path, "#run/");
   heading(names.join(" · "));
@@ -56,8 +58,12 @@ async function showRuns(address) {
   if (names.length > 1) showPairs(runs);
   for (const run of runs) board.rows.set(run.name, run.row);
   const rows = runs.map((run) => run.row);
+  board.shown = rows;
+  board.listed = answersOf(rows);
   if (stepped(rows).length > 1) $("pairs").after(curveSection(rows));
-  $("states").replaceChildren(...runs.map((run) => stateCard(run.row)));
+  const cards = rows.map(stateCard);
+  $("states").replaceChildren(...cards.map(([card]) => card));
+  board.cards = cards.map(([, renew]) => renew);
   showSections(runs);
   $("count").textContent = "reading the answers …";
   const index = await ask("index.json", names.map((name) => ["run", name]));
@@ -76,7 +82,7 @@ async function showRuns(address) {
 
 // Any number of runs as a series: #curve/one+other.
 async function showCurves(address) {
-  const turn = ++board.turn;
+  const { turn } = board;
   const names = namesIn(address, "#curve/");
   heading(`${whole(names.length)} runs against their steps`);
   $("nav").replaceChildren();
@@ -99,10 +105,17 @@ function drawCurves(names) {
   $("view").hidden = false;
 }
 
-// A run's state, and its tags and note, folded.
+const answersOf = (rows) => rows.map((row) => row.answers).join();
+
+// Puts nodes in a node where they say something else: what has the focus or is selected stays.
+function renew(node, nodes) {
+  if (node.innerHTML !== el("div", {}, ...nodes).innerHTML) node.replaceChildren(...nodes);
+}
+
+// A run's state, and its tags and note, folded; and what renews them.
 function stateCard(row) {
-  const state = el("p", { class: "facts", "data-run": row.name }, ...stateOf(row));
-  const failures = el("div", { "data-failures": row.name }, ...failuresOf(row));
+  const state = el("p", { class: "facts" }, ...stateOf(row));
+  const failures = el("div", {}, ...failuresOf(row));
   const tags = el("span", {});
   const said = el("div", { class: "line", dir: "auto" });
   const show = (notes) => {
@@ -110,20 +123,33 @@ function stateCard(row) {
     said.textContent = visible(notes.note);
   };
   show(row);
-  const form = el("details", {}, el("summary", {}, "tags and note"), notesForm(row, show));
-  return card(row.name, false, state, failures, tags, said, form);
+  const [form, take] = notesForm(row, show);
+  const folded = el("details", {}, el("summary", {}, "tags and note"), form);
+  const noted = ({ tags, note }) => JSON.stringify([tags, note]);
+  let known = row;
+  const fresh = (now) => {
+    renew(state, stateOf(now));
+    renew(failures, failuresOf(now, failures.querySelector("details")?.open));
+    if (noted(now) !== noted(known)) {
+      show(now);
+      take(now);
+    }
+    known = now;
+  };
+  return [card(row.name, false, state, failures, tags, said, folded), fresh];
 }
 
 // Each further run against the first, with the tests; it is read while the rest is looked at.
 async function showPairs(runs) {
   const parameters = runs.map((run) => ["run", run.name]);
+  const list = $("pair-list"); // others may be on the page when it comes
   $("pairs").hidden = false;
-  $("pair-list").replaceChildren(el("p", { class: "dim" }, "comparing item by item …"));
+  list.replaceChildren(el("p", { class: "dim" }, "comparing item by item …"));
   let found;
   try {
     found = await ask("differences.json", parameters);
   } catch (error) {
-    $("pair-list").replaceChildren(el("p", { class: "dim" }, visible(error.message)));
+    list.replaceChildren(el("p", { class: "dim" }, visible(error.message)));
     return;
   }
   const headers = found.headers.map((name, n) => (n < 2 ? left(name) : n < 12 ? right(name) : text(name)));
@@ -134,7 +160,7 @@ async function showPairs(runs) {
     flips.addEventListener("click", () => board.browser?.only(filter));
     return el("div", {}, table, flips);
   });
-  $("pair-list").replaceChildren(...tables);
+  list.replaceChildren(...tables);
 }
 
 function leave() {
@@ -143,6 +169,7 @@ function leave() {
   board.names = [];
   board.curve = null;
   board.drawn = "";
+  board.lost = false;
   board.turn++;
   $("index").hidden = $("view").hidden = true;
   $("view").replaceChildren();
@@ -152,43 +179,65 @@ async function route() {
   leave();
   const address = location.hash;
   const show = address.startsWith("#run/") ? showRuns : address.startsWith("#curve/") ? showCurves : showIndex;
-  await trying(() => show(address));
+  const { turn } = board;
+  await trying(async () => {
+    try {
+      await show(address);
+    } catch (error) {
+      if (turn !== board.turn) return; // nobody waits for it any more
+      board.lost = error instanceof Unreachable;
+      throw error;
+    }
+  });
   document.documentElement.dataset.ready = Math.round(performance.now());
 }
+
+// Opens the same anew, by the clock: what is chosen, typed and scrolled to stays.
+async function reopen() {
+  const { id } = document.activeElement;
+  const [top, listTop] = [window.scrollY, $("list")?.scrollTop];
+  board.browser?.moved?.(board.browser.state());
+  await route();
+  if (id) $(id)?.focus({ preventScroll: true });
+  if (board.browser && listTop !== undefined) $("list").scrollTop = listTop;
+  window.scrollTo(0, top);
+}
+
+// Whether a note is being written, which is not to be lost.
+const isNoting = () => $("states").querySelector(".notes[data-changed]") !== null;
 
 // What changes by itself: states, how far runs are, the answers of one that runs.
 async function freshen() {
   if (document.hidden || STATIC || !$("key-form").hidden) return;
-  const before = board.names.map((name) => board.rows.get(name));
   await trying(async () => {
     const { turn, names, curve } = board;
     const rows = await latest();
     if (turn !== board.turn) return;
+    if (board.lost) return route();
     if (curve) return drawCurves(curve);
-    if (!names.length) {
-      const used = $("run-table").contains(document.activeElement); // its focus would be lost
-      if (!used && JSON.stringify(rows) !== JSON.stringify(board.runs.rows)) board.runs.show(rows);
-      return;
-    }
-    const now = names.map((name) => board.rows.get(name));
-    if (now.some((row, n) => row && before[n] && row.state !== before[n].state)) return route();
-    for (const node of document.querySelectorAll("#states [data-run]")) {
-      const row = board.rows.get(node.dataset.run);
-      if (row) node.replaceChildren(...stateOf(row));
-    }
-    for (const node of document.querySelectorAll("#states [data-failures]")) {
-      const row = board.rows.get(node.dataset.failures);
-      if (row) node.replaceChildren(...failuresOf(row, node.querySelector("details")?.open));
-    }
-    if (board.browser && now.some((row, n) => row && before[n] && row.answers !== before[n].answers)) {
-      board.browser.source.forget();
-      await board.browser.again();
-    }
+    if (names.length) return freshenRuns(names);
+    const pressed = $("run-table").querySelector(":active"); // a click would be lost
+    if (!pressed && JSON.stringify(rows) !== JSON.stringify(board.runs.rows)) board.runs.show(rows);
   }, "clock");
 }
 
+async function freshenRuns(names) {
+  const now = names.map((name) => board.rows.get(name));
+  const gone = names.filter((_, n) => !now[n]);
+  if (gone.length) throw new Error(`not here any more: ${gone.join(", ")}`);
+  now.forEach((row, n) => board.cards[n](row));
+  const other = (row, n) => row.state !== board.shown[n].state || row.created !== board.shown[n].created;
+  if (now.some(other) && !isNoting()) return reopen();
+  const { browser } = board;
+  if (!browser) return;
+  if (answersOf(now) !== board.listed) {
+    browser.source.forget();
+    if (await browser.again()) board.listed = answersOf(now);
+  } else if (document.querySelector("#rows .dim")) browser.draw(); // they could not be read before
+}
+
 function keys(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
   if (event.target.matches("input, select, textarea")) return;
   if (event.key === "/" && !$("index").hidden) {
     event.preventDefault();
@@ -223,7 +272,12 @@ function startBoard() {
     $("key-form").hidden = true;
     route();
   });
-  route().then(() => setInterval(freshen, 1000 * FRESH_SECONDS));
+  route().then(tick);
+}
+
+// The next turn begins when this one is done, however long the server takes.
+function tick() {
+  setTimeout(() => freshen().finally(tick), 1000 * FRESH_SECONDS);
 }
 
 startBoard();

@@ -2,6 +2,8 @@
 
 const OPINIONS = { r: "right", w: "wrong", u: "unclear" };
 
+let writing = Promise.resolve(); // marks are written down in the order in which they are given
+
 // Questions whether the rules read an answer right, each with three buttons.
 function readings(source, entry, sample) {
   const asked = entry.readings.filter(([own]) => own === sample);
@@ -9,56 +11,86 @@ function readings(source, entry, sample) {
   const said = "It is the reading that is judged, not the model. r, w, u mark the first that has none.";
   return [
     el("h4", {}, "Do the rules read what the answer says?"),
-    ...asked.map(([, turn, rules, mark]) => reading(source, entry, { sample, turn, rules, mark })),
+    ...asked.map((one) => reading(source, entry, one)),
     el("p", { class: "dim remark" }, said),
   ];
 }
 
-function reading(source, entry, { sample, turn, rules, mark }) {
-  const score = entry.runs[0].scores.find((one) => one[0] === sample && one[1] === turn && one[2] === rules[0]);
+// A mark is shown at once, so that the next key is for the next reading, and taken back if it
+// cannot be written down.
+function reading(source, entry, one) {
+  const [sample, turn, rules] = one;
+  const score = entry.runs[0].scores.find((s) => s[0] === sample && s[1] === turn && s[2] === rules[0]);
   const read = score[3] === null ? "nothing" : shorten(score[3], 80);
-  const buttons = Object.entries(OPINIONS).map(([letter, opinion]) => {
-    const pressed = String(opinion === mark);
-    const button = el("button", { type: "button", "aria-pressed": pressed, "data-key": letter }, opinion);
-    button.addEventListener("click", () =>
-      trying(async () => {
-        const { runNames: runs } = source;
-        await ask("mark", [], { runs, id: entry.id, sample, turn, rules, mark: opinion });
-        source.forget();
-        await source.browser.detail(true);
-      }),
-    );
-    return button;
-  });
-  const name = `${rules.join(" and ")} read ${read}`;
-  return el("p", { class: "facts reading", "data-mark": mark }, el("span", {}, visible(name)), ...buttons);
+  const line = el("p", { class: "facts reading" }, el("span", {}, visible(`${rules.join(" and ")} read ${read}`)));
+  let kept = one[3];
+  const show = (mark) => {
+    one[3] = mark; // of what is kept of the item, too
+    line.classList.toggle("marked", mark !== null);
+    for (const button of line.querySelectorAll("button"))
+      button.setAttribute("aria-pressed", String(button.textContent === mark));
+  };
+  const write = async (mark) => {
+    try {
+      await ask("mark", [], { runs: source.runNames, id: entry.id, sample, turn, rules, mark });
+      kept = mark;
+    } finally {
+      show(kept);
+    }
+  };
+  for (const [letter, opinion] of Object.entries(OPINIONS)) {
+    const button = el("button", { type: "button", "data-key": letter }, opinion);
+    button.addEventListener("click", () => {
+      show(opinion);
+      writing = writing.then(() => trying(() => write(opinion)));
+    });
+    line.append(button);
+  }
+  show(kept);
+  return line;
 }
 
-// Marks by a key the first reading in sight that has no mark yet, or the first.
+// Marks by a key the first reading that has no mark yet, or the first; none while the item that is
+// chosen is not there yet.
 function markByKey(letter) {
+  const { shown, chosenRow } = board.browser;
+  if (chosenRow && shown.row !== chosenRow) return;
   const one =
-    document.querySelector("#detail .reading:not([data-mark])") ??
+    document.querySelector("#detail .reading:not(.marked)") ??
     document.querySelector("#detail .reading");
   one?.querySelector(`[data-key="${letter}"]`)?.click();
 }
 
-// Tags and a note of a run, to be changed; `saved` is called with them.
+// Tags and a note of a run, to be changed; `saved` is called with them. Returns the form, and what
+// fills it with others' changes where nothing is being written.
 function notesForm(row, saved) {
-  const tags = el("input", { value: row.tags.join(", "), placeholder: "tags, with commas", "aria-label": "Tags" });
-  const note = el("textarea", { rows: 2, placeholder: "note", "aria-label": "Note" }, row.note);
+  const tags = el("input", { placeholder: "tags, with commas", "aria-label": "Tags" });
+  const note = el("textarea", { rows: 2, placeholder: "note", "aria-label": "Note" });
   const done = el("output", { class: "dim" });
   const form = el("form", { class: "notes" }, tags, note, el("button", { type: "submit" }, "Save"), done);
   for (const field of [tags, note]) field.dir = "auto";
+  const take = (notes) => {
+    if (form.matches("[data-changed]")) return;
+    tags.value = notes.tags.join(", ");
+    note.value = notes.note;
+  };
+  take(row);
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const given = tags.value.split(",").map((tag) => tag.trim()).filter(Boolean);
     trying(async () => {
       const notes = { tags: given, note: note.value };
+      const [tagged, noted] = [tags.value, note.value];
       await ask("notes", [], { run: row.name, ...notes });
+      if (tagged !== tags.value || noted !== note.value) return saved(notes); // there is more by now
+      delete form.dataset.changed;
       done.textContent = "saved";
       saved(notes);
     });
   });
-  form.addEventListener("input", () => (done.textContent = ""));
-  return form;
+  form.addEventListener("input", () => {
+    form.dataset.changed = "";
+    done.textContent = "";
+  });
+  return [form, take];
 }

@@ -5,6 +5,7 @@ const KEPT_ENTRIES = 100;
 const STATIC = document.body.dataset.mode === "files";
 
 class KeyNeeded extends Error {}
+class Unreachable extends Error {}
 
 // A key is kept for this tab only; it comes with the address that the server printed.
 const key = () => sessionStorage.getItem("key");
@@ -18,7 +19,7 @@ async function ask(path, parameters = [], body = undefined) {
   try {
     response = await fetch(query ? `${path}?${query}` : path, { headers, ...more });
   } catch {
-    throw new Error("the board's server cannot be reached: is it still running?");
+    throw new Unreachable("the board's server cannot be reached: is it still running?");
   }
   if (response.status === 401) throw new KeyNeeded();
   const found = await response.json().catch(() => ({}));
@@ -44,15 +45,17 @@ class Remote {
   async find(asked) {
     const turn = ++this.searching;
     const pages = new Map();
-    const page = async (number) => {
+    const page = (number) => {
       const part = { start: number * PAGE_ROWS, count: PAGE_ROWS };
-      const found = await ask("items.json", this.parameters({ ...asked, ...part }));
-      pages.set(number, found.rows);
-      return found;
+      const coming = ask("items.json", this.parameters({ ...asked, ...part }));
+      pages.set(number, coming);
+      coming.then(
+        ({ rows }) => pages.set(number, rows),
+        () => pages.delete(number), // it is asked for again
+      );
+      return coming;
     };
-    const begun = page(0);
-    pages.set(0, begun);
-    const first = await begun;
+    const first = await page(0);
     if (turn !== this.searching) return null;
     this.size = first.size;
     return {
@@ -61,7 +64,7 @@ class Remote {
       load: (from, to) => {
         const coming = [];
         for (let n = Math.floor(from / PAGE_ROWS); n * PAGE_ROWS < to; n++) {
-          if (!pages.has(n)) pages.set(n, page(n));
+          if (!pages.has(n)) page(n);
           if (!Array.isArray(pages.get(n))) coming.push(pages.get(n));
         }
         return coming.length ? Promise.all(coming) : null;

@@ -65,6 +65,7 @@ class Runs {
     this.rows = [];
     this.picked = new Set();
     this.order = { by: "created", down: true };
+    this.wanted = {}; // by the address, before the runs are there
     for (const name of RUN_FILTERS)
       $(`run-${name}`).addEventListener("input", () => {
         this.draw();
@@ -105,14 +106,18 @@ class Runs {
     this.fill("model", rows.map((row) => row.model));
     this.fill("state", rows.map((row) => row.state));
     this.fill("tag", rows.flatMap((row) => row.tags));
+    this.wanted = {};
     this.draw();
   }
 
+  // What is chosen stays a choice, though no run may have it by now.
   fill(name, values) {
     const node = $(`run-${name}`);
-    const before = node.value || this.wanted?.[name] || "";
-    fill(node, all(values.filter(Boolean).sort()));
-    node.value = [...node.options].some((one) => one.value === before) ? before : "";
+    const chosen = node.value || this.wanted[name] || "";
+    const choices = all([...values, chosen].filter(Boolean).sort());
+    const before = [...node.options].map((one) => one.value);
+    if (JSON.stringify(before) !== JSON.stringify(choices.map(([value]) => value))) fill(node, choices);
+    node.value = chosen;
   }
 
   fits() {
@@ -153,10 +158,12 @@ class Runs {
     $("beside").textContent = this.picked.size > 1 ? `${this.picked.size} side by side` : "open";
     $("against").hidden = stepped(this.chosen()).length < 2;
     const aside = $("run-table").querySelector(".wide")?.scrollLeft ?? 0;
+    const { focus } = $("run-table").querySelector(":focus")?.dataset ?? {};
     $("run-table").replaceChildren(this.rows.length ? this.table(rows, tasks, rule) : nothingYet());
     if (this.rows.length && !rows.length)
       $("run-table").append(el("p", { class: "dim" }, "No run fits: widen the search or choose “all”."));
     else if (this.rows.length) $("run-table").querySelector(".wide").scrollLeft = aside;
+    if (focus) $("run-table").querySelector(`[data-focus=${CSS.escape(focus)}]`)?.focus({ preventScroll: true });
   }
 
   table(rows, tasks, rule) {
@@ -173,7 +180,8 @@ class Runs {
     const head = el("tr", {}, choose, ...sorts.map((by, n) => this.head(by, n > 1)));
     const body = rows.map((row) => this.row(row, tasks, scales, rule));
     const table = el("table", { class: "runs" }, el("thead", {}, head), el("tbody", {}, ...body));
-    return el("div", { class: "wide", tabindex: 0, role: "region", "aria-label": "Runs" }, table);
+    const name = { role: "region", "aria-label": "Runs" };
+    return el("div", { class: "wide", tabindex: 0, "data-focus": "table", ...name }, table);
   }
 
   // A column's head: a button for each way that its rows can be sorted, [said, by].
@@ -183,7 +191,8 @@ class Runs {
     const sort = mine ? (down ? "descending" : "ascending") : "none";
     const buttons = ways.map(([said, by]) => {
       const arrow = by === chosen ? (down ? " ↓" : " ↑") : "";
-      const button = el("button", { type: "button", class: "link" }, visible(said) + arrow);
+      const more = { class: "link", "data-focus": `by ${by}` };
+      const button = el("button", { type: "button", ...more }, visible(said) + arrow);
       button.addEventListener("click", () => {
         this.order = { by, down: by === chosen ? !down : figure || by === "created" };
         this.draw();
@@ -196,6 +205,7 @@ class Runs {
 
   row(row, tasks, scales, rule) {
     const box = el("input", { type: "checkbox", "aria-label": visible(`choose ${row.name}`) });
+    box.dataset.focus = `choose ${row.name}`;
     box.checked = this.picked.has(row.name);
     box.addEventListener("change", () => {
       if (box.checked) this.picked.add(row.name);
@@ -203,7 +213,7 @@ class Runs {
       this.draw();
     });
     const href = STATIC ? scored(row) && `${encodeURIComponent(row.name)}/report.html` : runAddress([row.name]);
-    const name = href ? el("a", { href }, visible(row.name)) : visible(row.name);
+    const name = href ? el("a", { href, "data-focus": `open ${row.name}` }, visible(row.name)) : visible(row.name);
     const tags = row.tags.map(tagBadge);
     const of = el("div", { class: "dim" }, visible(`${row.model} · ${when(row.created)}`));
     const about = el("td", { class: "name" }, el("bdi", {}, name), of);

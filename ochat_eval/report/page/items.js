@@ -45,6 +45,8 @@ class Browser {
     this.found = { length: 0, at: () => undefined, load: () => null, placeOf: () => -1 };
     this.chosen = -1;
     this.chosenRow = null;
+    this.shown = {}; // whose row and entry stand beside the list
+    this.asked = 0; // what a person waits for
     this.listening = new AbortController();
     this.typing = 0; // the timer that waits for the end of a word
     fill($("filter"), source.filters);
@@ -53,6 +55,20 @@ class Browser {
     this.listen();
   }
 
+  // Whether the page shows other runs by now: what still comes is not to be drawn into these.
+  get closed() {
+    return this.listening.signal.aborted;
+  }
+
+  // Waits for what a person has asked for.
+  async wait(coming) {
+    this.asked++;
+    try {
+      return await coming;
+    } finally {
+      this.asked--;
+    }
+  }
 
   // --- What is shown ---
 
@@ -90,12 +106,24 @@ class Browser {
     await this.open({ filter });
   }
 
-  // Finds the same anew: there may be more by now. What is chosen stays.
+  // Finds the same anew: there may be more by now. What is chosen stays. Tells whether it is shown:
+  // it is not where a person asks or chooses meanwhile.
   async again() {
+    if (this.asked) return false;
+    const { found: before, chosenRow } = this;
+    const late = () =>
+      this.closed ||
+      this.asked ||
+      before !== this.found ||
+      chosenRow !== this.chosenRow ||
+      $("rows").querySelector(":active"); // a click would be lost
     const found = await this.source.find(this.state(), () => {});
-    if (found === null) return;
+    if (found === null || late()) return false;
+    await found.load(...this.inSight(found)); // no row vanishes while it is read again
+    if (late()) return false;
     this.show(found);
-    if (this.chosenRow) await this.detail(true);
+    if (chosenRow) await this.detail(true);
+    return true;
   }
 
   // Finds anew; returns the place of an item in what was found, or -1.
@@ -105,8 +133,8 @@ class Browser {
     this.chosenRow = null;
     $("list").scrollTop = 0;
     const progress = (found, said) => this.show(found, said);
-    const found = await this.source.find({ ...this.state(), item }, progress);
-    if (found === null) return -1;
+    const found = await this.wait(this.source.find({ ...this.state(), item }, progress));
+    if (found === null || this.closed) return -1;
     this.show(found);
     this.moved?.(this.state());
     return item ? found.placeOf(item) : -1;
@@ -122,21 +150,25 @@ class Browser {
 
   // --- The list: only the rows in sight are in the document ---
 
-  draw() {
+  inSight({ length }) {
     const list = $("list");
-    const { length } = this.found;
-    $("spacer").style.height = `${length * ROW_HEIGHT}px`;
     const first = Math.max(0, Math.floor(list.scrollTop / ROW_HEIGHT) - 5);
-    const last = Math.min(length, first + Math.ceil(list.clientHeight / ROW_HEIGHT) + 12);
-    const found = this.found;
+    return [first, Math.min(length, first + Math.ceil(list.clientHeight / ROW_HEIGHT) + 12)];
+  }
+
+  draw() {
+    if (this.closed) return;
+    const { found } = this;
+    $("spacer").style.height = `${found.length * ROW_HEIGHT}px`;
+    const [first, last] = this.inSight(found);
     found.load(first, last)?.then(() => this.found === found && this.draw());
     $("rows").style.transform = `translateY(${first * ROW_HEIGHT}px)`;
     const drawn = [];
     for (let place = first; place < last; place++) drawn.push(this.drawRow(found.at(place), place));
     $("rows").replaceChildren(...drawn);
-    $("list").classList.toggle("nothing", !length);
+    $("list").classList.toggle("nothing", !found.length);
     const inSight = this.chosen >= first && this.chosen < last;
-    list.setAttribute("aria-activedescendant", inSight ? `row${this.chosen}` : "");
+    $("list").setAttribute("aria-activedescendant", inSight ? `row${this.chosen}` : "");
   }
 
   drawRow(row, place) {
@@ -190,8 +222,8 @@ class Browser {
     const at = this.chosen;
     const coming = found.load(at, at + 1);
     if (coming) {
-      await coming;
-      if (found !== this.found || at !== this.chosen) return; // another has been chosen meanwhile
+      await this.wait(coming);
+      if (this.closed || found !== this.found || at !== this.chosen) return; // another is chosen
     }
     this.chosenRow = found.at(at);
     this.draw();
@@ -199,13 +231,16 @@ class Browser {
     await this.detail();
   }
 
-  // Shows the chosen item; `stay`: where it was scrolled to.
+  // Shows the chosen item; `stay`: where it was scrolled to, and as it was unfolded if it is the same.
   async detail(stay = false) {
     const row = this.chosenRow;
     const entry = await this.source.entry(row);
-    if (row !== this.chosenRow) return;
+    if (this.closed || row !== this.chosenRow) return;
+    const before = this.shown;
+    if (stay && before.row === row && JSON.stringify(before.entry) === JSON.stringify(entry)) return;
+    this.shown = { row, entry };
     const detail = $("detail");
-    const before = detail.scrollTop;
+    const top = detail.scrollTop;
     detail.replaceChildren(
       ...describe(entry, row[SAMPLE], this.runs),
       ...(this.source.more?.(entry, row) ?? []),
@@ -213,7 +248,7 @@ class Browser {
     // The question stands at the end, behind the examples.
     for (const prompt of detail.querySelectorAll(".prompt")) prompt.scrollTop = prompt.scrollHeight;
     this.source.drawn?.(detail);
-    detail.scrollTop = stay ? before : 0;
+    detail.scrollTop = stay ? top : 0;
   }
 
   // --- Keys and mouse ---
