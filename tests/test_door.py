@@ -141,6 +141,32 @@ def test_a_mistake_is_one_line_and_nothing_is_made(cli, tmp_path, line, complain
     assert not (tmp_path / "results").exists(), "no folder of a run"
 
 
+@pytest.mark.parametrize(
+    "line",
+    ["task=gsm8k data=sample stage=plan run={}", "task=gsm8k data=sample stage=plan results={}",
+     "task=gsm8k model={}", "--config-dir {} task=gsm8k", "compare {} b", "gate {} --against b",
+     "record {} --as b", "tables {}", "export parquet {} -o x", "series {} task=gsm8k", "read {}"],
+)  # fmt: skip
+def test_a_path_that_the_system_refuses_is_one_line(cli, line):
+    done = cli(*line.format("x" * 300).split())
+    assert done.returncode == (3 if line.startswith("gate") else 2)
+    said = done.stderr.splitlines()[-1]
+    assert said.startswith("ochat-eval") and "File name too long" in said
+    assert "Traceback" not in done.stderr
+
+
+def test_a_file_in_a_folder_that_is_not_there_is_no_matter_of_results(cli, tmp_path):
+    write(tmp_path / "a.jsonl", *sample_answers())
+    assert cli(*REPLAY, "run=r").returncode == 0
+    done = cli("compare", "r", "r", "--flips-file", "none/f.jsonl")
+    assert done.returncode == 2 and "make its folder first" in done.stderr.splitlines()[-1]
+
+
+def test_the_composed_configuration_is_printed_wherever_that_is_asked_for(cli):
+    first, last = cli("--cfg", "job", "task=gsm8k"), cli("task=gsm8k", "--cfg", "job")
+    assert first == last and first.stdout.startswith("stage: all\n")
+
+
 @pytest.mark.slow
 def test_a_model_of_the_hub_that_is_not_there_is_said_at_once(cli, tmp_path, monkeypatch):
     from huggingface_hub import constants

@@ -224,7 +224,7 @@ def _write_verdict(made: GateResult, args: argparse.Namespace) -> None:
     if args.summary:
         text = verdict_formats.markdown(made)
         if str(args.summary) == os.environ.get("GITHUB_STEP_SUMMARY"):
-            with store.writing(args.summary), args.summary.open("a") as file:
+            with store.writing(args.summary), args.summary.open("a", encoding="utf-8") as file:
                 file.write(text)  # the job's other steps have theirs in it
         else:
             store.write_text(args.summary, text)

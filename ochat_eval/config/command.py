@@ -33,8 +33,9 @@ def asked(argv: Sequence[str]) -> Job | None:
     """
     flags = [a for a in argv if a.startswith("-")]
     options = [a for a in argv if not a.startswith("-")]
-    if flags == ["--cfg"] and options[:1] == ["job"]:
-        tell(job(options[1:]).resolved(), end="")
+    if flags == ["--cfg"] and list(argv[argv.index("--cfg") + 1 :][:1]) == ["job"]:
+        options.remove("job")
+        tell(job(options).resolved(), end="")
         return None
     for flag in flags:
         known = _FLAGS.get(flag.partition("=")[0])
@@ -59,7 +60,11 @@ def pull(argv: Sequence[str]) -> int:
         "dir", metavar="DIR", type=Path, help="the data root; name it in OCHAT_EVAL_DATA later"
     )
     parser.add_argument(
-        "task", metavar="TASK", nargs="*", help="what to pull, all if none is named; and options"
+        "task",
+        metavar="TASK",
+        nargs="*",
+        default=[],  # else argparse says that one is required
+        help="what to pull, all if none is named; and options",
     )
     args = parser.parse_args(argv)
 

@@ -11,7 +11,7 @@ import dataclasses
 import functools
 import re
 import typing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,10 @@ _OPEN = ("engine.", "model.", "tasks.", "judge.", "trackers.")
 """What may name options that the YAML files do not list."""
 _TEXTS = re.compile(r"model\.(system|template)|tasks\.\w+\.(prompt|rubric)")
 _ADAPTERS = "model.adapters"
+_HYDRAS = re.compile(r"[\w\s/.:$%*@?|+-]*", re.ASCII)
+"""A value that Hydra reads without quotes."""
+_FORMED = re.compile(r"[\[\]{}()'\"\\]")
+"""What a value that is written in Hydra's own form has in it."""
 _MARKS = ("model.thinking", "model.stop", _ADAPTERS)
 """Options whose values are taken letter by letter: a text, or a list: `<|im_end|>`, `a=DIR`."""
 
@@ -190,18 +194,31 @@ def _written(override: str, schema: type, known: Sequence[str]) -> list[str]:
         return [f"++{name}={_list(value)}"]
     if name == "model" and _is_place(value):
         return ["model=hf", f"++model.path={quoted(value)}"]
-    if name in (*SEVERAL, "against"):
-        value = _list(value)
-    elif "," in value and _is_scalar(schema, name) and value[:1] not in ("'", '"', "["):
+    several = name in (*SEVERAL, "against")
+    if not several and "," in value and _is_scalar(schema, name) and value[:1] not in "'\"[":
         raise UserError(f"{override}: {name} is one value, not several")
     if name in GROUPS:
         _check_choice(name, value)
-    return [f"{name}={value}"]
+    as_text = name == "against" or _is_text(schema, name)
+    return [f"{name}={_list(value, _text if as_text else _readable)}"]
 
 
-def _list(value: str) -> str:
+def _readable(value: str) -> str:
+    """A value that is no text for Hydra without quotes, as `~/Jörg/a=b`, in them."""
+    return value if _HYDRAS.fullmatch(value) else quoted(value)
+
+
+def _text(value: str) -> str:
+    """A name or path as it is written: `1.10` and `2026_11`, too, which Hydra takes for numbers."""
+    return value if value == "null" else quoted(value)
+
+
+def _list(value: str, one: Callable[[str], str] = _readable) -> str:
     """Values with commas between them as a list, whose brackets a shell may want in quotes."""
-    return value if re.search(r"[\[\]{}()'\"\\]", value) or "," not in value else f"[{value}]"
+    if _FORMED.search(value):
+        return value
+    parts = [one(part) for part in value.split(",")]
+    return parts[0] if len(parts) == 1 else f"[{','.join(parts)}]"
 
 
 def _is_place(value: str) -> bool:
@@ -217,6 +234,11 @@ def _is_scalar(schema: type, name: str) -> bool:
     return name in GROUPS or (
         hint is not None and hint is not Any and typing.get_origin(hint) not in (list, dict)
     )
+
+
+def _is_text(schema: type, name: str) -> bool:
+    """Whether an option of the schema is a text: a name, a path."""
+    return typing.get_type_hints(schema).get(name) in (str, str | None)
 
 
 def _check_choice(key: str, value: str) -> None:

@@ -51,6 +51,9 @@ _MORE_FILES = (
     "or have fewer requests in flight (engine.concurrency, judge.concurrency)"
 )
 
+_OF_RUNS = "(of runs: results=DIR)"
+_WRITABLE = f"name a place that can be written to {_OF_RUNS}"
+
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
@@ -70,10 +73,11 @@ def writing(path: Path) -> Iterator[None]:
             errno.EDQUOT: "free some quota and run the same command again: it goes on from here",
             errno.EMFILE: _MORE_FILES,
             errno.ENFILE: _MORE_FILES,
-            errno.EROFS: "choose a writable folder with results=DIR",
-            errno.EACCES: "choose a writable folder with results=DIR",
-            errno.EPERM: "choose a writable folder with results=DIR",
-        }.get(e.errno or 0, "choose another folder with results=DIR")
+            errno.ENOENT: f"make its folder first, or name another place {_OF_RUNS}",
+            errno.EROFS: _WRITABLE,
+            errno.EACCES: _WRITABLE,
+            errno.EPERM: _WRITABLE,
+        }.get(e.errno or 0, f"name another place {_OF_RUNS}")
         raise UserError(f"cannot write {path}: {e.strerror}; {hint}") from e
 
 
@@ -189,7 +193,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as e:
+    except (OSError, ValueError, RecursionError) as e:
         raise UserError(
             f"cannot read {path}: {e}; if it is damaged, choose another run=NAME"
         ) from e

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import textwrap
 from collections.abc import Callable
@@ -66,12 +67,18 @@ def ending(name: str, work: Callable[[], int], mistake: int = MISTAKE) -> int:
 
     Args:
         name: what stands before the line: `ochat-eval compare`.
-        mistake: the exit code of a UserError.
+        mistake: the exit code of a UserError, and of a path that the system refuses: too long, in
+            a folder that is closed to us.
     """
     try:
         return work()
     except UserError as e:
         say(f"{name}: {e}")
+        return mistake
+    except OSError as e:
+        if e.filename is None:
+            raise
+        say(f"{name}: cannot use {os.fsdecode(e.filename)}: {e.strerror}; name another path")
         return mistake
     except KeyboardInterrupt:
         say(f"{name}: stopped")

@@ -226,6 +226,30 @@ def test_texts_and_marks_are_taken_letter_by_letter(option, value):
     assert getattr(model, option.partition("=")[0].partition(".")[0]) == value
 
 
+@pytest.mark.parametrize("name", ["1.10", "2026_11", "1e3", "true", "modèle-選"])
+def test_a_runs_name_is_taken_as_it_is_written(name):
+    """Hydra reads numbers in some, and nothing in letters beyond ASCII."""
+    config = load(["task=gsm8k", f"run={name}", f"reuse={name}", f"against={name},base"])
+    assert (config.run, config.reuse, config.against) == (name, name, [name, "base"])
+
+
+@pytest.mark.parametrize(
+    "path", ["~/Jörg/a.jsonl", "step=100/a#1.jsonl", "選.jsonl", "a b & c.jsonl"]
+)
+def test_a_path_needs_no_quotes(path):
+    config = load(["task=gsm8k", f"results={path}", "engine=replay", f"engine.path={path}"])
+    assert config.results == config.engine["path"] == path
+
+
+def test_a_choice_of_ones_own_may_have_any_name(tmp_path, cli):
+    (tmp_path / "conf/task").mkdir(parents=True)
+    file = tmp_path / "conf/task/prüfung.yaml"
+    shipped = CHECKOUT / "conf/task/gsm8k.yaml"
+    file.write_text(shipped.read_text("utf-8").replace("tasks.gsm8k\n", "tasks.prüfung\n"), "utf-8")
+    done = cli("--config-dir", "conf", "task=prüfung,mmlu", "data=sample", "--cfg", "job")
+    assert done.returncode == 0 and "  prüfung:" in done.stdout, done.stderr
+
+
 def test_a_gguf_file_is_a_model(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("own.gguf").write_bytes(b"GGUF")
