@@ -8,11 +8,13 @@ from string import ascii_letters
 
 from ochat_eval.answers.labels import (
     LETTER,
+    REFUTED,
     WRONG,
     Label,
     enclosed_labels,
     label_at,
     rivalled,
+    whose_text,
 )
 from ochat_eval.answers.statements import (
     ELSEWHERE,
@@ -59,6 +61,8 @@ _CHOSEN = stating(  # `the option is B`, `I choose B`, `B is correct`
     r"(?:choose|select|pick|(?:go|vote|opt)\s(?:with|for))\b"
     r"|(?<![a-z])I(?:['’](?:ll|d)|\s(?:will|would))\ssay(?:\s(?:that\s)?it(?:['’]s|\sis))?\b"
     r"|^[ \t]{0,8}going\s(?:with|for)\b|(?<![a-z])my\s(?:pick|vote)\s?(?:is\b|[:=])"
+    # `I change my answer to (C)`
+    r"|(?<![a-z])my\s(?:final\s)?answer\sto(?=\s(?:option\s)?[(\[*]{0,3}(?-i:[A-Z])(?![A-Za-z]))"
     r"|^[ \t#>*_-]{0,8}solution[*_]{0,3}\s?:"
     r"|(?<!\w)(?:bonne\soption|richtige\soption|opción\scorrecta|opção\scorreta"
     rf"|opzione\scorretta|правильный\sвариант){ELSEWHERE}"
@@ -71,7 +75,18 @@ _NOT_SAID = re.compile(  # before `the answer is B`: it is not said that it is
     r"(?:(?:the|correct|option|choice)[^\S\n]+){0,2}$|不$",
     re.IGNORECASE,
 )
-_ONLY_IF = re.compile(r"[^.\n]{0,60}?(?<!even)\sif\b", re.IGNORECASE)  # `B if it rains`
+_ONLY_IF = re.compile(  # `B if it rains`; not what its text says: `(B) Yes, if it rains`
+    r"[,\s]*(?:but\s)?(?:only\s)?if\b(?!\sand\sonly)"
+)
+_RIGHT_IF = re.compile(r"[^.\n]{0,60}?(?<!even)\sif\b", re.IGNORECASE)  # `B is right if it rains`
+_NONE_OF = re.compile(  # before the last of its labels: `none of A, B or C is correct`
+    r"\b(?:none\sof|neither)(?:[\s()\[\]*,:]|\b(?:the|these|given|listed|options?|choices?|answers?"
+    r"|statements?|and|or|nor|(?-i:[A-Z]))\b){1,60}\Z",
+    re.IGNORECASE,
+)
+_VERDICT = re.compile(  # behind the label that a line begins with: `B. Correct, as`
+    r"[\s.:)\]*_–—-]{1,8}(?:(?P<right>correct\b|[✅✓✔])|incorrect\b|[❌✗✘])", re.IGNORECASE
+)
 _ALONE = re.compile(r"[\W_]*+\Z")
 _CONCLUDED = re.compile(  # right before the label that ends a response: `So it must be B.`
     r"\b(?:(?:option|choice|letter|go(?:ing)? with|therefore|thus|hence|so)\b|correct:"
@@ -176,12 +191,12 @@ def _stated_choice(plain: str, letters: Mapping[str, str]) -> Reading | None:
                     unnamed = plain[said.start : end].strip(MARKUP + ".")
                 continue
             label = named[0]
-        elif said.denied or WRONG.match(plain, label.close):
+        elif said.denied or REFUTED.match(plain, label.close):
             ruled_out.add(label.letter)
             continue
         elif rivalled(plain, label, end, letters):
             return NOTHING
-        if _ONLY_IF.match(plain, label.close, end):
+        if _is_bounded(plain, said, label, end):
             continue
         refuted = label.letter in ruled_out or not _same_choice(plain, label, end, unnamed)
         return _reading(None if refuted else label, letters)
@@ -194,9 +209,20 @@ def _named_at(plain: str, said: Statement) -> tuple[Label | None, int]:
     if said.start != said.at and (filler := _FILLER.match(plain, start)):
         start = filler.end()
     label = label_at(plain, start, ascii_letters)
+    if label and said.start == said.at:
+        label = whose_text(plain, label, ascii_letters)
     if said.firm:
         return label, said.end
     return label, sentence_end(plain, label.end if label else start)
+
+
+def _is_bounded(plain: str, said: Statement, label: Label, end: int) -> bool:
+    """Whether it holds under a condition only, or `none of …` before the labels rules them out."""
+    if said.start != said.at:
+        return _ONLY_IF.match(plain, label.close, end) is not None
+    if _RIGHT_IF.match(plain, label.close, end):
+        return True
+    return _NONE_OF.search(plain, max(0, said.at - 120), said.at) is not None
 
 
 def _same_choice(plain: str, label: Label, end: int, unnamed: str) -> bool:
@@ -230,6 +256,7 @@ def _unmarked(plain: str, letters: Collection[str]) -> Label | None:
         alone = _enclosed_in(plain, start, end, letters)  # `Therefore, (B) is the odd one out.`
         if _DOUBTED.search(plain, start, end) or _LESSER.search(plain, start, end):
             alone = []
+    alone = alone or _only_right(plain, lines, firsts)
     several = len({label.letter for label in firsts if label}) > 1
     heads = [
         _head(plain, label, line[1], letters, several)
@@ -244,6 +271,19 @@ def _unmarked(plain: str, letters: Collection[str]) -> Label | None:
     elif not alone and len(named) == 1 and len(lines) > 1 and _LISTS.search(plain, *lines[-2]):
         return None  # the answer broke off in its list of options
     return named[-1] if len({label.letter for label in named}) == 1 else None
+
+
+def _only_right(
+    plain: str, lines: Sequence[tuple[int, int]], firsts: Sequence[Label | None]
+) -> list[Label]:
+    """The one label of which its line says that it is correct, where others' say the contrary."""
+    found = [
+        (label, verdict["right"])
+        for label, (_, end) in zip(firsts, lines, strict=True)
+        if label and (verdict := _VERDICT.match(plain, label.end, end))
+    ]
+    right = [label for label, is_right in found if is_right]
+    return right if len(right) == 1 < len(found) else []
 
 
 def _enclosed_in(plain: str, start: int, end: int, letters: Collection[str]) -> list[Label]:
@@ -286,13 +326,14 @@ def _pointed(
     found = []
     for number in range(max(0, len(lines) - 3), len(lines)):
         start, end = lines[number]
-        if firsts[number] is not None:
-            continue
         listed = [first for first in firsts[number + 1 : number + 3] if first]
         start = max(start, end - LONGEST)
         for match in _POINTS.finditer(plain, start, min(len(plain), end + 20)):
             label = label_at(plain, match.end(), letters)
             if label is None or (label.start > end and len(listed) > 1):
+                continue
+            first = firsts[number]
+            if first and sentence_start(plain, match.start()) <= first.end:
                 continue
             if plain[label.start].isupper() and _is_conclusion(plain, start, match, label, letters):
                 found.append(label)

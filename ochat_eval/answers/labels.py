@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from ochat_eval.answers.statements import BOX, ENDED, NOT
+from ochat_eval.answers.statements import BOX, ENDED, NOT, sentence_start
 
 _OPEN = rf"(?:{BOX}|\\(?:text|math)[a-z]{{0,4}}\s?\{{|\\[(\[]|[\s*_`\"'“‘「【$(\[{{])"
 _CLOSE = r"[*_`\"'”’」】$)\]}\\]"
@@ -19,16 +19,32 @@ _LABEL = re.compile(
     re.IGNORECASE,
 )
 _ENCLOSED = re.compile(rf"(?<![A-Za-z0-9])(?:[(\[](?={LETTER}[)\]])|\*\*(?={LETTER}[.:)]?\*\*))")
-WRONG = re.compile(  # behind a label: it is ruled out, or only talked about
+WRONG = re.compile(  # behind a label: it is ruled out, or only talked about; not `wrong, wrong`
     r"\s*(?:(?:is|are|was)\s+(?:\w+\s+)?(?:not|incorrect|wrong|false)\b|(?:is|are|ca|do|does)n't\b"
-    r"|cannot|does\b|wrong|incorrect|不|错)",
+    r"|cannot|does\b|(?:wrong|incorrect)(?!,\s(?:not\s)?(?:wrong|incorrect)\b)|不|错)",
+    re.IGNORECASE,
+)
+REFUTED = re.compile(  # behind the label that a sentence states: `does not change` is its text
+    r"\s*(?:(?:is|was)\s+(?:\w+\s+)?(?:incorrect|wrong|false)\b"
+    r"|(?:(?:is|was)(?:\s+\w+)?\s+not|isn['’]t|wasn['’]t|cannot\sbe|can['’]t\sbe)\s+(?:the\s+)?"
+    r"(?:correct|right|true|answer|best|it)\b|不(?:对|正确|是|选|成立)|错)",
     re.IGNORECASE,
 )
 _JOINT = re.compile(r"(?:\b(?:and|or)\b|[/&,和或与及、])\s?(?:or\b)?", re.IGNORECASE)
-_ASIDE = re.compile(r"\b(?:because|since|as|while|whereas|but|not|rather|which|both)\b|;")
+_JOINED_TO = re.compile(rf"\s?(?:{_JOINT.pattern})", re.IGNORECASE)
+_ASIDE = re.compile(
+    r"\b(?:because|since|as|while|whereas|but|not|rather|which|both|either|neither)\b|;",
+    re.IGNORECASE,
+)
 _ARTICLE = re.compile(  # behind a bare `A` or `I` that is a word, not a label
     r"[^\S\n]+(?!(?:because|since|as|and|or|is|are|for|which|based|due|with|given|but|if|where|so|"
     r"that|in|on|from|to|rather|not|instead|it|fits|matches|must|seems|appears)\b)[a-z]"
+)
+
+
+_OPTION = re.compile(r"\b(?:option|choice|answer)\s+(?=[(\[*])", re.IGNORECASE)
+_PARTED = re.compile(
+    r"[,;:]|\b(?:and|or|but|while|so|because|since|that|is|are|says|than)\b", re.IGNORECASE
 )
 
 
@@ -78,6 +94,8 @@ def rivalled(plain: str, label: Label, end: int, letters: Collection[str]) -> bo
     """Whether the sentence joins another label to this one: `(A) or (B)`, `A, B`, `A B`."""
     other = label_at(plain, label.close, letters)
     if other is not None and other.end <= end and other.letter != label.letter:
+        if label.close > label.end and _JOINED_TO.match(plain, other.close, end):
+            return False  # `(D) A and B`: its text
         alone = other.close > other.end and other.start - label.close < 4
         if (alone or ENDED.match(plain, other.close)) and not WRONG.match(plain, other.close):
             return True
@@ -92,3 +110,16 @@ def rivalled(plain: str, label: Label, end: int, letters: Collection[str]) -> bo
         if other.close > other.end or near:
             return True
     return False
+
+
+def whose_text(plain: str, label: Label, letters: Collection[str]) -> Label:
+    """The label itself; or the one whose text ends with it: `option (D) hepatitis C is correct`."""
+    if label.close > label.end:
+        return label
+    for match in _OPTION.finditer(plain, sentence_start(plain, label.start), label.start):
+        owner = label_at(plain, match.end(), letters)
+        if owner and owner.close < label.start:
+            between = plain[owner.close : label.start]
+            if between.strip() and not _PARTED.search(between):
+                return owner
+    return label

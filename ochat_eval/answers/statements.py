@@ -87,6 +87,14 @@ _SUPPOSED = re.compile(  # `Had cents been meant, the answer would be 5`
     r"\b(?:if|had|were|instead|suppos\w+|assuming|unless|otherwise)\b", re.IGNORECASE
 )
 _WOULD = re.compile(r"\b(?:would|could|might)\b", re.IGNORECASE)
+_ASKS = re.compile(
+    r"[\s*_]*(?:(?:but|so|and|then|or)\s)?(?:is|are|was|can|could|would|should|might|do|does|did|why|how"
+    r"|what|which|when|where|who|if|whether)\b",
+    re.IGNORECASE,
+)
+_ITS_TEXT = re.compile(  # behind a mark: `(B) Why not?`, an option that is itself a question
+    r"[\s*_:$]{0,9}(?:\([A-Z]\)|[A-Z][).:])[\s*_]{1,5}\w[^\s?]*\s\w"
+)
 _DOUBT = re.compile(r"\b(?:maybe|perhaps|possibly|(?:might|may|could)\sbe)\b", re.IGNORECASE)
 _TALKED_ABOUT = re.compile(  # before `answer … :`, no answer follows: `To check our answer:`
     r"\b(?:(?:double-?)?check\w*|verif\w+|explain\w*|recap\w*|summar\w+|review\w*"
@@ -318,7 +326,9 @@ def unsaid(plain: str, begin: int, at: int, end: int) -> bool:
 
     It is a question, a doubt in mid-text, or the answer to something that was not asked.
     """
-    if plain.startswith("?", end):
+    if plain.startswith("?", end) and (
+        _ASKS.match(plain, begin) or not _ITS_TEXT.match(plain, at, end)
+    ):
         return True
     if _DOUBT.search(plain, begin, at) and plain[end : end + LONGEST].strip(MARKUP + ".)"):
         return True
