@@ -28,13 +28,13 @@ from ochat_eval.run.manifest import read_facts
 _LONGEST_ANSWER = 24
 
 
-def read(name: str, runs: Path = Path("results/runs")) -> RunResults:
-    """A run, or a recorded run.
+def read(name: str, runs: Path = Path("results/runs"), recorded: bool = False) -> RunResults:
+    """A run, or a recorded run; `recorded` as in `find`.
 
     Raises:
         UserError: there is none, or it is damaged or not scored.
     """
-    folder = find(name, runs)
+    folder = find(name, runs, recorded)
     return read_recorded(folder) if (folder / RECORDED).exists() else read_run(folder)
 
 
@@ -47,7 +47,7 @@ def flip_rates_of(psi: str, tasks: Sequence[str], runs: Path) -> dict[str, float
     try:
         rate = float(psi)
     except ValueError:
-        measured = read(psi, runs)
+        measured = read(psi, runs, recorded=True)
         rates = {k: flip_rates(v, "published", measured.runs) for k, v in measured.tasks.items()}
         found = {name: rate[0] for name, rate in rates.items() if rate is not None}
         if not found:
