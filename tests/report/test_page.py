@@ -249,6 +249,36 @@ def test_what_was_typed_before_a_filter_does_not_undo_what_is_chosen_after_it(tm
     assert page.locator("#detail pre").count()
 
 
+def test_another_address_in_an_open_page_is_heeded(tmp_path, opened):
+    page = opened(replay(tmp_path, "r", right))
+    chosen = "[aria-selected=true] bdi:text-is('{}')"
+    for part, item in (
+        ("filter=right&item=gsm8k%2Fmain%2F3", "gsm8k/main/3"),
+        ("task=gsm8k&item=gsm8k%2Fmain%2F5", "gsm8k/main/5"),
+    ):
+        page.evaluate("part => { location.hash = `#items?${part}`; }", part)
+        page.wait_for_selector(chosen.format(item))
+    assert page.input_value("#filter") == "all" and page.input_value("#task") == "gsm8k"
+    page.click("nav a[href='#scores']")
+    page.go_back()
+    assert page.locator(chosen.format("gsm8k/main/5")).count() == 1
+    page.go_back()
+    page.wait_for_selector(chosen.format("gsm8k/main/3"))
+
+
+def test_no_figure_of_a_picture_is_cut_off_and_a_long_name_makes_no_page_wider(tmp_path, opened):
+    first = replay(tmp_path, "a-run-with-a-name-" + "long" * 45, right).parent
+    second = replay(tmp_path, "other", right).parent
+    page = opened(compared(tmp_path, first, second), viewport={"width": 1280, "height": 800})
+    cut = page.evaluate("""() => [...document.querySelectorAll("#length-list svg")].flatMap((svg) => {
+        const within = svg.getBoundingClientRect();
+        const texts = [...svg.querySelectorAll("text")];
+        return texts.filter((text) => text.getBoundingClientRect().left < within.left).map((text) => text.textContent);
+    })""")
+    assert cut == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1280
+
+
 def test_tables_are_shown_as_published_and_say_whose_figure_is_marked(tmp_path, opened):
     for name in ("one", "two"):
         replay(tmp_path, name, right)

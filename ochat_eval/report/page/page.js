@@ -17,6 +17,12 @@ async function start() {
   await browser.open(named ? asState(address) : {});
   browser.moved = moved;
   if (named) $("items").scrollIntoView();
+  window.addEventListener("hashchange", async () => {
+    const wanted = asState(location.hash);
+    if (!location.hash.startsWith("#items?") || asQuery(wanted) === asQuery(browser.state())) return;
+    await browser.open(wanted);
+    $("items").scrollIntoView();
+  });
   document.documentElement.dataset.ready = Math.round(performance.now());
 }
 

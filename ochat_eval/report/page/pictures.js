@@ -129,7 +129,7 @@ function histogram(counts, unit, series, describe) {
   const most = Math.max(...Object.keys(counts).map(Number));
   const total = Object.values(counts).reduce((a, b) => a + b, 0);
   const peak = Math.max(...Object.values(counts));
-  const [width, high, left] = [420, 110, 34];
+  const [width, high, left] = [420, 110, 44];
   const step = (width - left - 10) / (most + 1);
   const node = picture(width, high + 44, describe);
   for (const part of [0, 0.5, 1]) {
