@@ -49,7 +49,7 @@ _IS = re.compile(
     r"(?:=|≈|\b(?:is|are|was|were|be|equals?|equal to|makes?|gives?|total of|average of|sum of"
     r"|an?\s(?:[a-z-]{2,15}\s){1,2}of|(?:leaves|leaving|left)\s(?:us\s)?with"
     r"|(?:cost|weigh|earn|need|pay|take|spend|owe|save|get|receive|make|have|last)s?"
-    r"|has|had|paid|spent"
+    r"|brings?\sin|brought\sin|has|had|paid|spent"
     r"|took|got|made|saved))[\s*]*(?:about|approximately|exactly|only|just|now|still"
     r"|a total of)?[\s*$(]*$",
     re.IGNORECASE,
@@ -65,9 +65,35 @@ _COMPARED = re.compile(
 )
 """Behind a number that only compares: `36 left, 60 fewer than before`."""
 _REASON = re.compile(r",?\sbecause\s")
+_ONLY_WHEN = re.compile(r"\s(?:if|when|provided|assuming)\s(?!we\b|you\b)")
 _EITHER = re.compile(r"\beither\b[^.\n]{1,60}\bor\b")
-_GIVES_REASON = re.compile(r"\s*(?:since|because|as|note|here|remember|recall)\b", re.IGNORECASE)
-"""A sentence behind the one that states the number: it only says why."""
+_GIVES_REASON = re.compile(
+    r"\s*(?:since|because|as|note|here|remember|recall|(?:(?:to|let['’]?s|let\sus)\s)?"
+    r"(?:double[- ]?)?(?:check|verify)|check(?:ing)?|verification)\b",
+    re.IGNORECASE,
+)
+"""A sentence behind the one that states the number: it only says why, or checks it."""
+_OF_WHICH = re.compile(r",?\s(?:of|among)\s(?:which|whom|these|them)\b")
+"""Before a part of what is stated: `14 fruits, of which 5 are berries`."""
+_ONES = "one|two|three|four|five|six|seven|eight|nine"
+_SMALL = (
+    f"zero|{_ONES}|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen"
+)
+_TENS = "twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety"
+_VALUES = {word: value for value, word in enumerate(_SMALL.split("|"))} | {
+    word: 10 * value for value, word in enumerate(_TENS.split("|"), 2)
+}
+_WORDS = re.compile(  # `twelve`, `twenty-one dollars.`; not `two thirds`, `one of them`
+    rf"(?:[\s*_$]|\\text\{{){{0,9}}+(?P<number>(?:{_TENS})(?:[- ](?:{_ONES}))?|{_SMALL})"
+    r"\b[*_]{0,3}"
+    r"(?:\s(?!(?:of|or|to|and|times|hundred|thousand|million|half|halves|quarters?|percent|more|less"
+    r"|fewer|that|which|who|plus|minus|by)\b)(?![a-z]*(?:ths?|thirds?)\b)[a-z]{2,15}){0,2}"
+    r"[\s*_)}$]{0,9}(?:\(|[.,;!]|$)",
+    re.IGNORECASE,
+)
+_TAKES = re.compile(  # `it takes him 7 days to save $35`
+    r"\b(?:takes?|took)\b[^,;:=]{1,60}?\d[^,;:=]{0,20}?\sto\s(?!be\b)[a-z]{2,12}\b(?=[^,;:=]*\Z)"
+)
 _CLAUSE = re.compile(  # behind the stated number: what only describes it
     r"\b(?:after|before|when|while|if|because|since|by|which|who|that|so that|in order|instead of"
     r"|than|out of|with|to (?!be\b)[a-z]+)\b|[(:]",
@@ -127,13 +153,23 @@ def _stated(plain: str, said: Statement) -> Reading | None:
     if ALGEBRA.search(plain, start, end) and plain.find("=", start, end) < 0:
         return NOTHING
     if not found:
-        return None
+        return _in_words(plain, start, end)
     if said.firm or _begins(plain, start, found[0]):
         if plain.startswith(";", end):  # `$12 + $9 = $21; $21 / 3 = $7`
             end = sentence_end(plain, end + 1)
             found = list(numerals(plain, start, end))
         return _result(plain, found, end)
     return _reading(_of_sentence(plain, start, end, found))
+
+
+def _in_words(plain: str, start: int, end: int) -> Reading | None:
+    """The number that a statement is in words, `twelve eggs`; None where it is none."""
+    words = _WORDS.match(plain, start, end)
+    if words is None:
+        return None
+    tens, _, ones = words["number"].lower().replace("-", " ").partition(" ")
+    value = _VALUES[tens] + (_VALUES[ones] if ones else 0)
+    return Reading(str(value), matched=True, span=words.span("number"))
 
 
 def _begins(plain: str, start: int, numeral: Numeral) -> bool:
@@ -227,7 +263,7 @@ def _unmarked(plain: str) -> Reading:
     start, end = lines[-1]
     if bold := _bold(plain, start, end):
         return _reading(bold)
-    begin = _last_sentence(plain, start, end)
+    begin, end = _last_sentence(plain, start, end)
     equals = plain.rfind("=", begin, end)
     if equals >= 0:
         result = list(islice(numerals(plain, equals, end), 1))
@@ -255,10 +291,20 @@ def _concluded(plain: str, begin: int, end: int, found: list[Numeral]) -> Readin
     stop = sentence_end(plain, found[-1].end)
     if plain.startswith("?", stop) or _EITHER.search(plain, begin, stop):
         return NOTHING
-    reason = _REASON.search(plain, found[0].end, end)
-    said = [number for number in found if not (reason and number.start > reason.start())]
+    if takes := _TAKES.search(plain, max(begin, end - LONGEST), end):
+        found = [number for number in found if number.start < takes.end()]
+    for behind in (_REASON, _OF_WHICH, _ONLY_WHEN):
+        if mark := behind.search(plain, found[0].end, end):
+            found = [number for number in found if number.start < mark.start()]
+    said = _outside_brackets(plain, begin, found)
     stated = [number for number in said if not _is_circumstance(plain, begin, end, number)]
     return _reading((stated or said)[-1])
+
+
+def _outside_brackets(plain: str, begin: int, found: list[Numeral]) -> list[Numeral]:
+    """Those that stand in no round brackets, if any does: `2.5 hours (150 minutes)`."""
+    opened = [plain.count("(", begin, n.start) - plain.count(")", begin, n.start) for n in found]
+    return [n for n, depth in zip(found, opened, strict=True) if depth <= 0] or found
 
 
 def _unlisted(plain: str, start: int, end: int) -> Iterator[Numeral]:
@@ -270,16 +316,16 @@ def _unlisted(plain: str, start: int, end: int) -> Iterator[Numeral]:
             yield number
 
 
-def _last_sentence(plain: str, start: int, end: int) -> int:
-    """Where the last sentence of a line begins that holds a number."""
+def _last_sentence(plain: str, start: int, end: int) -> tuple[int, int]:
+    """Where the last sentence of a line begins that holds a number; to where the line goes on
+    without giving reasons."""
     at = max(start, end - 10 * LONGEST)
-    begin = at if at == start else start
+    begin, until = (at if at == start else start), end
     while at < end:
         stop = min(sentence_end(plain, at), end)
-        if (
-            not (begin < at and _GIVES_REASON.match(plain, at, stop))
-            and next(numerals(plain, at, stop), None) is not None
-        ):
-            begin = at
+        if begin < at and _GIVES_REASON.match(plain, at, stop):
+            until = min(until, at)
+        elif next(numerals(plain, at, stop), None) is not None:
+            begin, until = at, end
         at = stop + 1
-    return begin
+    return begin, until

@@ -6,18 +6,21 @@ import re
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import NamedTuple
+from unicodedata import normalize
 
 from ochat_eval.answers.statements import PLAIN
 
 _THOUSANDS = r"(?:[ \u00a0\u2009\u202f]|\\,|\{,\}|,\\!|\\[ ])"
+_VULGAR = "[½¼¾⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞]"
 _NUMBER = re.compile(
     rf"""(?<![A-Za-z0-9_^])(?<![0-9][.,:/])(?<!\^[{{])(?<!\{{,\}})
     (?P<sign>(?<![)\]}}])-|negative[ ])?
     (?:\\?[$€£¥₹][ ]?|(?:USD|EUR|GBP|Rs\.?)[ ]?)?(?P<sign2>-)?
     (?:\\[dt]?frac\{{(?P<over>[0-9]{{1,99}})\}}\{{(?P<under>[0-9]{{1,99}})\}}
     |(?P<whole>[0-9]{{1,9}}[ ](?=[0-9]{{1,9}}/[0-9]))?
-     (?P<digits>[0-9]{{1,3}}(?:{_THOUSANDS}[0-9]{{3}})++(?:\.[0-9]++)?(?![0-9]|[.,:/][0-9]|-[A-Za-z])
-      |(?:(?<!\.)\.)?[0-9](?:[0-9]|[.,:/](?=[0-9]))*+)
+     (?:(?P<digits>[0-9]{{1,3}}(?:{_THOUSANDS}[0-9]{{3}})++(?:\.[0-9]++)?(?![0-9]|[.,:/][0-9]|-[A-Za-z])
+      |(?:(?<!\.)\.)?[0-9](?:[0-9]|[.,:/](?=[0-9]))*+)(?:[ ]?(?P<part>{_VULGAR}))?
+      |(?P<alone>{_VULGAR}))
      (?:e(?P<e>[+-]?[0-9]{{1,9}})(?![A-Za-z0-9])
      |[ ]?(?:x|×|\*|\\times|\\cdot)[ ]?10[ ]?\^[ ]?\{{?(?P<power>[+-]?[0-9]{{1,9}})\}}?)?
      (?![ ]?\^(?!\s?\{{?\\circ)))""",
@@ -53,7 +56,8 @@ class Numeral(NamedTuple):
 def numerals(plain: str, start: int, end: int) -> Iterator[Numeral]:
     """The numbers from `start` to `end` not behind `not`, each written plainly."""
     for match in _NUMBER.finditer(plain, start, end):
-        value = (match["over"] and f"{match['over']}/{match['under']}") or match["digits"]
+        vulgar = normalize("NFKC", match["part"] or match["alone"] or "").replace("⁄", "/")
+        value = (match["over"] and f"{match['over']}/{match['under']}") or match["digits"] or vulgar
         value = _GROUPS.sub("", value)
         if hour := _FULL_HOUR.fullmatch(value):
             value = hour[1]
@@ -63,7 +67,9 @@ def numerals(plain: str, start: int, end: int) -> Iterator[Numeral]:
         if _VALUE.fullmatch(value) and not plain.endswith("not ", 0, match.start()):
             sign = "-" if match["sign"] or match["sign2"] else ""
             power = match["e"] or match["power"]
+            mixed = match["part"] and value.isdigit() and not (power or match["whole"])
             value = (match["whole"] or "") + value.replace(",", "") + (f"e{power}" if power else "")
+            value += f" {vulgar}" if mixed else ""
             yield Numeral(sign + value, *match.span())
 
 

@@ -75,8 +75,9 @@ UNKNOWN = re.compile(  # stated in place of an answer
     r"|unspecified|ambiguous|neither of|(?:more|further|additional) (?:information|details|data))",
     re.IGNORECASE,
 )
-OPEN = re.compile(  # stated, but not which: `either 5 or 6`
-    r"[\s*_:]{0,9}(?:(?:likely|probably|therefore|thus)\s)?either\b[^.\n]{1,120}?\bor\b",
+OPEN = re.compile(  # stated, but not which: `either 5 or 6`, `between 5 and 6.`
+    r"[\s*_:]{0,9}(?:(?:likely|probably|therefore|thus|somewhere)\s)?(?:either\b[^.\n]{1,120}?\bor\b"
+    r"|between\s\S{1,20}\sand\s\S{1,20}?[.*]{0,3}\s*$)",
     re.IGNORECASE,
 )
 _IF = (
@@ -130,13 +131,15 @@ _INTRODUCED = re.compile(  # before a question that is only restated
 )
 _IN_MACRO = re.compile(r"\\(?:text|math)[a-z]{0,4}\s?\{[^{}\n]*$")  # `\text{Answer: } C`
 BROKEN_OFF = re.compile(  # a text that ends in mid-sentence: `Then he has 5 and`
-    r"(?:\b(?:and|or|the|an?|of|then|that|is|are|with|for|to|so|because|where|which)|,)\s*\Z"
+    r"(?:\b(?:and|or|the|an?|of|then|that|is|are|with|for|to|so|because|where|which)|,"
+    r"|[=×÷+](?:\s*[$€£])?)\s*\Z"
 )
 _UNDERSCORED = re.compile(r"(?<![\w_])__(?=[^\s_])([^_\n]{1,200})__(?![\w_])")  # `__42__` is bold
 _THOUGHT = re.compile(r"<(?P<end>/?)(?:think|thinking|thought)>", re.IGNORECASE)
 _BLOCK_MARK = re.compile(r"\s*+(?:\\[\[\]()]|\$\$|`{3,}\w*|~{3,}\w*)\s*+")  # a line of no text
-_REMARK = re.compile(  # a last line that speaks to the reader, not of the answer
-    r"\b(?:let me know|(?:I )?hope (?:this|that|it)|feel free|would you like"
+_REMARK = re.compile(  # a last line that speaks to the reader, not of the answer, or checks it
+    r"(?<![^\n])[\s*_#>(]{0,9}(?:note|check|verification|proof)\b[*_]{0,3}\s?:"
+    r"|\b(?:let me know|(?:I )?hope (?:this|that|it)|feel free|would you like"
     r"|do you (?:have|want|need)"
     r"|if you (?:have|need|want|would)|happy to|glad to|anything else|any (?:other|more|further) "
     r"(?:questions|help)|is there anything|thank(?: you|s) for|good luck)\b",

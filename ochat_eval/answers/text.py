@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from ochat_eval.answers.statements import (
+    ITEM,
     LONGEST,
     MARKUP,
     NOT,
@@ -13,9 +14,9 @@ from ochat_eval.answers.statements import (
     OPEN,
     PLAIN,
     UNKNOWN,
-    Statement,
     answer_part,
     last_lines,
+    list_items,
     own_answers,
     sentence_end,
     sentence_start,
@@ -44,8 +45,9 @@ _ENDS_OR_REASONS = re.compile(  # right behind it
     r"|\s+is\s(?:therefore\s|thus\s)?(?:the|my|our)\s(?:correct\s|right\s|final\s)?answer\b)",
     re.IGNORECASE,
 )
+_BOTH = re.compile(r"[\W_]{0,5}(?:and|or|/)[\W_]{0,5}", re.IGNORECASE)  # `yes and no`
 _TALK = re.compile(  # in the same sentence: it is not said, or of a part only
-    r"n['’]t\b|\b(?:not|neither|nor|if|whether|unless|suppose|assum\w+|doubt|consider"
+    r"n['’]t\b|\b(?:not|cannot|neither|nor|if|whether|unless|suppose|assum\w+|doubt|consider"
     r"|check|determine"
     r"|would be|could be|might|premises?|either)\b",
     re.IGNORECASE,
@@ -54,15 +56,21 @@ _CONCLUDES = re.compile(
     r"\b(?:therefore|thus|hence|so|overall|in conclusion|in summary|finally|final|conclude)\b",
     re.IGNORECASE,
 )
+_ANNOUNCES = re.compile(  # a line above a list: `Here are the words in alphabetical order:`
+    r"(?![^\n]{0,200}\b(?:let|let['’]s|we|need|to\ssort|first|steps?|compar\w+)\b)[^\n]{0,200}?"
+    r"\b(?:sorted|(?:in|the)\salphabetical\sorder|final\s(?:list|order)|result)\b[^\n]{0,60}:[\s*_]*\Z",
+    re.IGNORECASE,
+)
 _RESULT = re.compile(
-    rf"{_CONCLUDES.pattern}|\b(?:sorted|correct|complet\w+|output|result|alphabetical)\b",
+    rf"{_CONCLUDES.pattern}|\b(?:sorted|remaining|missing|closing|correct|complet\w+|output|result|alphabetical)\b",
     re.IGNORECASE,
 )
 _GIVEN = re.compile(  # in a last line that gives the answer: `The sorted list is: a b`
     r"(?:\b(?:is|are|be|becomes)\s?(?:as follows\s?)?"
-    r"|\b(?:list|order|sequence|completion|output|result|words|string|brackets"
+    r"|\b(?:sorted|list|order|sequence|completion|output|result|words|string|brackets"
     r"|translation|solution)"
-    r"\s?(?:\([^()\n]{0,40}\)\s?)?)[*_]{0,3}:[*_]{0,3}",
+    r"\s?(?:\([^()\n]{0,40}\)\s?)?)[*_]{0,3}:[*_]{0,3}"
+    r"|\b(?:completion|sequence|brackets|parentheses)\s(?:is|are)(?=\s[*_]{0,3}`)",
     re.IGNORECASE,
 )
 
@@ -105,10 +113,12 @@ def _free(text: str, plain: str) -> Reading:
     for said in statements(plain):
         if said.conditional:
             continue
-        reading = _listed(text, said) or _stripped(text, plain, said.start, said.end)
+        reading = _listed(text, said.items) or _stripped(text, plain, said.start, said.end)
         if reading:
             return reading
     lines = last_lines(plain)
+    if reading := _listed(text, _last_list(plain, lines)):
+        return reading
     given = _given(plain, lines)
     one_line = len(lines) == 1 and len(plain) == len(text)  # not before a question of its own
     spans = [given] if given else lines if one_line else []
@@ -129,12 +139,21 @@ def _stripped(text: str, plain: str, start: int, end: int) -> Reading | None:
     return Reading(answer, matched=True, span=(start, start + len(answer)))
 
 
-def _listed(text: str, said: Statement) -> Reading | None:
+def _listed(text: str, spans: Sequence[tuple[int, int]]) -> Reading | None:
     """The items of the list that is stated, a blank between them."""
-    items = [text[start:end].rstrip(MARKUP + ".。").strip(MARKUP) for start, end in said.items]
+    items = [text[start:end].rstrip(MARKUP + ".。").strip(MARKUP) for start, end in spans]
     if not items or not all(items):
         return None
-    return Reading(" ".join(items), matched=True, span=(said.items[0][0], said.items[-1][1]))
+    return Reading(" ".join(items), matched=True, span=(spans[0][0], spans[-1][1]))
+
+
+def _last_list(plain: str, lines: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """The items of the list that ends the text below a line that announces the result."""
+    for start, end in lines[-2:-32:-1]:
+        if not ITEM.match(plain, start, end):
+            items = list_items(plain, end) if _ANNOUNCES.match(plain, start, end) else ()
+            return items if items and items[-1][1] >= lines[-1][1] else ()
+    return ()
 
 
 def _given(plain: str, lines: Sequence[tuple[int, int]]) -> tuple[int, int] | None:
@@ -159,9 +178,10 @@ def _stated_option(
     word = "|".join(re.escape(option) for option in options)
     pattern = re.compile(rf"(?<![A-Za-z0-9])(?:{word})(?![A-Za-z0-9])", re.IGNORECASE | re.ASCII)
 
-    open_ = re.compile(  # before an option: `valid or …`, `let's check if it is …`
+    open_ = re.compile(  # before an option: `valid or …`, `check if it is …`, `not the case that …`
         rf"(?<![A-Za-z])(?:{word})[^\w\n]{{1,9}}or[^\w\n]{{1,9}}\Z"
-        r"|\b(?:if|whether)\s(?:[\w'’]{1,20}\s){1,6}[^\w\n]{0,9}\Z",
+        r"|\b(?:if|whether)\s(?:[\w'’]{1,20}\s){1,6}[^\w\n]{0,9}\Z"
+        r"|(?:\bnot|\bcannot|n['’]t)\s(?:[\w'’]{1,20}\s){0,3}that\s(?:[\w'’]{1,20}\s){1,8}[^\w\n]{0,9}\Z",
         re.IGNORECASE,
     )
 
@@ -172,15 +192,17 @@ def _stated_option(
     for said in statements(plain):
         if said.items or said.conditional:
             continue
-        if OPEN.match(plain, said.start, said.end):
-            return None
         found = named(said.start, said.end)
+        if OPEN.match(plain, said.start, said.end) or _are_joined(plain, found):
+            return None
         if found and (found[0].start() == said.start or _agree(found)):
             return found[0]
         if not found and UNKNOWN.match(plain, said.start, said.end):
             return None
+    lines = () if _is_listed(plain, lines, pattern) else lines
     at_edges = []
-    for start, end in (*lines[:1], *lines[-1:]):
+    last = [(sentence_start(plain, end), end) for _, end in lines[-1:]]
+    for start, end in (*lines[:1], *lines[-1:], *last):
         opening = _OPENING.match(plain, start, end)
         head = pattern.match(plain, opening.end() if opening else start)
         if (
@@ -197,6 +219,22 @@ def _stated_option(
     if at_edges:
         return at_edges[-1] if _agree(at_edges) else None
     return _predicated(plain, lines, pattern)
+
+
+def _are_joined(plain: str, found: Sequence[re.Match[str]]) -> bool:
+    """Whether the first option is joined to another: `yes and no`."""
+    return len(found) > 1 and bool(_BOTH.fullmatch(plain, found[0].end(), found[1].start()))
+
+
+def _is_listed(plain: str, lines: Sequence[tuple[int, int]], pattern: re.Pattern[str]) -> bool:
+    """Whether the last two lines only list the options: `- Yes`, `- No`."""
+    found = []
+    for start, end in lines[-2:]:
+        item = ITEM.match(plain, start, end)
+        option = item and pattern.match(plain, item.end(), end)
+        if option and not plain[option.end() : end].strip(MARKUP):
+            found.append(option)
+    return len(found) == 2 and not _agree(found)
 
 
 def _agree(found: Sequence[re.Match[str]]) -> bool:
@@ -237,6 +275,19 @@ def same_text(a: str, b: str) -> bool:
 def _canonical(text: str) -> str:
     """The text as `same_text` compares it."""
     text = _TEXT_MACRO.sub(r"\1", text.translate(PLAIN)).translate(_TYPESET).casefold()
-    words = text.strip().rstrip(".。").replace(",", " ").split()
     between = " " if any(character.isalnum() for character in text) else ""
+    if between:
+        text = _without_list_marks(text)
+    words = text.strip().rstrip(".。").replace(",", " ").split()
     return between.join(words)
+
+
+def _without_list_marks(text: str) -> str:
+    """A list of words less what only joins them: `a → b → c`, `[a, b]`, `a, b, and c`."""
+    for mark in ("→", "->", "<"):
+        if text.count(f" {mark} ") > 1:
+            text = text.replace(f" {mark} ", " ")
+    bare = text.strip(" .")
+    if "," in bare and bare.startswith("[") and bare.endswith("]"):
+        text = bare[1:-1]
+    return text.replace(", and ", ", ") if text.count(",") > 1 else text

@@ -50,6 +50,7 @@ _REMARK = re.compile(
 """Behind an answer: `5 (in radians)`."""
 _PARAGRAPH_END = re.compile(r"\n[ \t\r]*\n")
 _SENTENCE_END = re.compile(r"[\n。]|\.(?!\d)")
+_UNFINISHED = re.compile(r"=\s{0,9}(?:\$\$?)?\Z")
 _REASON = re.compile(r",\s*(?:since|because|as|for|where|when)\b")
 """Behind an answer; math-verify takes a comma for one more."""
 _LINES_END = re.compile(
@@ -105,6 +106,8 @@ def _stated(response: str) -> Stated:
         return _marked(response, marker, stop.start() if stop else len(response))
     text = without_remarks(response)
     last = text.rfind("\n") + 1
+    if _UNFINISHED.search(text, last):
+        return Stated(_NOTHING, True, 0, 0, False)
     unknown = UNKNOWN.match(text, last) and not re.search(r"[$\d]|\\[(\[]", text[last:])
     if unknown:
         return Stated(_NOTHING, True, 0, 0, False)
@@ -239,7 +242,8 @@ def _prose(response: str, start: int, end: int, marked: bool) -> Stated:
         end = reason.start()
     if marked and (aside := _OTHER_CASE.search(response, start, end)):
         end = aside.start()
-    if remark := _REMARK.search(response, max(start, end - 60), end):
+    remark = _REMARK.search(response, max(start, end - 60), end)
+    if remark and response[start : remark.start()].strip(" *$"):  # `(E)` alone is the answer
         end = remark.start()
     math = _MATH.search(response, start, end)
     if math is not None and marked and re.search(r"\d", response[start : math.start()]):

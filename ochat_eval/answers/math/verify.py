@@ -79,7 +79,7 @@ def _cleaned(answer: str | None) -> str | None:
     clean = _ROOT.sub(lambda root: rf"\sqrt{{{root[1] or root[2]}}}", answer)
     for old, new in (("π", r"\pi "), ("×", r"\times "), ("²", "^2"), ("³", "^3"), ("$", "")):
         clean = clean.replace(old, new)
-    clean = _UNIT.sub("", clean).strip(" .,;\n")
+    clean = _UNIT.sub("", _THOUSANDS.sub("", clean)).strip(" .,;\n")
     return clean if clean and clean != answer else None
 
 
@@ -191,6 +191,7 @@ _ROOT = re.compile(r"√(?:\{?(\d{1,9}|[A-Za-z])\}?|\(([^()]{1,30})\))")
 _UNIT = re.compile(
     r"(?:(?:\\[,;:! ]|[\s~])*\\(?:text|mbox|mathrm|textrm)\{[^{}]{1,40}\}(?:\^\{?\d\}?)?)[\s.]*$"
 )
+_THOUSANDS = re.compile(r"(?<=\d)(?:\\,|,\\!\s?|\\ )(?=\d{3}(?!\d))")  # `11\,250`
 _PRICE = re.compile(r"(?<!\\)\\\$(?=\s?[\d.])")
 _LISTED = re.compile(r"[,;<>]|\\\\|\\(?:text|quad|[lg]eq?|neq?)\b|\b(?:or|and)\b")
 """Before an `=`: it is the last of several equations."""
