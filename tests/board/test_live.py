@@ -66,6 +66,9 @@ def test_a_filter_that_is_taken_back_stays_so(opened, runs):
     assert len(shown) > 2
     page.evaluate("board.runs.show([...board.runs.rows])")
     assert names(page) == shown
+    page.evaluate("location.hash = '#?rule=none&sort=task%20gsm8k'")
+    page.wait_for_selector("[aria-sort=ascending]:has-text('gsm8k')")
+    assert page.input_value("#run-rule") == "published" and not page.is_visible("#fault")
 
 
 def test_runs_are_chosen_and_sorted_with_the_keyboard_alone(opened):
