@@ -150,8 +150,8 @@ class Response:
 
     id: str
     text: str
-    sample: int = 0
-    turn: int = 0
+    sample: Count = 0
+    turn: Count = 0
     finish_reason: str | None = None
     prompt_tokens: Count | None = None
     completion_tokens: Count | None = None
@@ -216,13 +216,13 @@ class Score:
     """
 
     id: str
-    sample: int
+    sample: Count
     rule: Rule
     answer: str | None
     matched: bool
     value: float | None
     detail: dict[str, Any] | None = None
-    turn: int = 0
+    turn: Count = 0
 
     def with_detail(self, **more: Any) -> Score:
         """The same score with more said in `detail`."""

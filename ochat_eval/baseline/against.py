@@ -46,7 +46,7 @@ def against_recorded(
         UserError: there is no such recorded run, nothing to compare, or a benchmark in the policy
             that is not there.
     """
-    there = read(name, runs)
+    there = read(name, runs, recorded=True)
     if psi is not None:
         raise UserError("--psi is for published figures; a recorded run has its own")
     check_names(policy, there.tasks, "--policy")

@@ -22,17 +22,20 @@ def recorded_folders() -> list[Path]:
     return [Path("results/recorded"), shipped()]
 
 
-def find(name: str, runs: Path = Path("results/runs")) -> Path:
+def find(name: str, runs: Path = Path("results/runs"), recorded: bool = False) -> Path:
     """The folder of a run or a recorded run, given as a path or by its name.
+
+    Args:
+        recorded: where a run and a recorded run have the name, the recorded one is meant.
 
     Raises:
         UserError: there is none; names those that there are.
     """
-    places = [Path(name).expanduser(), runs / name, *(f / name for f in recorded_folders())]
-    for place in places:
+    named = [runs / name, *(f / name for f in recorded_folders())]
+    for place in (Path(name).expanduser(), *(named[1:] + named[:1] if recorded else named)):
         if (place / store.MANIFEST).exists() or (place / RECORDED).exists():
             store.check_files(place)
-            return place
+            return place if place.name.strip(".") else place.resolve()
     known = {
         path.parent.name
         for folder in (runs, *recorded_folders())

@@ -32,6 +32,7 @@ from ochat_eval.config.build import task_class
 from ochat_eval.records import RULES, UserError
 from ochat_eval.run import store
 from ochat_eval.run.identity import differences
+from ochat_eval.stats.checks import check_numbers
 
 VERSION = 1
 
@@ -174,12 +175,28 @@ def read_recorded(folder: Path) -> RunResults:
     except (KeyError, ValueError) as e:
         raise UserError(f"{folder / RECORDED} is no recorded run: {e}") from e
     for task in results.tasks.values():
+        try:
+            _check_values(task)
+        except ValueError as e:
+            raise UserError(
+                f"{folder / store.ITEMS}, of {task.name}: {e}; it is damaged: record it again"
+            ) from e
         if task.missing:
             raise UserError(
                 f"{folder / store.ITEMS} has {len(task.outcomes):,} items of {task.name}, "
                 f"{RECORDED} says {task.asked:,}: it is damaged; record it again"
             )
     return results
+
+
+def _check_values(task: TaskResults) -> None:
+    """ValueError for a value out of the benchmark's bounds, or a share that is none."""
+    every = [one.rules[rule] for one in task.outcomes.values() for rule in RULES]
+    values = [value for one in every for value in one.values]
+    shares = [share for one in every for share in (*one.unmatched, *one.unread)]
+    for numbers, bounds in ((values, task.bounds), (shares, (0.0, 1.0))):
+        if numbers:
+            check_numbers(numbers, bounds)
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,11 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
 
 from ochat_eval import stats
 from ochat_eval.baseline.find import RECORDED, find
@@ -25,13 +28,13 @@ from ochat_eval.run.manifest import read_facts
 _LONGEST_ANSWER = 24
 
 
-def read(name: str, runs: Path = Path("results/runs")) -> RunResults:
-    """A run, or a recorded run.
+def read(name: str, runs: Path = Path("results/runs"), recorded: bool = False) -> RunResults:
+    """A run, or a recorded run; `recorded` as in `find`.
 
     Raises:
         UserError: there is none, or it is damaged or not scored.
     """
-    folder = find(name, runs)
+    folder = find(name, runs, recorded)
     return read_recorded(folder) if (folder / RECORDED).exists() else read_run(folder)
 
 
@@ -44,7 +47,7 @@ def flip_rates_of(psi: str, tasks: Sequence[str], runs: Path) -> dict[str, float
     try:
         rate = float(psi)
     except ValueError:
-        measured = read(psi, runs)
+        measured = read(psi, runs, recorded=True)
         rates = {k: flip_rates(v, "published", measured.runs) for k, v in measured.tasks.items()}
         found = {name: rate[0] for name, rate in rates.items() if rate is not None}
         if not found:
@@ -108,6 +111,56 @@ def read_run(folder: Path) -> RunResults:
     )
 
 
+_Figure = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
+"""A number that can be printed, whoever wrote it: neither infinite nor none."""
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Of summary.json, a subset's figures."""
+
+    score: _Figure | None
+    n: int
+    stderr: _Figure | None = None
+    ci95: tuple[_Figure, _Figure] | None = None
+    unmatched: _Figure | None = None
+    truncated: _Figure | None = None
+    empty: _Figure | None = None
+    unfinished: _Figure | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Whole(_Part):
+    """Of summary.json, one rule's figures of a benchmark."""
+
+    subsets: dict[str, _Part]
+
+
+@dataclass(frozen=True)
+class _Told:
+    """Of summary.json, one benchmark."""
+
+    published: _Whole
+    robust: _Whole
+    asked: int
+    of: int
+    missing: int
+    notes: list[str]
+    changed: list[str] = field(default_factory=list)
+    scale: _Figure = 100
+    rule: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Summary:
+    """summary.json, so far as others read it; what more it has is the page's."""
+
+    model: str
+    run: str
+    tasks: dict[str, _Told]
+    published_row: str | None = None
+
+
 def read_summary(folder: Path) -> dict[str, Any]:
     """A run's summary.json.
 
@@ -118,8 +171,10 @@ def read_summary(folder: Path) -> dict[str, Any]:
     if not path.exists():
         raise UserError(f"{folder} has no {path.name}: run stage=report run={folder.name}")
     summary = store.read_json(path)
-    if not isinstance(summary.get("tasks"), dict) or not {"model", "run"} <= summary.keys():
-        raise UserError(f"{path} is no summary of a run: run stage=report again")
+    try:
+        msgspec.convert(summary, _Summary)
+    except msgspec.ValidationError as e:
+        raise UserError(f"{path} is no summary of a run ({e}): run stage=report again") from e
     return summary
 
 

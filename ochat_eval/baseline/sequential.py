@@ -28,7 +28,7 @@ def against_at_looks(folder: Path, name: str, policy: Policy, runs: Path) -> gat
         UserError: there is no such recorded run, nothing to compare, or a benchmark in the policy
             that is not there.
     """
-    run, there = read_run(folder), read(name, runs)
+    run, there = read_run(folder), read(name, runs, recorded=True)
     check_names(policy, there.tasks, "--policy")
     planned = looks_at(folder)
     looks = {

@@ -149,8 +149,14 @@ class Recorded:
 
     @cached_property
     def summary(self) -> dict[str, Any]:
-        """What its summary.json holds. Raises UserError where it has none yet."""
-        return read_summary(self.path)
+        """What its summary.json holds. Raises UserError where it has none yet, or another run's."""
+        found = read_summary(self.path)
+        if odd := sorted(found["tasks"].keys() ^ self.tasks.keys()):
+            raise UserError(
+                f"{self.path}: {store.SUMMARY} and {store.MANIFEST} differ in {odd[0]}: run "
+                f"stage=report run={self.path.name}"
+            )
+        return found
 
     @cached_property
     def created(self) -> datetime:
@@ -207,6 +213,11 @@ class Recorded:
             raise UserError(f"{self.path} has no {path.name} yet: run stage=score first")
         with contextlib.closing(Index(path, Score)) as scores:
             for item, responses in self.answered():
+                if item.task not in self.tasks:
+                    raise UserError(
+                        f"{self.path / store.ITEMS}: {item.id} is of {item.task}, which "
+                        f"{store.MANIFEST} does not have; run its command again"
+                    )
                 yield item, responses, scores.of(item.id)
 
 

@@ -63,7 +63,7 @@ class Watch:
         self._planned, self._gated = planned, gated
         self._options = ScoringOptions(job.sandbox, job.workers)
         self._policy = Policy(mode=gated.mode, margin=gated.margin)
-        self._recorded = read(gated.against, job.results)
+        self._recorded = read(gated.against, job.results, recorded=True)
         if self._recorded.runs < 2 and gated.margin is None:
             raise UserError(f"against={gated.against}: {ONCE.replace('--margin', 'margin=')}")
         self._decided: set[str] = set()

@@ -23,7 +23,7 @@ from ochat_eval.config.compose import load
 from ochat_eval.config.load import build_tasks, job
 from tests.baseline.conftest import verdicts
 from tests.conftest import CHECKOUT, door, lines
-from tests.replays import REPLAY, write
+from tests.replays import REPLAY, RUN, write
 
 RUNS = Path("results/runs")
 TASKS = "task=[gsm8k,truthfulqa]"
@@ -225,6 +225,24 @@ def test_the_published_prompts_are_those_on_record(real_data):
 
 
 # --- Without the real data -----------------------------------------------------------------------
+
+
+def test_of_a_run_and_a_recorded_run_of_one_name_the_recorded_one_is_gated_against(small, cli):
+    """As the help of `record` has it: `record base base-1 --as base`."""
+    assert cli(*REPLAY[:-1], "run=r-1").returncode == 0
+    assert cli("record", "r", "r-1", "--as", "r").returncode == 0
+    for more in ((), ("--sequential",)):
+        done = cli("gate", "r-1", "--against", "r", *more)
+        assert done.returncode == 2, done.stdout  # REFUSED, were it the run, which has no reruns
+        assert "INCONCLUSIVE: r-1 against r" in done.stdout
+    done = cli(*REPLAY[:-1], "run=new", "until=decided", "against=r")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_run_is_named_by_the_folder_one_is_in(small, monkeypatch, capsys):
+    monkeypatch.chdir(small / RUN)
+    assert gate([".", "--against", str(small / "results/recorded/alone"), "--margin", "90"]) == 0
+    assert "PASS: r against alone" in capsys.readouterr().out
 
 
 @pytest.mark.slow
