@@ -65,15 +65,15 @@ _COMPARED = re.compile(
 )
 """Behind a number that only compares: `36 left, 60 fewer than before`."""
 _REASON = re.compile(r",?\sbecause\s")
-_ONLY_WHEN = re.compile(r"\s(?:if|when|provided|assuming)\s(?!we\b|you\b)")
+_ONLY_WHEN = re.compile(r"\s(?:if|when|provided|assuming)\s(?!we\b|you\b)(?=[^,;:=]*\Z)")
 _EITHER = re.compile(r"\beither\b[^.\n]{1,60}\bor\b")
-_GIVES_REASON = re.compile(
-    r"\s*(?:since|because|as|note|here|remember|recall|(?:(?:to|let['’]?s|let\sus)\s)?"
-    r"(?:double[- ]?)?(?:check|verify)|check(?:ing)?|verification)\b",
+_GIVES_REASON = re.compile(r"\s*(?:since|because|as|note|here|remember|recall)\b", re.IGNORECASE)
+"""A sentence behind the one that states the number: it only says why."""
+_CHECKS = re.compile(
+    r"\s*(?:(?:to|let['’]?s|let\sus)\s)?(?:double[- ]?)?(?:check|verify|checking|verification)\b",
     re.IGNORECASE,
 )
-"""A sentence behind the one that states the number: it only says why, or checks it."""
-_OF_WHICH = re.compile(r",?\s(?:of|among)\s(?:which|whom|these|them)\b")
+_OF_WHICH = re.compile(r",?\s(?:of|among)\s(?:which|whom|these|them)\b(?=[^,;:=]*\Z)")
 """Before a part of what is stated: `14 fruits, of which 5 are berries`."""
 _ONES = "one|two|three|four|five|six|seven|eight|nine"
 _SMALL = (
@@ -294,7 +294,7 @@ def _concluded(plain: str, begin: int, end: int, found: list[Numeral]) -> Readin
     if takes := _TAKES.search(plain, max(begin, end - LONGEST), end):
         found = [number for number in found if number.start < takes.end()]
     for behind in (_REASON, _OF_WHICH, _ONLY_WHEN):
-        if mark := behind.search(plain, found[0].end, end):
+        if mark := behind.search(plain, max(found[0].end, end - LONGEST), end):
             found = [number for number in found if number.start < mark.start()]
     said = _outside_brackets(plain, begin, found)
     stated = [number for number in said if not _is_circumstance(plain, begin, end, number)]
@@ -318,14 +318,17 @@ def _unlisted(plain: str, start: int, end: int) -> Iterator[Numeral]:
 
 def _last_sentence(plain: str, start: int, end: int) -> tuple[int, int]:
     """Where the last sentence of a line begins that holds a number; to where the line goes on
-    without giving reasons."""
+    without checking it."""
     at = max(start, end - 10 * LONGEST)
     begin, until = (at if at == start else start), end
     while at < end:
         stop = min(sentence_end(plain, at), end)
-        if begin < at and _GIVES_REASON.match(plain, at, stop):
+        if begin < at and _CHECKS.match(plain, at, stop):
             until = min(until, at)
-        elif next(numerals(plain, at, stop), None) is not None:
+        elif (
+            not (begin < at and _GIVES_REASON.match(plain, at, stop))
+            and next(numerals(plain, at, stop), None) is not None
+        ):
             begin, until = at, end
         at = stop + 1
     return begin, until
