@@ -107,12 +107,12 @@ def robust_number(text: str) -> Reading:
     What stands in the last box or tag, or behind the last `answer is`, `answer:`, `####`, `答案`
     counts: there the number that it begins with, the result where an equation follows it, or the
     one that its sentence states (`The 12 tickets cost $90`). `3 or 4`, `3 + 4`, `x + 4` and
-    `cannot be determined` are no answer. Without one: on the last line the last bold number, or
-    else the one behind the last `=` of its last sentence with numbers; else the last of that
-    sentence that is no circumstance (`in 9 weeks`), or of all; of a total and its parts (`5: 2
-    red, 3 blue`) the total. A text that breaks off or asks states none. An answer ends where the
-    model goes on with a question of its own. Dates, versions, powers, times that are no full
-    hour and the digits in a name (`x2`) are no numbers.
+    `cannot be determined` are no answer; `twelve eggs` is 12. Without one: on the last line the
+    last bold number, or else the one behind the last `=` of its last sentence with numbers; else
+    the last of that sentence that is no circumstance (`in 9 weeks`), or of all; of a total and its
+    parts (`5: 2 red, 3 blue`) the total. A text that breaks off or asks states none. An answer ends
+    where the model goes on with a question of its own. Dates, versions, powers, times that are no
+    full hour and the digits in a name (`x2`) are no numbers.
 
     Returns:
         The number in plain ASCII: `-1200.50`, `1/2`, `2 1/2`, `1.2e3`; without thousands marks,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
 import pytest
 
 from ochat_eval.run import store
+from ochat_eval.run.folder import RunDir
 from tests.board.shelves import append, running
 from tests.board.test_browser import names, served
 from tests.conftest import lines
@@ -64,6 +66,9 @@ def test_a_filter_that_is_taken_back_stays_so(opened, runs):
     assert len(shown) > 2
     page.evaluate("board.runs.show([...board.runs.rows])")
     assert names(page) == shown
+    page.evaluate("location.hash = '#?rule=none&sort=task%20gsm8k'")
+    page.wait_for_selector("[aria-sort=ascending]:has-text('gsm8k')")
+    assert page.input_value("#run-rule") == "published" and not page.is_visible("#fault")
 
 
 def test_runs_are_chosen_and_sorted_with_the_keyboard_alone(opened):
@@ -183,7 +188,9 @@ def test_a_note_that_is_typed_outlives_the_end_of_the_run(opened, runs):
     with running(runs / "one", "ending", 5):
         page = opened("#run/ending")
         page.click("summary:has-text('tags and note')")
-        page.type("[aria-label=Note]", "half a th")
+        page.focus("[aria-label=Note]")
+    page.evaluate("freshen()")
+    page.keyboard.type("half a th")
     page.evaluate("freshen()")
     assert page.input_value("[aria-label=Note]") == "half a th"
     assert "stopped" in page.inner_text("#states")
@@ -221,6 +228,23 @@ def test_two_marks_typed_quickly_are_of_two_readings(opened, runs):
     page.evaluate("let_go()")
     page.wait_for_timeout(300)
     assert page.evaluate("document.activeElement.textContent") == "right"
+
+
+def test_a_mark_that_is_refused_is_taken_back(chromium, runs):
+    with served(runs) as home, contextlib.closing(RunDir(runs / "two")):
+        page = chromium.new_page()
+        page.goto(home + "#run/two?item=gsm8k%2Fmain%2F7")
+        page.wait_for_selector("#detail .reading")
+        held(page, "mark")
+        page.focus("#list")
+        page.keyboard.press("u")
+        waits(page)
+        assert page.locator("#detail .reading [aria-pressed=true]").count() == 1
+        page.evaluate("let_go()")
+        page.wait_for_selector("#fault:not([hidden])")
+        assert page.locator("#detail .reading [aria-pressed=true]").count() == 0
+        print(page.inner_text("#fault"))
+        page.close()
 
 
 def test_a_key_marks_nothing_that_is_not_chosen(opened, runs):

@@ -182,11 +182,16 @@ def test_a_thought_is_folded_and_one_without_an_end_is_a_filter(tmp_path, opened
 def test_the_keyboard_is_enough(tmp_path, opened):
     page = opened(replay(tmp_path, "r", right))
     first = rows(page)[:3]
+    in_sight = "() => document.querySelector('#detail').getBoundingClientRect().top < innerHeight"
+    assert not page.evaluate(in_sight)
+    page.keyboard.press("j")
+    page.wait_for_selector("#detail h3")
+    assert page.evaluate(in_sight), "what is chosen is seen"
     page.keyboard.press("/")
     assert page.evaluate("document.activeElement.id") == "search"
     page.keyboard.press("Escape")
     assert page.evaluate("document.activeElement.id") == "list"
-    for key in ("ArrowDown", "j", "ArrowDown", "k"):
+    for key in ("ArrowDown", "k", "ArrowDown"):
         page.keyboard.press(key)
     page.wait_for_selector("#detail h3")
     assert page.locator("[aria-selected=true] .id").inner_text() == first[1]

@@ -203,8 +203,8 @@ async function reopen() {
   window.scrollTo(0, top);
 }
 
-// Whether a note is being written, which is not to be lost.
-const isNoting = () => $("states").querySelector(".notes[data-changed]") !== null;
+// Whether a note is being written: it is not to be lost, nor are its letters to become keys.
+const isNoting = () => document.querySelector(".notes[data-changed], .notes :focus") !== null;
 
 // What changes by itself: states, how far runs are, the answers of one that runs.
 async function freshen() {
@@ -270,7 +270,7 @@ function startBoard() {
     event.preventDefault();
     sessionStorage.setItem("key", $("key").value);
     $("key-form").hidden = true;
-    route();
+    if (!isNoting()) route();
   });
   route().then(tick);
 }

@@ -95,7 +95,8 @@ class Runs {
     const by = state.sort || "-created";
     this.order = { by: by.replace(/^-/, ""), down: by.startsWith("-") };
     this.wanted = state;
-    for (const name of RUN_FILTERS) $(`run-${name}`).value = state[name] ?? (name === "rule" ? "published" : "");
+    for (const name of RUN_FILTERS) $(`run-${name}`).value = state[name] ?? "";
+    $("run-rule").value ||= "published";
   }
 
   show(rows) {

@@ -287,9 +287,11 @@ class Browser {
     if (event.key === "Escape") $("list").focus();
     else if (typing) return;
     else if (event.key === "/") $("search").focus();
-    else if (event.key in STEPS && (listed || event.key === "j" || event.key === "k"))
+    else if (event.key in STEPS && (listed || event.key === "j" || event.key === "k")) {
+      const { top, bottom } = $("list").parentElement.getBoundingClientRect();
+      if (bottom < 0 || top > window.innerHeight) $("items").scrollIntoView(); // what is chosen is seen
       this.choose(this.chosen + STEPS[event.key]);
-    else if (event.key === "Enter" && listed && this.chosen >= 0) $("detail").focus();
+    } else if (event.key === "Enter" && listed && this.chosen >= 0) $("detail").focus();
     else return;
     event.preventDefault();
   }
