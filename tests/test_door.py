@@ -155,6 +155,12 @@ def test_a_path_that_the_system_refuses_is_one_line(cli, line):
     assert "Traceback" not in done.stderr
 
 
+def test_questions_that_cannot_be_read_are_no_matter_of_what_is_written(cli):
+    path = "x" * 300
+    done = cli("task=file", f"tasks.file.path={path}", "stage=plan")
+    assert done.stderr == f"ochat-eval: {path}: cannot be read: File name too long\n"
+
+
 def test_a_file_in_a_folder_that_is_not_there_is_no_matter_of_results(cli, tmp_path):
     write(tmp_path / "a.jsonl", *sample_answers())
     assert cli(*REPLAY, "run=r").returncode == 0

@@ -13,6 +13,7 @@ from ochat_eval.answers.labels import (
     Label,
     enclosed_labels,
     label_at,
+    only_right,
     rivalled,
     whose_text,
 )
@@ -83,9 +84,6 @@ _NONE_OF = re.compile(  # before the last of its labels: `none of A, B or C is c
     r"\b(?:none\sof|neither)(?:[\s()\[\]*,:]|\b(?:the|these|given|listed|options?|choices?|answers?"
     r"|statements?|and|or|nor|(?-i:[A-Z]))\b){1,60}\Z",
     re.IGNORECASE,
-)
-_VERDICT = re.compile(  # behind the label that a line begins with: `B. Correct, as`
-    r"[\s.:)\]*_–—-]{1,8}(?:(?P<right>correct\b|[✅✓✔])|incorrect\b|[❌✗✘])", re.IGNORECASE
 )
 _ALONE = re.compile(r"[\W_]*+\Z")
 _CONCLUDED = re.compile(  # right before the label that ends a response: `So it must be B.`
@@ -256,7 +254,7 @@ def _unmarked(plain: str, letters: Collection[str]) -> Label | None:
         alone = _enclosed_in(plain, start, end, letters)  # `Therefore, (B) is the odd one out.`
         if _DOUBTED.search(plain, start, end) or _LESSER.search(plain, start, end):
             alone = []
-    alone = alone or _only_right(plain, lines, firsts)
+    alone = alone or only_right(plain, lines, firsts)
     several = len({label.letter for label in firsts if label}) > 1
     heads = [
         _head(plain, label, line[1], letters, several)
@@ -271,19 +269,6 @@ def _unmarked(plain: str, letters: Collection[str]) -> Label | None:
     elif not alone and len(named) == 1 and len(lines) > 1 and _LISTS.search(plain, *lines[-2]):
         return None  # the answer broke off in its list of options
     return named[-1] if len({label.letter for label in named}) == 1 else None
-
-
-def _only_right(
-    plain: str, lines: Sequence[tuple[int, int]], firsts: Sequence[Label | None]
-) -> list[Label]:
-    """The one label of which its line says that it is correct, where others' say the contrary."""
-    found = [
-        (label, verdict["right"])
-        for label, (_, end) in zip(firsts, lines, strict=True)
-        if label and (verdict := _VERDICT.match(plain, label.end, end))
-    ]
-    right = [label for label, is_right in found if is_right]
-    return right if len(right) == 1 < len(found) else []
 
 
 def _enclosed_in(plain: str, start: int, end: int, letters: Collection[str]) -> list[Label]:

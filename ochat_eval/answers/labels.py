@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from ochat_eval.answers.statements import BOX, ENDED, NOT, sentence_start
@@ -45,6 +45,14 @@ _ARTICLE = re.compile(  # behind a bare `A` or `I` that is a word, not a label
 _OPTION = re.compile(r"\b(?:option|choice|answer)\s+(?=[(\[*])", re.IGNORECASE)
 _PARTED = re.compile(
     r"[,;:]|\b(?:and|or|but|while|so|because|since|that|is|are|says|than)\b", re.IGNORECASE
+)
+
+
+_RIGHT = r"(?:(?P<right>correct\b|[✅✓✔])|incorrect\b|[❌✗✘])"
+# Behind the label that a line begins with, `B. Correct, as`, or at its end, `B. 5 - Correct`.
+_VERDICT = re.compile(rf"[\s.:)\]*_–—-]{{1,8}}{_RIGHT}", re.IGNORECASE)
+_LAST_VERDICT = re.compile(
+    rf"(?:(?:[-–—:(→]|\bis\b)[\s*_]{{0,5}}|(?=[✅✓✔❌✗✘])){_RIGHT}[\s*_).!]{{0,9}}\Z", re.IGNORECASE
 )
 
 
@@ -123,3 +131,22 @@ def whose_text(plain: str, label: Label, letters: Collection[str]) -> Label:
             if between.strip() and not _PARTED.search(between):
                 return owner
     return label
+
+
+def only_right(
+    plain: str, lines: Sequence[tuple[int, int]], firsts: Sequence[Label | None]
+) -> list[Label]:
+    """The one label of which its line says that it is correct, where others' say the contrary."""
+    found = [
+        (label, verdict["right"])
+        for label, (_, end) in zip(firsts, lines, strict=True)
+        if label and (verdict := _verdict(plain, label, end))
+    ]
+    right = [label for label, is_right in found if is_right]
+    return right if len(right) == 1 < len(found) else []
+
+
+def _verdict(plain: str, label: Label, end: int) -> re.Match[str] | None:
+    """What its line says of a label, right behind it or at the end."""
+    at = _VERDICT.match(plain, label.end, end)
+    return at or _LAST_VERDICT.search(plain, max(label.end, end - 40), end)

@@ -65,15 +65,15 @@ _COMPARED = re.compile(
 )
 """Behind a number that only compares: `36 left, 60 fewer than before`."""
 _REASON = re.compile(r",?\sbecause\s")
-_ONLY_WHEN = re.compile(r"\s(?:if|when|provided|assuming)\s(?!we\b|you\b)")
+_ONLY_WHEN = re.compile(r"\s(?:if|when|provided|assuming)\s(?!we\b|you\b)(?=[^,;:=]*\Z)")
 _EITHER = re.compile(r"\beither\b[^.\n]{1,60}\bor\b")
-_GIVES_REASON = re.compile(
-    r"\s*(?:since|because|as|note|here|remember|recall|(?:(?:to|let['’]?s|let\sus)\s)?"
-    r"(?:double[- ]?)?(?:check|verify)|check(?:ing)?|verification)\b",
+_GIVES_REASON = re.compile(r"\s*(?:since|because|as|note|here|remember|recall)\b", re.IGNORECASE)
+"""A sentence behind the one that states the number: it only says why."""
+_CHECKS = re.compile(
+    r"\s*(?:(?:to|let['’]?s|let\sus)\s)?(?:double[- ]?)?(?:check|verify|checking|verification)\b",
     re.IGNORECASE,
 )
-"""A sentence behind the one that states the number: it only says why, or checks it."""
-_OF_WHICH = re.compile(r",?\s(?:of|among)\s(?:which|whom|these|them)\b")
+_OF_WHICH = re.compile(r",?\s(?:of|among)\s(?:which|whom|these|them)\b(?=[^,;:=]*\Z)")
 """Before a part of what is stated: `14 fruits, of which 5 are berries`."""
 _ONES = "one|two|three|four|five|six|seven|eight|nine"
 _SMALL = (
@@ -107,12 +107,12 @@ def robust_number(text: str) -> Reading:
     What stands in the last box or tag, or behind the last `answer is`, `answer:`, `####`, `答案`
     counts: there the number that it begins with, the result where an equation follows it, or the
     one that its sentence states (`The 12 tickets cost $90`). `3 or 4`, `3 + 4`, `x + 4` and
-    `cannot be determined` are no answer. Without one: on the last line the last bold number, or
-    else the one behind the last `=` of its last sentence with numbers; else the last of that
-    sentence that is no circumstance (`in 9 weeks`), or of all; of a total and its parts (`5: 2
-    red, 3 blue`) the total. A text that breaks off or asks states none. An answer ends where the
-    model goes on with a question of its own. Dates, versions, powers, times that are no full
-    hour and the digits in a name (`x2`) are no numbers.
+    `cannot be determined` are no answer; `twelve eggs` is 12. Without one: on the last line the
+    last bold number, or else the one behind the last `=` of its last sentence with numbers; else
+    the last of that sentence that is no circumstance (`in 9 weeks`), or of all; of a total and its
+    parts (`5: 2 red, 3 blue`) the total. A text that breaks off or asks states none. An answer ends
+    where the model goes on with a question of its own. Dates, versions, powers, times that are no
+    full hour and the digits in a name (`x2`) are no numbers.
 
     Returns:
         The number in plain ASCII: `-1200.50`, `1/2`, `2 1/2`, `1.2e3`; without thousands marks,
@@ -294,7 +294,7 @@ def _concluded(plain: str, begin: int, end: int, found: list[Numeral]) -> Readin
     if takes := _TAKES.search(plain, max(begin, end - LONGEST), end):
         found = [number for number in found if number.start < takes.end()]
     for behind in (_REASON, _OF_WHICH, _ONLY_WHEN):
-        if mark := behind.search(plain, found[0].end, end):
+        if mark := behind.search(plain, max(found[0].end, end - LONGEST), end):
             found = [number for number in found if number.start < mark.start()]
     said = _outside_brackets(plain, begin, found)
     stated = [number for number in said if not _is_circumstance(plain, begin, end, number)]
@@ -318,14 +318,17 @@ def _unlisted(plain: str, start: int, end: int) -> Iterator[Numeral]:
 
 def _last_sentence(plain: str, start: int, end: int) -> tuple[int, int]:
     """Where the last sentence of a line begins that holds a number; to where the line goes on
-    without giving reasons."""
+    without checking it."""
     at = max(start, end - 10 * LONGEST)
     begin, until = (at if at == start else start), end
     while at < end:
         stop = min(sentence_end(plain, at), end)
-        if begin < at and _GIVES_REASON.match(plain, at, stop):
+        if begin < at and _CHECKS.match(plain, at, stop):
             until = min(until, at)
-        elif next(numerals(plain, at, stop), None) is not None:
+        elif (
+            not (begin < at and _GIVES_REASON.match(plain, at, stop))
+            and next(numerals(plain, at, stop), None) is not None
+        ):
             begin, until = at, end
         at = stop + 1
     return begin, until

@@ -89,9 +89,8 @@ _SUPPOSED = re.compile(  # `Had cents been meant, the answer would be 5`
 )
 _WOULD = re.compile(r"\b(?:would|could|might)\b", re.IGNORECASE)
 _ASKS = re.compile(
-    r"[\s*_]*(?:(?:but|so|and|then|or)\s)?(?:is|are|was|can|could|would|should|might|do|does|did|why|how"
-    r"|what|which|when|where|who|if|whether)\b",
-    re.IGNORECASE,
+    r"(?i)[\s*_]*(?:(?:but|so|and|then|or)\s)?(?:is|are|was|can|could|would|should|might|do|does|did"
+    r"|why|how|what|which|when|where|who|if|whether)\b"
 )
 _ITS_TEXT = re.compile(  # behind a mark: `(B) Why not?`, an option that is itself a question
     r"[\s*_:$]{0,9}(?:\([A-Z]\)|[A-Z][).:])[\s*_]{1,5}\w[^\s?]*\s\w"
@@ -114,6 +113,7 @@ _HEADING = re.compile(  # behind `####`: a heading, not GSM8K's mark
     r"|\(?\d{1,3}[.):](?=\s|\*)\s*+\S|.*:[\s*_]*$)",
     re.IGNORECASE,
 )
+_BRACKETS = re.compile(rf"{BOX}(?:\\text\w{{0,4}}\{{)?[^\w\n\\]{{0,99}}\}}")
 _VALUE = re.compile(r"[\s*_$\\(\[]*(?:[-+.€£¥]{0,2}\d|[A-Za-z][)\].*]{0,3}\s*$)")
 ITEM = re.compile(  # of a list: its number, bullet or letter
     r"[ \t]*(?:(?P<number>\d{1,3}[.)])|(?P<bullet>[-*•+])"
@@ -139,10 +139,9 @@ _THOUGHT = re.compile(r"<(?P<end>/?)(?:think|thinking|thought)>", re.IGNORECASE)
 _BLOCK_MARK = re.compile(r"\s*+(?:\\[\[\]()]|\$\$|`{3,}\w*|~{3,}\w*)\s*+")  # a line of no text
 _REMARK = re.compile(  # a last line that speaks to the reader, not of the answer, or checks it
     r"(?<![^\n])[\s*_#>(]{0,9}(?:note|check|verification|proof)\b[*_]{0,3}\s?:"
-    r"|\b(?:let me know|(?:I )?hope (?:this|that|it)|feel free|would you like"
-    r"|do you (?:have|want|need)"
-    r"|if you (?:have|need|want|would)|happy to|glad to|anything else|any (?:other|more|further) "
-    r"(?:questions|help)|is there anything|thank(?: you|s) for|good luck)\b",
+    r"|\b(?:let me know|(?:I )?hope (?:this|that|it)|feel free|do you (?:have|want|need)"
+    r"|if you (?:have|need|want|would)|happy to|glad to|anything else|is there anything|good luck"
+    r"|any (?:other|more|further) (?:questions|help)|thank(?: you|s) for|would you like)\b",
     re.IGNORECASE,
 )
 
@@ -277,10 +276,19 @@ def _boxed(plain: str, match: re.Match[str]) -> Statement:
     limit = min(len(plain), start + LONGEST)
     depth = 1
     for end in range(start, limit):
-        depth += {"{": 1, "}": -1}.get(plain[end], 0)
+        if plain[end - 1] != "\\":
+            depth += {"{": 1, "}": -1}.get(plain[end], 0)
         if depth == 0:
-            return Statement(start, end, match.start(), firm=True)
+            whole = _own_braces(plain, match.start(), end)
+            return Statement(start, whole, match.start(), firm=True)
     return Statement(start, limit, match.start(), firm=True, whole=False)
+
+
+def _own_braces(plain: str, at: int, end: int) -> int:
+    """Where a box really ends if what is in it are brackets, braces among them: `{} ) >}`."""
+    brackets = _BRACKETS.match(plain, at)
+    line = plain[max(0, at - LONGEST) : brackets.end() if brackets else at].rpartition("\n")[2]
+    return brackets.end() - 1 if brackets and line.count("}") > line.count("{") else end
 
 
 def _said(plain: str, match: re.Match[str]) -> Statement | None:

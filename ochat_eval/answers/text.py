@@ -25,6 +25,7 @@ from ochat_eval.answers.statements import (
 from ochat_eval.records import Reading
 
 _TEXT_MACRO = re.compile(r"\\(?:text|math)[a-z]{0,4}\s?\{([^{}]*)\}")
+_BRACKETS = re.compile(r"\\text[a-z]{0,4}\s?\{([^A-Za-z0-9\n]*)\}")  # braces among them
 _TYPESET = str.maketrans("", "", "*_`\"'“”‘’$")
 _OPENING = re.compile(  # before the option that a line begins with: markup, a dialogue's `A:`
     r"(?:[\s*_`\"'“”‘’$#>({\[-]|\\[(\[]|\\text\w{0,4}\{|A:){0,20}+"
@@ -130,7 +131,7 @@ def _free(text: str, plain: str) -> Reading:
 
 def _stripped(text: str, plain: str, start: int, end: int) -> Reading | None:
     """A part of the text less its markup; None where nothing is left."""
-    macro = _TEXT_MACRO.fullmatch(plain, start, end)
+    macro = _TEXT_MACRO.fullmatch(plain, start, end) or _BRACKETS.fullmatch(plain, start, end)
     start, end = macro.span(1) if macro else (start, end)
     answer = text[start:end].rstrip(MARKUP + ".。").strip(MARKUP)
     if not answer:
@@ -274,6 +275,7 @@ def same_text(a: str, b: str) -> bool:
 
 def _canonical(text: str) -> str:
     """The text as `same_text` compares it."""
+    text = text.replace("\\{", "{").replace("\\}", "}")
     text = _TEXT_MACRO.sub(r"\1", text.translate(PLAIN)).translate(_TYPESET).casefold()
     between = " " if any(character.isalnum() for character in text) else ""
     if between:

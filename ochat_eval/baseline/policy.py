@@ -99,7 +99,7 @@ def read_policy(path: Path) -> Policy:
     """
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise UserError(f"--policy {path}: cannot be read: {one_line(error)}") from error
     try:
         policy = msgspec.convert({} if values is None else values, Policy)

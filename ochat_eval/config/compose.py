@@ -18,7 +18,7 @@ from typing import Any
 from ochat_eval.config import hidden
 from ochat_eval.config.arguments import quoted
 from ochat_eval.config.build import typed
-from ochat_eval.config.groups import GROUPS, SEVERAL, bare, names, own_folder
+from ochat_eval.config.groups import GROUPS, SEVERAL, bare, names, node, own_folder
 from ochat_eval.config.schema import AUTO, Config
 from ochat_eval.model.model import Model
 from ochat_eval.records import UserError
@@ -242,11 +242,13 @@ def _is_text(schema: type, name: str) -> bool:
 
 
 def _check_choice(key: str, value: str) -> None:
-    """Refuses a file of a group that is not there."""
+    """Refuses a file of a group that is not there, and one of the user's that cannot be read."""
     known = names(key)
     for name in (one.strip() for one in value.strip("[]").split(",")):
         if name not in known and value != "[]":
             raise UserError(f"{key}={name}: there is no such {key}{nearest(name, known)}")
+        if own_folder() is not None:
+            node(key, name)  # refused by its name where it is no YAML; Hydra would not say which
 
 
 def _explain(error: Exception, overrides: Sequence[str], known: Sequence[str]) -> str:
@@ -268,6 +270,10 @@ def _explain(error: Exception, overrides: Sequence[str], known: Sequence[str]) -
     if hidden.is_hidden(place):
         return f"{place}: its value cannot be read ($NAME names an environment variable)"
     reason = (str(lower).splitlines() or [type(lower).__name__])[0]
+    if unplaced := re.match(r"In '(task|track)/(.+)': .*\nKey '\1' not in", str(error)):
+        group, file = unplaced.groups()
+        reason = f"{group}/{file}.yaml: its first line must be # @package {SEVERAL[group]}.{file}"
+        overrides = ()
     for override in overrides:
         key, _, value = override.partition("=")
         if f"'{key}'" in str(error) or f"full_key: {key}" in str(lower) or override in str(error):

@@ -69,7 +69,7 @@ def options(group: str) -> dict[str, str]:
     """The choices of a configuration group: name -> the first comment that is no directive."""
     found = {name: f"of an installed package: {target}" for name, target in bare(group).items()}
     for name, file in files(group).items():
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = file.read_bytes().decode(errors="replace").splitlines()
         comments = [line[1:].strip() for line in lines if line[:1] == "#"]
         found[name] = next((line for line in comments if not line.startswith("@")), "")
     return dict(sorted(found.items()))
@@ -93,7 +93,7 @@ def node(group: str, name: str) -> dict[str, Any]:
     file = files(group).get(name)
     try:
         values = _parsed(file.read_text(encoding="utf-8")) if file is not None else None
-    except (OSError, ValueError, yaml.YAMLError) as e:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as e:
         raise UserError(f"{file}: cannot be read as YAML: {' '.join(str(e).split())}") from e
     if not isinstance(values, dict) or "defaults" in values:
         return {}

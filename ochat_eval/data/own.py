@@ -73,9 +73,13 @@ class OwnRows(Source[list[Row]]):
 
 def _of_files(path: str) -> list[Row]:
     place = Path(path).expanduser()
-    if not place.is_dir():
+    try:
+        inside = list(place.iterdir()) if place.is_dir() else None
+    except OSError as error:  # a folder that is closed to us, a name that is too long
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    if inside is None:
         return _of_file(place)
-    files = sorted(file for file in place.iterdir() if file.suffix in _READERS)
+    files = sorted(file for file in inside if file.suffix in _READERS)
     if not files:
         raise UserError(f"{path}: the folder has no file that ends in {', '.join(_READERS)}")
     return [row for file in files for row in _of_file(file)]

@@ -72,6 +72,8 @@ def import_(argv: Sequence[str]) -> int:
 
     def work() -> int:
         _check_output(args.output)
+        if args.output.exists() and args.file.exists() and args.output.samefile(args.file):
+            raise UserError(f"-o {args.output}: this is the file that is read; name another")
         module = importlib.import_module(FORMATS[args.format].module)
         tell("\n".join(import_file(module, args.file, _asked(args), args.output)))
         return 0

@@ -126,6 +126,22 @@ UNITS = (
         "$ answer is ",
         "I'd say ",
     ),
+    *(
+        "takes 7 days to save ",
+        "none of A, ",
+        "option (D) x C is correct ",
+        "A. x - Correct\n",
+        "A. Incorrect\nB. ✅\n",
+        "\\boxed{} ) ",
+        "sorted:\n- a\n- b\n",
+        "not so that it is valid ",
+        "2½",
+        "To check 1. ",
+        "note: 1\n",
+        "twelve ",
+        "my answer to (A) ",
+        "(A) why x? ",
+    ),
 )
 
 

@@ -250,6 +250,27 @@ def test_a_choice_of_ones_own_may_have_any_name(tmp_path, cli):
     assert done.returncode == 0 and "  prüfung:" in done.stdout, done.stderr
 
 
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"# mine\na: [\n", "mine.yaml: cannot be read as YAML: while parsing"),
+        (b"\xff\xfe", "mine.yaml: cannot be read as YAML: 'utf-8' codec"),
+        (b"a: " + b"[" * 3000, "mine.yaml: cannot be read as YAML: maximum recursion depth"),
+        (
+            b"_target_: ochat_eval.tasks.gsm8k.Gsm8k",
+            "task/mine.yaml: its first line must be # @package tasks.mine",
+        ),
+    ],
+)
+def test_a_file_of_ones_own_that_is_damaged(tmp_path, cli, content, complaint):
+    (tmp_path / "conf/task").mkdir(parents=True)
+    (tmp_path / "conf/task/mine.yaml").write_bytes(content)
+    done = cli("--config-dir", "conf", "task=mine", "stage=plan")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert complaint in done.stderr
+    assert "mine" in cli("--config-dir", "conf", "run", "--help").stdout
+
+
 def test_a_gguf_file_is_a_model(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("own.gguf").write_bytes(b"GGUF")

@@ -107,6 +107,17 @@ def test_mistakes_are_one_line(capsys, arguments, complaint):
     assert complaint in shown and shown.count("\n") == 1 and not Path("out").exists()
 
 
+def test_the_file_that_is_read_is_not_written_over(capsys):
+    file = write("a.jsonl", {"task_id": "HumanEval/53", "completion": "    return x + y"})
+    Path("link.jsonl").symlink_to(file)
+    before = Path(file).read_text()
+    for output in (file, f"./{file}", "link.jsonl"):
+        items = ("--task", "humaneval", "tasks.humaneval.problems=package")
+        assert main(["import", "evalplus", file, *items, "-o", output]) == 2
+        assert "this is the file that is read" in capsys.readouterr().err
+    assert Path(file).read_text() == before
+
+
 # --- EvalPlus --------------------------------------------------------------------------------
 
 
