@@ -247,6 +247,17 @@ def test_a_mark_that_is_refused_is_taken_back(chromium, runs):
         page.close()
 
 
+def test_the_address_names_what_is_chosen_while_another_item_is_opened(opened):
+    page = opened()
+    held(page, "item.json")
+    page.evaluate("location.hash = '#run/one?item=gsm8k%2Fmain%2F4'")
+    waits(page)
+    page.keyboard.press("j")
+    waits(page, 2)
+    page.evaluate("let_go()")
+    page.wait_for_function("() => location.hash.endsWith('main%2F5')")
+
+
 def test_a_key_marks_nothing_that_is_not_chosen(opened, runs):
     page = opened("#run/two?item=gsm8k%2Fmain%2F4")
     page.wait_for_selector("#detail .reading")

@@ -77,6 +77,7 @@ async function showRuns(address) {
   const place = await browser.open(asState(address));
   if (turn !== board.turn) return;
   browser.moved = (state) => history.replaceState(null, "", path + asQuery(state));
+  if (browser.chosenRow) browser.moved(browser.state()); // another may have been chosen meanwhile
   if (place >= 0) $("items").scrollIntoView();
 }
 
