@@ -294,21 +294,27 @@ def test_anothers_tags_are_shown_and_not_undone(opened, runs):
 def test_the_server_goes_and_comes_back(chromium, runs):
     with served(runs) as home:
         port = int(home.rstrip("/").rpartition(":")[2])
-        page, late = chromium.new_page(), chromium.new_page()
+        page, late, other = pages = [chromium.new_page() for _ in range(3)]
         page.goto(home + "#run/one")
         late.goto(home)
-        for one in (page, late):
+        other.goto(home + "#run/one")
+        for one in pages:
             one.wait_for_selector("html[data-ready]")
     away = "the board's server cannot be reached"
     page.locator("#list .row").first.click()
     late.evaluate("location.hash = '#run/two'")
-    for one in (page, late):
+    other.select_option("#filter", "empty")
+    for one in pages:
         one.wait_for_selector(f'#fault:has-text("{away}")')
     with served(runs, port=port):
-        for one in (page, late):
+        for one in pages:
             one.wait_for_selector("#fault", state="hidden")
+        other.wait_for_function(
+            "() => document.querySelector('#count').textContent == '0 of 12 answers'"
+        )
+        assert other.url.endswith("filter=empty")
         late.wait_for_selector("#list .row")
         page.locator("#list .row").first.click()
         page.wait_for_selector("#detail h3")
-        page.close()
-        late.close()
+        for one in pages:
+            one.close()

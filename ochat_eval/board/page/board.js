@@ -230,7 +230,7 @@ async function freshenRuns(names) {
   if (now.some(other) && !isNoting()) return reopen();
   const { browser } = board;
   if (!browser) return;
-  if (answersOf(now) !== board.listed) {
+  if (browser.stale || answersOf(now) !== board.listed) {
     browser.source.forget();
     if (await browser.again()) board.listed = answersOf(now);
   } else if (document.querySelector("#rows .dim")) browser.draw(); // they could not be read before

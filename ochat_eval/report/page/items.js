@@ -47,6 +47,7 @@ class Browser {
     this.chosenRow = null;
     this.shown = {}; // whose row and entry stand beside the list
     this.asked = 0; // what a person waits for
+    this.stale = false; // what is listed is not yet what is chosen above it
     this.listening = new AbortController();
     this.typing = 0; // the timer that waits for the end of a word
     fill($("filter"), source.filters);
@@ -122,6 +123,7 @@ class Browser {
     await found.load(...this.inSight(found)); // no row vanishes while it is read again
     if (late()) return false;
     this.show(found);
+    this.moved?.(this.state());
     if (chosenRow) await this.detail(true);
     return true;
   }
@@ -131,6 +133,7 @@ class Browser {
     clearTimeout(this.typing); // what was typed is asked for here, and must not undo a choice later
     this.chosen = -1;
     this.chosenRow = null;
+    this.stale = true;
     $("list").scrollTop = 0;
     const progress = (found, said) => this.show(found, said);
     const found = await this.wait(this.source.find({ ...this.state(), item }, progress));
@@ -144,6 +147,7 @@ class Browser {
   show(found, more = "") {
     this.chosen = this.chosenRow ? found.placeOf(sampled(this.names, this.chosenRow)) : -1;
     this.found = found;
+    this.stale = false;
     $("count").textContent = `${whole(found.length)} of ${whole(this.source.size)} answers${more}`;
     this.draw();
   }
