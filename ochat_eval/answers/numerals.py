@@ -67,9 +67,10 @@ def numerals(plain: str, start: int, end: int) -> Iterator[Numeral]:
         if _VALUE.fullmatch(value) and not plain.endswith("not ", 0, match.start()):
             sign = "-" if match["sign"] or match["sign2"] else ""
             power = match["e"] or match["power"]
-            mixed = match["part"] and value.isdigit() and not (power or match["whole"])
+            if match["part"] and (power or match["whole"] or not value.replace(",", "").isdigit()):
+                continue  # `1 1/2½`
             value = (match["whole"] or "") + value.replace(",", "") + (f"e{power}" if power else "")
-            value += f" {vulgar}" if mixed else ""
+            value += f" {vulgar}" if match["part"] else ""
             yield Numeral(sign + value, *match.span())
 
 
