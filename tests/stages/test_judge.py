@@ -320,7 +320,7 @@ def test_a_finished_run_is_reported_without_the_disputed_questions_too(cli, tmp_
     [
         ("base_url=http://me:sk-hush@a/v1", "judge.base_url has a password or a query in it"),
         ("default_url=http://me:sk-hush@a/v1", "judge.default_url has a password or a query"),
-        ("base_url=http://a/v1?key=sk-hush", "judge.base_url: this cannot be read as NAME=VALUE"),
+        ("base_url=http://a/v1?key=sk-hush", "judge.base_url has a password or a query in it"),
         ("api_key_env=sk-hush", "judge.api_key_env is no name of an environment variable"),
         ("api_key=sk-hush", "judge.api_key: there is no such option; did you mean api_key_env?"),
     ],
