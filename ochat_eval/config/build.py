@@ -60,7 +60,7 @@ def typed(cls: type[T], values: Mapping[str, Any], where: str, **given: Any) -> 
         visible = [name for name in known if name not in given]
         name = next(iter(extra))
         raise UserError(f"{where}.{name}: there is no such option{nearest(name, visible)}")
-    hints, form = _form(cls)  # type: ignore[arg-type]
+    hints, form = types_of(cls), _form(cls)  # type: ignore[arg-type]
     named = {
         # One of a list, written without the brackets.
         name: [value]
@@ -83,11 +83,17 @@ def typed(cls: type[T], values: Mapping[str, Any], where: str, **given: Any) -> 
 
 
 @functools.lru_cache(maxsize=64)
-def _form(cls: type) -> tuple[Mapping[str, Any], Any]:
-    """Of a dataclass: the types of its fields by name, and its defaults, which a merge copies."""
+def types_of(cls: type) -> Mapping[str, Any]:
+    """The types of a dataclass's fields, by name."""
+    return typing.get_type_hints(cls)
+
+
+@functools.lru_cache(maxsize=64)
+def _form(cls: type) -> Any:
+    """A dataclass's defaults, which a merge copies."""
     from omegaconf import OmegaConf
 
-    return typing.get_type_hints(cls), OmegaConf.structured(cls)
+    return OmegaConf.structured(cls)
 
 
 def class_of(target: str, base: type[T], option: str) -> type[T]:

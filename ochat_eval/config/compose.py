@@ -17,7 +17,7 @@ from typing import Any
 
 from ochat_eval.config import hidden
 from ochat_eval.config.arguments import quoted
-from ochat_eval.config.build import typed
+from ochat_eval.config.build import typed, types_of
 from ochat_eval.config.groups import GROUPS, SEVERAL, bare, names, node, own_folder
 from ochat_eval.config.schema import AUTO, Config
 from ochat_eval.model.model import Model
@@ -184,8 +184,8 @@ def _written(override: str, schema: type, known: Sequence[str]) -> list[str]:
         raise UserError(f"{name}: there is no such option{nearest(first, known)}")
     if name != key:
         raise UserError(f"{override}: write {name}={value}, without {key[: len(key) - len(name)]}")
-    if _TEXTS.fullmatch(name) and value != "null" and value[:1] not in ("'", '"'):
-        return [f"++{name}={quoted(value)}"]
+    if _TEXTS.fullmatch(name) and value[:1] not in ("'", '"'):
+        return [f"++{name}={_text(value)}"]
     listed = "," in value or value[:1] == "[" or (name == _ADAPTERS and value != "null")
     if name in _MARKS and listed and not re.search("['\"]", value):
         parts = (one.strip() for one in value.strip("[]").split(","))
@@ -230,7 +230,7 @@ def _is_place(value: str) -> bool:
 
 def _is_scalar(schema: type, name: str) -> bool:
     """Whether an option of the schema takes one value only."""
-    hint = typing.get_type_hints(schema).get(name)
+    hint = types_of(schema).get(name)
     return name in GROUPS or (
         hint is not None and hint is not Any and typing.get_origin(hint) not in (list, dict)
     )
@@ -238,7 +238,7 @@ def _is_scalar(schema: type, name: str) -> bool:
 
 def _is_text(schema: type, name: str) -> bool:
     """Whether an option of the schema is a text: a name, a path."""
-    return typing.get_type_hints(schema).get(name) in (str, str | None)
+    return types_of(schema).get(name) in (str, str | None)
 
 
 def _check_choice(key: str, value: str) -> None:
