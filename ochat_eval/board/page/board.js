@@ -73,7 +73,7 @@ async function showRuns(address) {
   notes(index, runs);
   const source = new Remote(names, index, runs);
   const browser = new Browser(source, runs, null);
-  board.browser = source.browser = browser;
+  board.browser = browser;
   const place = await browser.open(asState(address));
   if (turn !== board.turn) return;
   browser.moved = (state) => history.replaceState(null, "", path + asQuery(state));
