@@ -305,19 +305,18 @@ def _pointed(
 ) -> list[Label]:
     """The labels that sentences of the last three lines conclude with: `The best fit is (B), as …`.
 
-    Lines that begin with a label talk of that option. Those without end, or with two labels, a
-    doubt or a denial, conclude nothing.
+    A sentence that begins a line with a label talks of that option. Those without end, or with two
+    labels, a doubt or a denial, conclude nothing.
     """
     found = []
     for number in range(max(0, len(lines) - 3), len(lines)):
-        start, end = lines[number]
-        listed = [first for first in firsts[number + 1 : number + 3] if first]
+        (start, end), first = lines[number], firsts[number]
+        listed = [label for label in firsts[number + 1 : number + 3] if label]
         start = max(start, end - LONGEST)
         for match in _POINTS.finditer(plain, start, min(len(plain), end + 20)):
             label = label_at(plain, match.end(), letters)
             if label is None or (label.start > end and len(listed) > 1):
                 continue
-            first = firsts[number]
             if first and sentence_start(plain, match.start()) <= first.end:
                 continue
             if plain[label.start].isupper() and _is_conclusion(plain, start, match, label, letters):
