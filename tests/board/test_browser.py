@@ -88,6 +88,7 @@ def test_an_item_is_marked_by_a_key_and_a_note_is_kept(opened, runs):
     for key, opinion in (("w", "wrong"), ("r", "right")):
         page.keyboard.press(key)
         page.wait_for_selector(f"#detail [aria-pressed=true]:has-text('{opinion}')")
+    page.evaluate("writing")  # shown at once, written then
     marks = [(mark["rule"], mark["mark"]) for mark in lines(runs / "two" / store.REVIEW)]
     assert marks == [("published", "wrong"), ("robust", "right")]
     page.click("summary:has-text('tags and note')")
