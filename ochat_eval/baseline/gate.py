@@ -160,9 +160,8 @@ def notes(run: RunResults, recorded: RunResults) -> list[str]:
     new = [one for task in run.tasks.values() for one in task.outcomes.values() if one.id in known]
     if len(new) < len(known):
         tasks = sum(not known.keys().isdisjoint(task.outcomes) for task in run.tasks.values())
-        found.append(
-            f"part: {len(new):,} of {len(known):,} items, {tasks} of {len(recorded.tasks)} benchmarks"
-        )
+        asked = f"{len(new):,} of {len(known):,} items"
+        found.append(f"part: {asked}, {tasks} of {len(recorded.tasks)} benchmarks")
     if new:
         same = sum(one.responses == known[one.id].responses for one in new)
         found.append(f"{same:,} of {len(new):,} items were answered with the very same text")
