@@ -134,6 +134,7 @@ def _detectable(
     return effect if effect <= width else None
 
 
+_SAMPLE = "sample items, not the benchmark"
 _APART = {*CHOICE_OF_ITEMS, "condition"}  # the last is the model's chat format's
 """Options in which two sides may differ without a word."""
 
@@ -144,7 +145,7 @@ def _pairing_notes(a: TaskResults, b: TaskResults, pairing: Pairing) -> list[str
     if not pairing.ids:
         notes.append("nothing in common to compare")
     if "sample" in (a.options.get("data"), b.options.get("data")):
-        notes.append("sample items, not the benchmark")
+        notes.append(_SAMPLE)
     elif pairing.ids and min(a.asked, b.asked) < a.of:
         notes.append(f"limited to {len(pairing.ids):,} of {a.of:,}")
     for name in sorted((a.options.keys() & b.options.keys()) - _APART):
@@ -175,9 +176,9 @@ def compare_figure(
     Args:
         figure_is_b: the figure is the second, and `b` the first.
     """
-    judged = [one for one in b.outcomes.values() if one.rules[rule].values]
+    judged = [one for one in b.outcomes.values() if one.rules[rule].read()]
     if not judged:
-        return TaskComparison(b.name, rule, None, None, note="not judged")
+        return TaskComparison(b.name, rule, None, None, note="not judged or unread")
     found = stats.estimate(
         [one.rules[rule].values[0] for one in judged],
         clusters=clusters(judged),
@@ -188,8 +189,12 @@ def compare_figure(
     sign = -1 if figure_is_b else 1
     center = sign * (found.score - figure)
     notes = ["unpaired: the published run's items are not at hand"]
+    if b.options.get("data") == "sample":
+        notes.append(_SAMPLE)
     if len(judged) < b.of:
         notes.append(f"{len(judged):,} of {b.of:,} items")
+    if unread := len(b.outcomes) - len(judged):
+        notes.append(f"{unread:,} not judged or unread")
     below, above = ((2**0.5) * (found.score - found.lo), (2**0.5) * (found.hi - found.score))
     if figure_is_b:
         below, above = above, below

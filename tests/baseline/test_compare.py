@@ -158,6 +158,9 @@ def test_an_unread_rating_is_not_paired_and_said():
     other = replace(rated, tasks={"t": replace(rated.tasks["t"], outcomes=outcomes)})
     row = one(rated, other)
     assert row.pairing.unjudged == ("t/main/1",) and "1 not judged or unread" in row.note
+    row = c.compare_figure(7.8, other.tasks["t"], "published")
+    assert row.b == pytest.approx(16 / 3), "nor counted beside a published figure"
+    assert "3 of 4 items" in row.note and "1 not judged or unread" in row.note
 
 
 def test_random_answers_to_a_few_passages_are_seldom_called():
@@ -185,6 +188,8 @@ def test_a_published_figure_is_unpaired_and_says_so():
     assert row.difference.score == pytest.approx(-5.8)
     assert row.difference.stderr == pytest.approx(100 * (2 * 0.24 / 99) ** 0.5)
     assert row.p is None and "unpaired" in row.note and "100 of 1,000 items" in row.note
+    sample = results("b", [1.0] * 3, options={"data": "sample"}).tasks["t"]
+    assert "sample items" in c.compare_figure(65.8, sample, "published").note
     none = c.compare_figure(65.8, results("b", [0.0] * 25).tasks["t"], "published").difference
     assert none.lo == pytest.approx(-65.8) and none.hi > -50, "0 of 25 is no certainty"
     turned = c.compare_figure(65.8, run.tasks["t"], "published", figure_is_b=True)
