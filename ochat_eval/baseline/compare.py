@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from ochat_eval import stats
 from ochat_eval.baseline.results import Outcome, RunResults, TaskResults, clusters, strata, values
 from ochat_eval.baseline.same_work import CHOICE_OF_ITEMS
+from ochat_eval.benchmark.task import Task
 from ochat_eval.records import Rule
 
 
@@ -83,8 +84,16 @@ def pair(a: TaskResults, b: TaskResults, rule: Rule) -> Pairing:
     )
 
 
+def unlike_units(a: TaskResults | Task, b: TaskResults | Task) -> str:
+    """Says so where the values of two sides cannot be compared; empty where they can."""
+    units = [f"{one.metric} ({one.bounds[0]:g} to {one.bounds[1]:g})" for one in (a, b)]
+    return "" if units[0] == units[1] else f"not compared: {units[0]} in A, {units[1]} in B"
+
+
 def compare_task(a: TaskResults, b: TaskResults, rule: Rule) -> TaskComparison:
     """The paired comparison of one benchmark (`p_holm` is left to `corrected`)."""
+    if apart := unlike_units(a, b):
+        return TaskComparison(a.name, rule, None, None, note=apart)
     pairing = pair(a, b, rule)
     note = "; ".join(_pairing_notes(a, b, pairing))
     if not pairing.ids:

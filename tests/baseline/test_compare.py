@@ -163,6 +163,20 @@ def test_an_unread_rating_is_not_paired_and_said():
     assert "3 of 4 items" in row.note and "1 not judged or unread" in row.note
 
 
+def test_a_rating_is_not_compared_with_a_win_rate():
+    """It was a ValueError, beside a published rating a difference of 42."""
+    rated = results("a", [7.0, 8.0], task="mt_bench", metric="rating", bounds=(1.0, 10.0), scale=1)
+    wins = results("b", [0.0, 1.0], task="mt_bench", metric="win rate")
+    row = one(rated, wins)
+    assert (row.a, row.b, row.p) == (None, None, None)
+    assert row.note == "not compared: rating (1 to 10) in A, win rate (0 to 1) in B"
+    published = figures.Row("OpenChat-3.5-0106", {"mt_bench": 7.8})
+    [row] = compare_sides(wins, published, RULES)
+    assert row.difference is None and "rating (1 to 10) in B" in row.note
+    [row] = compare_sides(published, rated, RULES)
+    assert row.difference.score == pytest.approx(-0.3)
+
+
 def test_random_answers_to_a_few_passages_are_seldom_called():
     """At n = 7 clusters' normal test called noise significant in 11 of 60 pairs."""
     rng = np.random.default_rng(7)
