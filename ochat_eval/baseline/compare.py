@@ -136,6 +136,7 @@ def _detectable(
 
 _APART = {*CHOICE_OF_ITEMS, "condition"}  # the last is the model's chat format's
 """Options in which two sides may differ without a word."""
+_SAMPLE = "sample items, not the benchmark"
 
 
 def _pairing_notes(a: TaskResults, b: TaskResults, pairing: Pairing) -> list[str]:
@@ -144,7 +145,7 @@ def _pairing_notes(a: TaskResults, b: TaskResults, pairing: Pairing) -> list[str
     if not pairing.ids:
         notes.append("nothing in common to compare")
     if "sample" in (a.options.get("data"), b.options.get("data")):
-        notes.append("sample items, not the benchmark")
+        notes.append(_SAMPLE)
     elif pairing.ids and min(a.asked, b.asked) < a.of:
         notes.append(f"limited to {len(pairing.ids):,} of {a.of:,}")
     for name in sorted((a.options.keys() & b.options.keys()) - _APART):
@@ -188,7 +189,9 @@ def compare_figure(
     sign = -1 if figure_is_b else 1
     center = sign * (found.score - figure)
     notes = ["unpaired: the published run's items are not at hand"]
-    if len(judged) < b.of:
+    if b.options.get("data") == "sample":
+        notes.append(_SAMPLE)
+    elif len(judged) < b.of:
         notes.append(f"{len(judged):,} of {b.of:,} items")
     below, above = ((2**0.5) * (found.score - found.lo), (2**0.5) * (found.hi - found.score))
     if figure_is_b:
