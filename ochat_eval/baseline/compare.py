@@ -143,9 +143,9 @@ def _detectable(
     return effect if effect <= width else None
 
 
-_SAMPLE = "sample items, not the benchmark"
 _APART = {*CHOICE_OF_ITEMS, "condition"}  # the last is the model's chat format's
 """Options in which two sides may differ without a word."""
+_SAMPLE = "sample items, not the benchmark"
 
 
 def _pairing_notes(a: TaskResults, b: TaskResults, pairing: Pairing) -> list[str]:
@@ -200,7 +200,7 @@ def compare_figure(
     notes = ["unpaired: the published run's items are not at hand"]
     if b.options.get("data") == "sample":
         notes.append(_SAMPLE)
-    if len(judged) < b.of:
+    elif len(judged) < b.of:
         notes.append(f"{len(judged):,} of {b.of:,} items")
     if unread := len(b.outcomes) - len(judged):
         notes.append(f"{unread:,} not judged or unread")

@@ -19,7 +19,7 @@ from ochat_eval.bench.loaded import Loaded, loaded, tail
 from ochat_eval.bench.prefix import SHARED, orders
 from ochat_eval.bench.replicas import replicas
 from ochat_eval.bench.vllm import asked_for, beside_bare
-from ochat_eval.bench.work import data_title, options, planned, timed
+from ochat_eval.bench.work import data_title, longest, options, planned, timed
 from ochat_eval.config.load import job
 from ochat_eval.engines.vllm_build import cpu_build
 from ochat_eval.run.hardware import gpu_memory_mib, gpus
@@ -68,7 +68,7 @@ def gpu_check(
     asked = asked_for(size.requests, size.tokens, more)
     with loaded(asked) as engine:
         yield functools.partial(_surroundings, asked.model.name, engine.start_seconds)
-        yield functools.partial(beside_bare, asked, engine, pairs, size.tokens)
+        yield functools.partial(beside_bare, asked, engine, pairs)
         for part in (_suite, _prefix):
             if _in_time(ends, part.__name__.strip("_")):
                 yield functools.partial(part, engine, size, more)
@@ -122,9 +122,9 @@ def _suite(engine: Loaded, size: Size, more: Sequence[str]) -> Table:
         [f"seconds of the tail, at most {few} in flight", f"{alone:.2f}"],
         ["the tail's share", f"{alone / took.seconds:.1%}"],
     ]
-    title = f"all benchmarks ({data_title()}): {size.of_each} items of each, at most "
+    title = f"all benchmarks ({data_title()}): {size.of_each} items of each, "
     seconds = {"suite": [took.seconds], "tail": [alone]}
-    return Table(f"{title}{size.suite_tokens} tokens", ["what", "measured"], rows, seconds)
+    return Table(f"{title}{longest(asked)}", ["what", "measured"], rows, seconds)
 
 
 def _prefix(engine: Loaded, size: Size, more: Sequence[str]) -> Table:
@@ -134,7 +134,7 @@ def _prefix(engine: Loaded, size: Size, more: Sequence[str]) -> Table:
     rows = [[side, *spread(each)] for side, each in took.items()]
     claims = [claim("grouped by prefix / shuffled", took["grouped"], took["shuffled"], goal=1.0)]
     rows.append(["grouped / shuffled", f"{claims[0].measured:.3f}", ""])
-    title = f"{SHARED} ({data_title()}), {size.tokens} tokens"
+    title = f"{SHARED} ({data_title()}), {longest(job(arguments))}"
     return Table(title, ["order", "seconds", "from, to"], rows, took, claims)
 
 

@@ -16,7 +16,7 @@ from statistics import median
 from ochat_eval.bench.costs import Table, claim, in_turn, ratio, spread
 from ochat_eval.bench.engines import Engines
 from ochat_eval.bench.loaded import Loaded
-from ochat_eval.bench.work import Timed, data_title, options, planned, timed
+from ochat_eval.bench.work import Timed, data_title, longest, options, planned, timed
 from ochat_eval.config.load import job
 
 SHARED = "bbh_cot"
@@ -63,9 +63,10 @@ def prefix(
         rows.append([f"{tokens:,}", "shuffled / grouped", f"{ratio(shuffled, grouped):.2f}", ""])
         what = f"grouped / shuffled, cache of {tokens:,}"
         claims.append(claim(what, grouped, shuffled, goal=goal))
+    asked = job([*arguments, *more])
     title = (
-        f"{SHARED} ({data_title()}): {requests} requests, 16 tokens; {pairs} runs of each in turn, "
-        "median"
+        f"{SHARED} ({data_title()}): {requests} requests, {longest(asked)}; {pairs} runs of each "
+        "in turn, median"
     )
     headers = ["tokens in the cache", "order", "seconds", "from, to"]
     return Table(title, headers, rows, seconds, claims)

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 
 from ochat_eval.bench.costs import Table, claim, in_turn, measure, ratio, spread
-from ochat_eval.bench.work import Timed, data_title, options, stage_seconds
+from ochat_eval.bench.work import Timed, data_title, longest, options, stage_seconds
 from ochat_eval.config.load import job
 from ochat_eval.engines.vllm_build import cpu_build
 from ochat_eval.records import Response, UserError
@@ -35,7 +35,7 @@ def replicas(pairs: int, requests: int = REQUESTS, more: Sequence[str] = ()) -> 
     arguments = options(
         ["gsm8k"], requests, f"max_tokens={MAX_TOKENS}", "engine=ray", *share, *more
     )
-    name = job(arguments).model.name
+    asked = job(arguments)
     command = [sys.executable, "-m", "ochat_eval", *arguments, "stage=generate"]
     starts: dict[int, list[float]] = {1: [], 2: []}
     with tempfile.TemporaryDirectory() as folder:
@@ -66,8 +66,8 @@ def replicas(pairs: int, requests: int = REQUESTS, more: Sequence[str] = ()) -> 
     rows.append(["one / two", f"{ratio(*seconds.values()):.2f}", "", "", ""])
     place = f"{half} core{'s' * (half > 1)} each" if share else "a GPU each"
     title = (
-        f"{name}, gsm8k ({data_title()}): {counts.pop()} requests, at most {MAX_TOKENS} tokens, "
-        f"{place}; {pairs} runs of each in turn, median"
+        f"{asked.model.name}, gsm8k ({data_title()}): {counts.pop()} requests, "
+        f"{longest(asked)}, {place}; {pairs} runs of each in turn, median"
     )
     claims = [claim("two replicas / one", *reversed(list(seconds.values())), goal=1.0)]
     headers = ["side", "seconds", "from, to", "tokens/s", "start"]

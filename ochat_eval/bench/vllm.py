@@ -20,7 +20,7 @@ from typing import Any
 from ochat_eval.bench.costs import Table, claim, in_turn, ratio, spread
 from ochat_eval.bench.engines import Engines
 from ochat_eval.bench.loaded import Loaded
-from ochat_eval.bench.work import Timed, data_title, options, planned, timed
+from ochat_eval.bench.work import Timed, data_title, longest, options, planned, timed
 from ochat_eval.config.job import Job
 from ochat_eval.config.load import job
 
@@ -46,11 +46,11 @@ def vllm(
         max_tokens: longest answer.
         more: options of the run: `model=…`, `engine.NAME=VALUE`.
     """
-    return engines.run(_arguments(requests, max_tokens, more), _measure, pairs, max_tokens)
+    return engines.run(_arguments(requests, max_tokens, more), _measure, pairs)
 
 
-def _measure(engine: Loaded, arguments: list[str], pairs: int, max_tokens: int) -> Table:
-    return beside_bare(job(arguments), engine, pairs, max_tokens)
+def _measure(engine: Loaded, arguments: list[str], pairs: int) -> Table:
+    return beside_bare(job(arguments), engine, pairs)
 
 
 def _arguments(requests: int, max_tokens: int, more: Sequence[str]) -> list[str]:
@@ -62,7 +62,7 @@ def asked_for(requests: int, max_tokens: int, more: Sequence[str]) -> Job:
     return job(_arguments(requests, max_tokens, more))
 
 
-def beside_bare(asked: Job, engine: Loaded, pairs: int, max_tokens: int) -> Table:
+def beside_bare(asked: Job, engine: Loaded, pairs: int) -> Table:
     """Times both sides on an engine that is loaded."""
     with tempfile.TemporaryDirectory() as name:
         folder, run = Path(name), replace(asked, engine=engine)
@@ -85,8 +85,8 @@ def beside_bare(asked: Job, engine: Loaded, pairs: int, max_tokens: int) -> Tabl
         rows.append([side, *spread(seconds[side]), f"{tokens:,.0f}", f"{rate:,.0f}"])
     rows.append(["ratio", f"{ratio(*seconds.values()):.3f}", "", "", ""])
     title = (
-        f"{asked.model.name}, gsm8k ({data_title()}): {len(calls):,} requests, at most "
-        f"{max_tokens} tokens; {pairs} runs of each in turn, median"
+        f"{asked.model.name}, gsm8k ({data_title()}): {len(calls):,} requests, "
+        f"{longest(asked)}; {pairs} runs of each in turn, median"
     )
     claims = [claim("engine=vllm / vllm.LLM.generate", *seconds.values(), goal=GOAL)]
     headers = ["side", "seconds", "from, to", "tokens", "tokens/s"]

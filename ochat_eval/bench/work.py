@@ -52,6 +52,14 @@ def options(names: Sequence[str], requests: int, *more: str) -> list[str]:
     return [f"task=[{','.join(names)}]", data, f"limit={requests}", *several, *more]
 
 
+def longest(asked: Job) -> str:
+    """How long an answer of the run may be, in words: an option of the user's may say otherwise
+    than the measurement."""
+    limits = [task.max_tokens for task in asked.tasks.values()]
+    known = [limit for limit in limits if limit is not None]
+    return f"at most {max(known):,} tokens" if len(known) == len(limits) else "of any length"
+
+
 def planned(asked: Job, folder: Path, name: str, shuffled: bool = False) -> Plan:
     """The plan of a new run under a folder, its items in their order or shuffled."""
     made = plan(replace(asked, results=folder, run=name))

@@ -253,6 +253,8 @@ def test_compare_two_runs_in_every_format(two_runs, capsys):
     assert flips[0]["b"]["texts"] == ["No \x1b[31midea"], "the file has the text as it was"
     assert compare(["a", "b", "--format", "markdown", "--rule", "robust"]) == 0
     assert "| gsm8k  | robust |  12 | 91.67" in capsys.readouterr().out
+    assert compare(["a", "published:OpenChat-3.5-0106", "--format", "markdown"]) == 0
+    assert "sample items, not the benchmark" in capsys.readouterr().out
     assert compare(["results/runs/a", "b", "b", "--format", "json"]) == 0
     [first, second] = json.loads(capsys.readouterr().out)["comparisons"]
     assert first["tasks"][0]["flips"] == {"gained": ["gsm8k/main/0"], "lost": ["gsm8k/main/3"]}

@@ -332,6 +332,15 @@ def test_what_is_handed_to_vllm_is_noted_and_handed_on():
     assert calls == [("prompt", "params")]
 
 
+def test_a_title_says_how_long_answers_may_be_as_the_user_asked_last():
+    def words(*more: str) -> str:
+        return work.longest(job(work.options(["gsm8k", "mmlu"], 2, "max_tokens=64", *more)))
+
+    assert words() == "at most 64 tokens"
+    assert words("max_tokens=320") == "at most 320 tokens"
+    assert words("max_tokens=null") == "of any length"
+
+
 @pytest.fixture(scope="module")
 def with_vllm(tmp_path_factory):
     return costs.in_new_process(tables, tmp_path_factory.mktemp("bench") / "tiny")
