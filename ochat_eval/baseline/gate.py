@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ochat_eval import stats
+from ochat_eval.baseline.figures import sharing
 from ochat_eval.baseline.policy import Policy
 from ochat_eval.baseline.results import (
     Outcome,
@@ -308,8 +309,9 @@ def _unread(count: int, task: TaskResults) -> str:
 def weighted(rows: Sequence[TaskGate], policy: Policy) -> list[TaskGate]:
     """The weighted mean of the benchmarks that have a weight, gated as one; nothing without any.
 
-    Its interval is put together of theirs (`stats.average_interval`), its margin the policy's, or
-    `stats.delta` of the mean's own noise.
+    Its interval is put together of theirs (`stats.average_interval`), which rise and fall together
+    where they ask the same questions; its margin is the policy's, or `stats.delta` of the mean's
+    own noise.
     """
     found = [(row, w) for row in rows if (w := policy.weight(row.task)) is not None]
     if not found:
@@ -329,7 +331,9 @@ def weighted(rows: Sequence[TaskGate], policy: Policy) -> list[TaskGate]:
             TaskGate(name, "REFUSED", "its margin is not known: say one, in points", n=n, of=of)
         ]
     ends = list(zip(parts("lo"), parts("hi"), strict=True))
-    lo, hi = stats.average_interval(parts("difference"), ends)
+    questions = sharing()
+    together = [questions.get(row.task, row.task) for row, _ in found]
+    lo, hi = stats.average_interval(parts("difference"), ends, together)
     noise = sum((w / total) ** 2 * (row.psi or 0.0) / row.n for row, w in found)
     margin = policy.margin
     if margin is None:

@@ -162,3 +162,11 @@ def test_weighted_benchmarks_pass_together_and_a_veto_alone():
     assert known.margin == pytest.approx(3.29 * sd)
     refused = [gating.TaskGate("a", "REFUSED", "why"), *rows[1:]]
     assert gating.weighted(refused, asked)[0].verdict == "REFUSED"
+
+
+def test_weighted_benchmarks_of_the_same_questions_rise_and_fall_together():
+    """BBH's two, as in the tables' average: taken for independent they passed losses of 1.1."""
+    rows = [row("bbh_mc", "PASS", 0.0, 1.1), row("bbh_cot", "PASS", 0.0, 1.1)]
+    tasks = dict.fromkeys(("bbh_mc", "bbh_cot"), TaskPolicy(weight=1))
+    [mean] = gating.weighted(rows, Policy(margin=1.0, mode="no-worse", tasks=tasks))
+    assert (mean.lo, mean.hi, mean.verdict) == (-1.1, 1.1, "INCONCLUSIVE")
