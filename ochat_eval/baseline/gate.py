@@ -252,7 +252,8 @@ def _differences(
 
     def found(new: float | None, recorded: float | None) -> stats.Estimate:
         measures = lambda v: valued(new, v), lambda v: valued(recorded, v)
-        return difference(here, there, policy.rule, measures, psi, runs, confidence)
+        bounds = (low / top, 1.0)
+        return difference(here, there, policy.rule, measures, psi, runs, confidence, bounds)
 
     every = [*here.outcomes.values(), *recorded_items(here, there)]
     middle = found(None, None)
@@ -267,8 +268,7 @@ def _with_chances(
     """The row with what this gate does at the recorded flip rate."""
     if row.psi is None or row.margin is None:
         return row
-    values = {one.rules[policy.rule].values[0] for one in task.outcomes.values()}
-    if values <= {0.0, 1.0}:
+    if task.bounds == (0, 1):
         found = stats.chances(row.margin, row.psi, row.n, runs, mode=policy.mode)
         detects = stats.detects(row.margin, row.psi, row.n, runs, mode=policy.mode)
         return dataclasses.replace(row, passes=found.passes, detects=detects)
