@@ -146,7 +146,7 @@ def _advise(planned: Plan) -> None:
 def _show_plan(runs: Sequence[_Run]) -> None:
     """What a dry run prints; adapters are asked the same, one by one."""
     job, planned = runs[0].job, runs[0].planned
-    chat = format_at_hand(job.model)
+    chat = format_at_hand(job.model, job.engine)
     tell(planned_work(job, planned, chat))
     if len(runs) > 1:
         tell(f"\nso much for each of {', '.join(run.job.model.name for run in runs)}")

@@ -16,7 +16,7 @@ from ochat_eval.baseline.gate import GateResult
 from ochat_eval.baseline.policy import chosen_policy
 from ochat_eval.baseline.runs import read_run
 from ochat_eval.baseline.sides import compare_sides, read_side
-from ochat_eval.records import RULES, Rule
+from ochat_eval.records import RULES, Rule, UserError
 
 Name = str | os.PathLike[str]
 """A run: an object `Run`, its folder, or its name."""
@@ -63,8 +63,10 @@ def compare(a: Name, b: Name, *, rules: tuple[Rule, ...] = RULES) -> Comparison:
         B less A: differences with their intervals, flips, p-values, Holm's over all benchmarks.
 
     Raises:
-        UserError: there is no such run, it is not scored, or they have nothing in common.
+        UserError: there is no such run or rule, it is not scored, or they have nothing in common.
     """
+    if not set(RULES).issuperset(rules):
+        raise UserError(f"rules is {rules!r}; it must be a tuple of {' and '.join(RULES)}")
     one, other = (read_side(os.fspath(name), RUNS) for name in (a, b))
     [rows] = corrected([compare_sides(one, other, rules)])
     return Comparison(one.name, other.name, tuple(rows))

@@ -53,7 +53,7 @@ def against_recorded(
     rows = gate.gate(run, there, policy, part=part)
     if not rows:
         raise UserError(f"{run.name} and {there.name} have no benchmark in common")
-    notes = gate.notes(run, there, rows)
+    notes = gate.notes(run, there)
     asked = policy.title(row.task for row in rows if row.task in there.tasks)
     return gate.GateResult(run.name, there.name, asked, gate.overall(rows), rows, notes)
 

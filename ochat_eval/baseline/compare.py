@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from ochat_eval import stats
 from ochat_eval.baseline.results import Outcome, RunResults, TaskResults, clusters, strata, values
 from ochat_eval.baseline.same_work import CHOICE_OF_ITEMS
+from ochat_eval.benchmark.task import Task
 from ochat_eval.records import Rule
 
 
@@ -83,8 +84,16 @@ def pair(a: TaskResults, b: TaskResults, rule: Rule) -> Pairing:
     )
 
 
+def unlike_units(a: TaskResults | Task, b: TaskResults | Task) -> str:
+    """Says so where the values of two sides cannot be compared; empty where they can."""
+    units = [f"{one.metric} ({one.bounds[0]:g} to {one.bounds[1]:g})" for one in (a, b)]
+    return "" if units[0] == units[1] else f"not compared: {units[0]} in A, {units[1]} in B"
+
+
 def compare_task(a: TaskResults, b: TaskResults, rule: Rule) -> TaskComparison:
     """The paired comparison of one benchmark (`p_holm` is left to `corrected`)."""
+    if apart := unlike_units(a, b):
+        return TaskComparison(a.name, rule, None, None, note=apart)
     pairing = pair(a, b, rule)
     note = "; ".join(_pairing_notes(a, b, pairing))
     if not pairing.ids:
@@ -136,6 +145,7 @@ def _detectable(
 
 _APART = {*CHOICE_OF_ITEMS, "condition"}  # the last is the model's chat format's
 """Options in which two sides may differ without a word."""
+_SAMPLE = "sample items, not the benchmark"
 
 
 def _pairing_notes(a: TaskResults, b: TaskResults, pairing: Pairing) -> list[str]:
@@ -144,7 +154,7 @@ def _pairing_notes(a: TaskResults, b: TaskResults, pairing: Pairing) -> list[str
     if not pairing.ids:
         notes.append("nothing in common to compare")
     if "sample" in (a.options.get("data"), b.options.get("data")):
-        notes.append("sample items, not the benchmark")
+        notes.append(_SAMPLE)
     elif pairing.ids and min(a.asked, b.asked) < a.of:
         notes.append(f"limited to {len(pairing.ids):,} of {a.of:,}")
     for name in sorted((a.options.keys() & b.options.keys()) - _APART):
@@ -175,9 +185,9 @@ def compare_figure(
     Args:
         figure_is_b: the figure is the second, and `b` the first.
     """
-    judged = [one for one in b.outcomes.values() if one.rules[rule].values]
+    judged = [one for one in b.outcomes.values() if one.rules[rule].read()]
     if not judged:
-        return TaskComparison(b.name, rule, None, None, note="not judged")
+        return TaskComparison(b.name, rule, None, None, note="not judged or unread")
     found = stats.estimate(
         [one.rules[rule].values[0] for one in judged],
         clusters=clusters(judged),
@@ -188,8 +198,12 @@ def compare_figure(
     sign = -1 if figure_is_b else 1
     center = sign * (found.score - figure)
     notes = ["unpaired: the published run's items are not at hand"]
-    if len(judged) < b.of:
+    if b.options.get("data") == "sample":
+        notes.append(_SAMPLE)
+    elif len(judged) < b.of:
         notes.append(f"{len(judged):,} of {b.of:,} items")
+    if unread := len(b.outcomes) - len(judged):
+        notes.append(f"{unread:,} not judged or unread")
     below, above = ((2**0.5) * (found.score - found.lo), (2**0.5) * (found.hi - found.score))
     if figure_is_b:
         below, above = above, below

@@ -153,19 +153,18 @@ def _unfinished(new: Sequence[Outcome], recorded: Sequence[Outcome]) -> list[str
     ]
 
 
-def notes(run: RunResults, recorded: RunResults, rows: Sequence[TaskGate]) -> list[str]:
+def notes(run: RunResults, recorded: RunResults) -> list[str]:
     """What is no ground for refusal, but must be known: parts, other models, other engines."""
     found = []
-    own = [row for row in rows if row.task in recorded.tasks]
-    asked, of = sum(row.n for row in own), sum(len(t.outcomes) for t in recorded.tasks.values())
-    if asked < of:
-        found.append(
-            f"part: {asked:,} of {of:,} items, {len(own)} of {len(recorded.tasks)} benchmarks"
-        )
     known = {id_: one for task in recorded.tasks.values() for id_, one in task.outcomes.items()}
     new = [one for task in run.tasks.values() for one in task.outcomes.values() if one.id in known]
-    same = sum(one.responses == known[one.id].responses for one in new)
-    found.append(f"{same:,} of {len(new):,} items were answered with the very same text")
+    if len(new) < len(known):
+        tasks = sum(not known.keys().isdisjoint(task.outcomes) for task in run.tasks.values())
+        asked = f"{len(new):,} of {len(known):,} items"
+        found.append(f"part: {asked}, {tasks} of {len(recorded.tasks)} benchmarks")
+    if new:
+        same = sum(one.responses == known[one.id].responses for one in new)
+        found.append(f"{same:,} of {len(new):,} items were answered with the very same text")
     found += _unfinished(new, [known[one.id] for one in new])
     found += [f"{name} is not in the recorded run: not gated" for name in run.tasks
               if name not in recorded.tasks]  # fmt: skip

@@ -83,7 +83,10 @@ def chosen_policy(file: Path | None, said: Mapping[str, Any]) -> Policy:
     """
     given = {name: value for name, value in said.items() if value is not None}
     if file is None:
-        policy = Policy(**given)
+        try:
+            policy = msgspec.convert(given, Policy)
+        except msgspec.ValidationError as error:
+            raise UserError(f"what the gate asks: {one_line(error)}") from error
         check(policy, "the command line")
         return policy
     if given:

@@ -83,7 +83,7 @@ def unlike_work(here: TaskResults, there: TaskResults, rule: Rule, part: bool) -
         yield f"{here.missing:,} of {here.asked:,} items have no answer: {here.to_mend}"
     if not here.outcomes:
         yield "the run asked no item of it"
-    if len(here.outcomes) < len(there.outcomes) and not part:
+    if here.outcomes.keys() < there.outcomes.keys() and not part:
         yield (
             f"{len(here.outcomes):,} of the {len(there.outcomes):,} recorded items; "
             "say --part if a part is meant"

@@ -47,7 +47,7 @@ def against_at_looks(folder: Path, name: str, policy: Policy, runs: Path) -> gat
     ]
     rows += gate.weighted(rows, policy)
     said = [where(task, found, planned[task]) for task, found in looks.items()]
-    notes = [*said, TOGETHER, *gate.notes(run, there, rows)]
+    notes = [*said, TOGETHER, *gate.notes(run, there)]
     asked = f"{policy.title(looks)}, looked at as it went on"
     return gate.GateResult(run.name, there.name, asked, gate.overall(rows), rows, notes, looks)
 

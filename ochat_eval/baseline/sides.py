@@ -9,6 +9,7 @@ from ochat_eval.baseline import compare, figures
 from ochat_eval.baseline.compare import TaskComparison
 from ochat_eval.baseline.results import RunResults
 from ochat_eval.baseline.runs import read
+from ochat_eval.config.build import published_task
 from ochat_eval.records import Rule, UserError
 
 Side = RunResults | figures.Row
@@ -34,17 +35,9 @@ def compare_sides(a: Side, b: Side, rules: Sequence[Rule]) -> list[TaskCompariso
     elif "published" not in rules:
         raise UserError("published figures are of the rule published: --rule published")
     elif isinstance(a, figures.Row) and isinstance(b, RunResults):
-        found = [
-            compare.compare_figure(figure, b.tasks[name], "published")
-            for name, figure in a.tasks.items()
-            if name in b.tasks
-        ]
+        found = [_figure(a, name, b) for name in a.tasks if name in b.tasks]
     elif isinstance(a, RunResults) and isinstance(b, figures.Row):
-        found = [
-            compare.compare_figure(figure, a.tasks[name], "published", figure_is_b=True)
-            for name, figure in b.tasks.items()
-            if name in a.tasks
-        ]
+        found = [_figure(b, name, a, row_is_b=True) for name in b.tasks if name in a.tasks]
     else:
         raise UserError(f"{a.name} and {b.name} are both published rows; name a run")
     if not found:
@@ -53,3 +46,14 @@ def compare_sides(a: Side, b: Side, rules: Sequence[Rule]) -> list[TaskCompariso
             f"benchmark in common to compare under {' or '.join(rules)}"
         )
     return found
+
+
+def _figure(
+    row: figures.Row, name: str, run: RunResults, *, row_is_b: bool = False
+) -> TaskComparison:
+    """A benchmark's published figure beside a run, where both have the same unit."""
+    here, published = run.tasks[name], published_task(name, row.name)
+    apart = (here, published) if row_is_b else (published, here)
+    if note := compare.unlike_units(*apart):
+        return TaskComparison(name, "published", None, None, note=note)
+    return compare.compare_figure(row.tasks[name], here, "published", figure_is_b=row_is_b)

@@ -19,8 +19,8 @@ _NARROW, _BELOW = _HEADERS[:8], _HEADERS[8:10]
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What XML 1.0 cannot hold, not even escaped."""
 _LEGEND = (
-    "Points. rerun passes: the chance that a faultless rerun passes, verdicts flipping as often as "
-    "in the recorded reruns; fails at: the true loss that fails with 80 % chance."
+    " rerun passes: the chance that a faultless rerun passes, verdicts flipping as often as in the "
+    "recorded reruns; fails at: the true loss that fails with 80 % chance."
 )
 _WEIGHTED = " A verdict in brackets does not decide: its benchmark counts in the weighted mean."
 
@@ -44,7 +44,8 @@ def _cells(row: TaskGate) -> list[str]:
 
 
 def _legend(outcome: GateResult) -> str:
-    return _LEGEND + _WEIGHTED * any(not row.decides for row in outcome.rows)
+    chances = _LEGEND * any(row.passes is not None for row in outcome.rows)
+    return f"Points.{chances}" + _WEIGHTED * any(not row.decides for row in outcome.rows)
 
 
 def terminal(outcome: GateResult) -> str:

@@ -146,14 +146,12 @@ class Task:
             raise UserError(f"{self.name}: top_p is {self.top_p}; it must be above 0, at most 1")
         if not 0 <= self.min_p <= 1:
             raise UserError(f"{self.name}: min_p is {self.min_p}; it must be from 0 to 1")
-        if not 0 < self.repetition_penalty < math.inf:
-            raise UserError(
-                f"{self.name}: repetition_penalty is {self.repetition_penalty}; it must be above 0"
-            )
-        if not -2 <= self.presence_penalty <= 2:
-            raise UserError(
-                f"{self.name}: presence_penalty is {self.presence_penalty}; it must be from -2 to 2"
-            )
+        if not 0 < (penalty := self.repetition_penalty) < math.inf:
+            raise UserError(f"{self.name}: repetition_penalty is {penalty}; it must be above 0")
+        if not -2 <= (penalty := self.presence_penalty) <= 2:
+            raise UserError(f"{self.name}: presence_penalty is {penalty}; it must be from -2 to 2")
+        if self.data not in (None, "full", "sample"):
+            raise UserError(f"{self.name}: data is {self.data}; it must be full or sample")
         if self.subsets == []:
             raise UserError(f"{self.name}: subsets is empty; name some, or null for all")
         check_temperature(f"{self.name}: temperature", self.temperature)

@@ -66,7 +66,7 @@ def application(board: Board) -> Starlette:
     routes = [_looking(f"/{look.__name__}.json", look) for look in looks]
     routes += [
         _writing("/notes", Noted, board.note),
-        _writing("/mark", Marked, board.mark),
+        _writing("/mark", Marked, lambda asked: {"mark": board.mark(asked)}),
     ]
     for name, (data, kind) in page_files(static=False).items():
         routes.append(_file("/" if name == "index.html" else f"/{name}", data, kind))
@@ -99,20 +99,19 @@ def _looking(path: str, look: Callable[[Request], Any]) -> Route:
     return Route(path, lambda request: _answer(lambda: look(request)))
 
 
-def _writing(path: str, kind: type[T], write: Callable[[T], None]) -> Route:
+def _writing(path: str, kind: type[T], write: Callable[[T], Any]) -> Route:
     """A path that takes a JSON object of one kind, from this page only."""
 
     async def answer(request: Request) -> Response:
         body = await request.body()
 
-        def work() -> dict[str, Any]:
+        def work() -> Any:
             _check_origin(request)
             try:
                 asked = msgspec.json.decode(body, type=kind)
             except (ValueError, RecursionError) as e:
                 raise _Refusal(400, f"this cannot be written down: {e}") from e
-            write(asked)
-            return {}
+            return write(asked)
 
         return await run_in_threadpool(_answer, work)
 

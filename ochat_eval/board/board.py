@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -21,7 +21,7 @@ from ochat_eval.board.notes import Note, Notes, Tags, write_notes
 from ochat_eval.board.shelf import Shelf
 from ochat_eval.records import RULES, Rule, Score, UserError
 from ochat_eval.report.page.entries import FILTERS, Run, about
-from ochat_eval.review.marks import Mark, MarkFile, Opinion, read_marks, reading_digest
+from ochat_eval.review.marks import Key, Mark, MarkFile, Opinion, read_marks, reading_digest
 from ochat_eval.review.walk import asked_of
 from ochat_eval.run import store
 from ochat_eval.run.folder import RunDir
@@ -63,7 +63,11 @@ class Noted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Marked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A person's mark on a reading of the first of some runs; as in `marks.Mark`."""
+    """A person's mark on a reading of the first of some runs; as in `marks.Mark`.
+
+    Attributes:
+        before: the mark that the person saw on it.
+    """
 
     runs: list[str]
     id: str
@@ -71,6 +75,7 @@ class Marked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     turn: int
     rules: tuple[Rule, ...]
     mark: Opinion
+    before: Opinion | None
 
 
 class Board:
@@ -176,16 +181,11 @@ class Board:
             found = listing.entry(item_id)
             answers = _Answers(listing.runs[0], item_id)
         marks = read_marks(folders[0]) if answers.readable else {}
-        readings = []
-        for (sample, turn), scores in answers.readable.items():
-            for rules in asked_of(scores):
-                given = [marks.get((item_id, sample, turn, rule)) for rule in rules]
-                fresh = {
-                    mark.mark
-                    for mark, rule in zip(given, rules, strict=True)
-                    if mark and mark.reading == answers.digest(sample, turn, scores[rule])
-                }
-                readings.append([sample, turn, rules, fresh.pop() if len(fresh) == 1 else None])
+        readings = [
+            [*place, rules, answers.mark(marks, *place, rules)]
+            for place, scores in answers.readable.items()
+            for rules in asked_of(scores)
+        ]
         return {**found, "readings": readings}
 
     def differences(self, names: Sequence[str]) -> dict[str, Any]:
@@ -216,8 +216,12 @@ class Board:
         with self._looking:
             write_notes(self.shelf.folder(asked.run), Notes(asked.tags, asked.note))
 
-    def mark(self, asked: Marked) -> None:
-        """Writes down what a person thinks of a reading of the first run's.
+    def mark(self, asked: Marked) -> Opinion:
+        """Writes down what a person thinks of a reading of the first run's, unless it has got a
+        mark since that the person has not seen.
+
+        Returns:
+            The mark that it has now.
 
         Raises:
             UserError: there is no such reading, or another process works in the run's folder.
@@ -232,10 +236,14 @@ class Board:
                 contextlib.closing(RunDir(folders[0])),
                 contextlib.closing(MarkFile(folders[0])) as file,
             ):
+                place = asked.sample, asked.turn
+                there = answers.mark(read_marks(folders[0]), *place, asked.rules)
+                if there not in (None, asked.before):
+                    return there
                 for rule in asked.rules:
-                    digest = answers.digest(asked.sample, asked.turn, scores[rule])
-                    mark = Mark(asked.id, asked.sample, asked.turn, rule, asked.mark, digest)
-                    file.add(mark)
+                    digest = answers.digest(*place, scores[rule])
+                    file.add(Mark(asked.id, *place, rule, asked.mark, digest))
+        return asked.mark
 
     def _folders(self, names: Sequence[str]) -> list[Path]:
         if not 1 <= len(names) <= MOST_RUNS or len(set(names)) < len(names):
@@ -262,6 +270,7 @@ class _Answers:
     """
 
     def __init__(self, run: RunAnswers, item_id: str):
+        self._id = item_id
         self.readable: dict[tuple[int, int], dict[Rule, Score]] = {}
         self._texts = {(r.sample, r.turn): r.text for r in run.responses.of(item_id)}
         if run.run.rated(item_id.partition("/")[0]):
@@ -273,6 +282,19 @@ class _Answers:
 
     def digest(self, sample: int, turn: int, score: Score) -> str:
         return reading_digest(self._texts[sample, turn], score)
+
+    def mark(
+        self, marks: Mapping[Key, Mark], sample: int, turn: int, rules: Sequence[Rule]
+    ) -> Opinion | None:
+        """The mark that these rules' reading has; None where it has changed since, too."""
+        scores = self.readable[sample, turn]
+        given = {
+            mark.mark
+            for rule in rules
+            if (mark := marks.get((self._id, sample, turn, rule)))
+            and mark.reading == self.digest(sample, turn, scores[rule])
+        }
+        return given.pop() if len(given) == 1 else None
 
 
 def _run(folder: Path) -> Run:

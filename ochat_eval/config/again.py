@@ -57,8 +57,9 @@ def _task(facts: Facts, name: str, given: Mapping[str, Any], paths: bool) -> Tas
         raise UserError(f"{where}.{unknown[0]}: this version knows no such option")
     if options.get("name") != name:
         raise UserError(f"{where}.name is {options.get('name')!r}; the folder is damaged")
-    for key in cls.paths if paths else ():
-        if options.get(key) is not None and key not in given and options.get("data") != "sample":
+    for key in cls.paths if paths and options.get("data") != "sample" else ():
+        own = groups.node("task", name).get(key, getattr(cls, key, None))
+        if key not in given and options.get(key) not in (None, own):
             raise UserError(
                 f"{where}.{key}: a path that only the run's folder names is not read; if "
                 f"{options[key]} is the file, say tasks.{name}.{key}={options[key]}"

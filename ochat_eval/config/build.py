@@ -149,7 +149,8 @@ def task_class(name: str, where: str) -> type[Task]:
     target = groups.node("task", name).get("_target_")
     if target is None:
         raise UserError(
-            f"{where}: there is no benchmark {name!r} here{nearest(name, groups.options('task'))}"
+            f"{where}: there is no benchmark {name!r} here, and none of yours in a folder that "
+            f"--config-dir names{nearest(name, groups.options('task'))}"
         )
     return class_of(str(target), Task, f"tasks.{name}._target_")
 

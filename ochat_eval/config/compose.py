@@ -17,7 +17,7 @@ from typing import Any
 
 from ochat_eval.config import hidden
 from ochat_eval.config.arguments import quoted
-from ochat_eval.config.build import typed, types_of
+from ochat_eval.config.build import class_of, typed, types_of
 from ochat_eval.config.groups import GROUPS, SEVERAL, bare, names, node, own_folder
 from ochat_eval.config.schema import AUTO, Config
 from ochat_eval.model.model import Model
@@ -103,12 +103,16 @@ def _composed(file: str, schema: type, written: Sequence[str]) -> Any:
         config = _of_files(file, schema, (*chosen, searched), bare_choices)
     values = [one for one in written if one not in chosen]
     for override in OverridesParser.create().parse_overrides(values):
-        name = override.key_or_group
+        name, value = override.key_or_group, override.value()
         if override.is_sweep_override():
             raise UserError(f"{name}: it is one value, not several")
         force = override.is_force_add()
+        if isinstance(value, bool | int | float | list) and _is_text_of(config, name):
+            if isinstance(value, list):
+                raise UserError(f"{name} is one value, not several{_quotes(name)}")
+            value = str(override.input_line).partition("=")[2]  # as it is written: 1.10
         try:
-            OmegaConf.update(config, name, override.value(), merge=True, force_add=force)
+            OmegaConf.update(config, name, value, merge=True, force_add=force)
         except OmegaConfBaseException as e:
             raise ConfigCompositionException(f"cannot set {override.input_line}") from e
     return config
@@ -196,7 +200,8 @@ def _written(override: str, schema: type, known: Sequence[str]) -> list[str]:
         return ["model=hf", f"++model.path={quoted(value)}"]
     several = name in (*SEVERAL, "against")
     if not several and "," in value and _is_scalar(schema, name) and value[:1] not in "'\"[":
-        raise UserError(f"{override}: {name} is one value, not several")
+        comma = _quotes(name) if _is_text(schema, name) else ""
+        raise UserError(f"{override}: {name} is one value, not several{comma}")
     if name in GROUPS:
         _check_choice(name, value)
     as_text = name == "against" or _is_text(schema, name)
@@ -241,6 +246,21 @@ def _is_text(schema: type, name: str) -> bool:
     return types_of(schema).get(name) in (str, str | None)
 
 
+def _is_text_of(config: Any, name: str) -> bool:
+    """Whether an option of the model or of what else is chosen is a text."""
+    from omegaconf import OmegaConf
+
+    place, _, option = name.rpartition(".")
+    if place == "model":
+        return _is_text(Model, option)
+    target = OmegaConf.select(config, f"{place}._target_") if place else None
+    return target is not None and _is_text(class_of(target, object, f"{place}._target_"), option)
+
+
+def _quotes(name: str) -> str:
+    return f"; a comma within it needs quotes: \"{name}='A,B'\""
+
+
 def _check_choice(key: str, value: str) -> None:
     """Refuses a file of a group that is not there, and one of the user's that cannot be read."""
     known = names(key)
@@ -269,11 +289,17 @@ def _explain(error: Exception, overrides: Sequence[str], known: Sequence[str]) -
     place = str(getattr(lower, "full_key", "") or "")
     if hidden.is_hidden(place):
         return f"{place}: its value cannot be read ($NAME names an environment variable)"
-    reason = (str(lower).splitlines() or [type(lower).__name__])[0]
     if unplaced := re.match(r"In '(task|track)/(.+)': .*\nKey '\1' not in", str(error)):
         group, file = unplaced.groups()
-        reason = f"{group}/{file}.yaml: its first line must be # @package {SEVERAL[group]}.{file}"
-        overrides = ()
+        return f"{group}/{file}.yaml: its first line must be # @package {SEVERAL[group]}.{file}"
+    return _blamed(error, lower, overrides, known)
+
+
+def _blamed(
+    error: Exception, lower: BaseException, overrides: Sequence[str], known: Sequence[str]
+) -> str:
+    """What lay below an error, with the override that it is of where one can be told."""
+    reason = (str(lower).splitlines() or [type(lower).__name__])[0]
     for override in overrides:
         key, _, value = override.partition("=")
         if f"'{key}'" in str(error) or f"full_key: {key}" in str(lower) or override in str(error):

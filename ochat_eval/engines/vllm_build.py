@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import atexit
 import contextlib
+import fcntl
 import functools
 import importlib.metadata
 import importlib.util
@@ -32,6 +33,9 @@ _PRELOADED = {
     "libtcmalloc": ("vllm/libs/libtcmalloc_minimal*.so*", "vllm/libs/libtcmalloc.so*"),
 }
 """What vLLM 0.32 preloads on CPUs (`vllm/platforms/cpu.py`), and where it looks for it."""
+
+_LINKS = Path("/tmp/ochat-links-")
+"""How the folders of links to these begin."""
 
 TRANSPORT = {
     "tensor_parallel_size",
@@ -190,7 +194,7 @@ def _preload_by_plain_names() -> None:
     The loader splits LD_PRELOAD there, and nothing can be quoted: from a folder with a blank it
     would load whatever file is named like the path's first word, whoever put it there. vLLM leaves
     a list that names these libraries as it is. The links lie in a folder of ours alone, which is
-    removed when this process ends.
+    removed when this process ends; where it was killed, by the next one.
     """
     spec = importlib.util.find_spec("torch")
     packages = Path(spec.origin).parents[1] if spec and spec.origin else None
@@ -203,13 +207,29 @@ def _preload_by_plain_names() -> None:
         if library in known or not found:
             continue
         if folder is None:
-            folder = Path(tempfile.mkdtemp(prefix="ochat-preload-", dir="/tmp"))
+            _sweep_links()
+            folder = Path(tempfile.mkdtemp(prefix=_LINKS.name, dir=_LINKS.parent))
+            fcntl.flock(os.open(folder, os.O_DIRECTORY), fcntl.LOCK_SH)  # to this process's end
             atexit.register(shutil.rmtree, folder, ignore_errors=True)
         link = folder / found[0].name
         link.symlink_to(found[0])
         known = f"{link}:{known}".removesuffix(":")
     if folder is not None:
         os.environ["LD_PRELOAD"] = known
+
+
+def _sweep_links() -> None:
+    """Removes the folders of links that processes of ours have left which were killed."""
+    for folder in _LINKS.parent.glob(f"{_LINKS.name}*"):
+        with contextlib.suppress(OSError):  # somebody else's, a link, in use, or gone by now
+            fd = os.open(folder, os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # One without links is just being made.
+                if os.fstat(fd).st_uid == os.getuid() and os.listdir(fd):
+                    shutil.rmtree(folder)
+            finally:
+                os.close(fd)
 
 
 def cpu_arguments(given: Mapping[str, Any], context: int) -> dict[str, Any]:

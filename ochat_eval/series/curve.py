@@ -13,6 +13,7 @@ from ochat_eval.baseline.runs import read_run, read_summary
 from ochat_eval.records import Rule
 from ochat_eval.report.tables.build import sharing
 from ochat_eval.series.find import Checkpoint
+from ochat_eval.stats.checks import added
 
 ALPHA = 0.05
 """The chance that any pair of one benchmark is called different while none is."""
@@ -140,7 +141,7 @@ def _curve(name: str, series: Sequence[Point]) -> Curve:
 
 
 def _pair(pair: stats.Pair, found: Sequence[Sequence[float]]) -> Pair:
-    changes = [y - x for x, y in zip(found[pair.a], found[pair.b], strict=True)]
+    changes = [added((y, -x)) for x, y in zip(found[pair.a], found[pair.b], strict=True)]
     return Pair(
         pair.a,
         pair.b,

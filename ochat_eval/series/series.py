@@ -93,7 +93,7 @@ def run_series(series: Series, alone: _Alone = run_alone) -> int:
         tell(shown)
     else:
         for label, why in _missing(progress).items():
-            say(f"{label} is not here: {why}")
+            say(f"{label} has no figures: {why}")
     failed = [one.label for one, ended in progress.ended.items() if ended.code]
     if failed:
         say(f"failed, each said why: {', '.join(failed)}")

@@ -136,12 +136,13 @@ def _read(folder: Path) -> Iterator[Earlier]:
         # Answers that were only copied say nothing of the time that they took.
         copied = "replay" in facts.identity or manifest.reused
         ours = not copied and seconds > 0 and written > 0
+        served = facts.identity.get("chat") == "server"
         yield Earlier(
             name=plain(folder.name),
             model=plain(summary.model),
             answers={n: t.completion / t.answers for n, t in tokens.items() if t.answers > 0},
             rate=written / seconds if ours else None,
-            hardware=str(manifest.hardware),
+            hardware="a server" if served else str(manifest.hardware),
             limits=_limits(facts.tasks),
         )
 
@@ -197,5 +198,6 @@ def time_line(answers: Iterable[Estimate], rate: float | None, source: str) -> s
             "  give it with tokens_per_second=N"
         )
     hours = tokens / rate / 3600
-    shown = f"{hours:.1f} hours" if hours >= 1 else f"{60 * hours:.1f} minutes"
-    return f"time: about {shown} at {rate:,.0f} tokens of answers a second ({source})"
+    shown = f"about {hours:.1f} hours" if hours >= 1 else f"about {60 * hours:.1f} minutes"
+    shown = shown if hours >= 1 / 60 else "less than a minute"
+    return f"time: {shown} at {rate:,.0f} tokens of answers a second ({source})"

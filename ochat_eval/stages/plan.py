@@ -17,11 +17,14 @@ from typing import Any
 
 from ochat_eval.benchmark.task import Answered, Task
 from ochat_eval.config.job import Job
+from ochat_eval.engines.engine import Engine
+from ochat_eval.engines.vllm import Vllm
 from ochat_eval.model.chat import load_format
 from ochat_eval.model.chat.conversation import first_prompt
 from ochat_eval.model.chat.format import ChatFormat
 from ochat_eval.model.context import context_of
 from ochat_eval.model.model import Model
+from ochat_eval.model.tokenizer import load_tokenizer
 from ochat_eval.model.weights import prepare
 from ochat_eval.records import Item, Response, UserError
 from ochat_eval.run import store
@@ -242,13 +245,27 @@ def planned_work(job: Job, planned: Plan, chat: ChatFormat | None) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def format_at_hand(model: Model) -> ChatFormat | None:
-    """The model's chat format; None, which is said, where its tokenizer is not at hand."""
+def format_at_hand(model: Model, engine: Engine) -> ChatFormat | None:
+    """The model's chat format; None, which is said, where its tokenizer is not at hand.
+
+    Raises:
+        UserError: it is, and the engine could not ask with what the model's options make of it.
+    """
     try:
         return load_format(model, prepare(model))
     except UserError as e:
+        if isinstance(engine, Vllm) and _has_tokenizer(model):
+            raise
         say(f"lengths in characters, for want of a tokenizer: {e}")
         return None
+
+
+def _has_tokenizer(model: Model) -> bool:
+    try:
+        load_tokenizer(model, prepare(model))
+    except UserError:
+        return False
+    return True
 
 
 def token_lengths(

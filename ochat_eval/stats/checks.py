@@ -10,6 +10,8 @@ Bounds = tuple[float, float]
 """The least and the greatest value that an item can have: (0, 1), or (1, 10) for a rating."""
 ANY: Bounds = (-math.inf, math.inf)
 NOT_NEGATIVE: Bounds = (0.0, math.inf)
+ROUNDING = 1e-12
+"""A sum that should be 0 may be off by such a part of what was added up."""
 
 
 def check_number(name: str, number: float, bounds: Bounds = ANY) -> None:
@@ -41,6 +43,12 @@ def check_same_ids(a: Mapping[str, float], b: Mapping[str, float]) -> None:
     """ValueError where two runs do not hold the same items."""
     if odd := a.keys() ^ b.keys():
         raise ValueError(f"the runs differ in {len(odd)} items, {min(odd)!r} among them")
+
+
+def added(terms: Sequence[float]) -> float:
+    """Their sum; 0 where that is but what rounding leaves, as of means of thirds."""
+    found = math.fsum(terms)
+    return found if abs(found) > ROUNDING * math.fsum(map(abs, terms)) else 0.0
 
 
 def mean(values: Sequence[float]) -> float:

@@ -8,7 +8,13 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
-from ochat_eval.stats.checks import NOT_NEGATIVE, check_numbers, check_same_length, mean
+from ochat_eval.stats.checks import (
+    NOT_NEGATIVE,
+    ROUNDING,
+    check_numbers,
+    check_same_length,
+    mean,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +143,10 @@ def spread(
             return Spread(None, units, 0)
         parts = (values[i] - center for i in group) if clusters is None else residuals.values()
         total += count / (count - 1) * math.fsum(r * r for r in parts)
-    return Spread(math.sqrt(total) / len(values), units, units - len(groups))
+    stderr = math.sqrt(total) / len(values)
+    if stderr < ROUNDING * max(map(abs, values)):
+        stderr = 0.0
+    return Spread(stderr, units, units - len(groups))
 
 
 def _groups(strata: Sequence[Hashable], clusters: Sequence[Hashable] | None) -> list[Sequence[int]]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from ochat_eval.stats.checks import (
     Bounds,
+    added,
     check_numbers,
     check_same_ids,
     check_same_length,
@@ -99,7 +100,8 @@ def contrast(
     for other in runs[1:]:
         check_same_length(runs[0], other, "values", "values of another run")
     numbers = [check_numbers(run, bounds) for run in runs]
-    values = [sum(map(operator.mul, weights, item)) for item in zip(*numbers, strict=True)]
+    items = zip(*numbers, strict=True)
+    values = [added(list(map(operator.mul, weights, item))) for item in items]
     most = (bounds[1] - bounds[0]) * size / 2  # of an item that goes from one end to the other
     center, n = mean(values), len(values)
     found = spread(values, clusters, strata)
@@ -151,6 +153,6 @@ def flips(a: Mapping[str, float], b: Mapping[str, float]) -> Flips:
     check_same_ids(a, b)
     check_numbers([*a.values(), *b.values()])
     return Flips(
-        gained=tuple(id_ for id_ in a if b[id_] > a[id_]),
-        lost=tuple(id_ for id_ in a if b[id_] < a[id_]),
+        gained=tuple(id_ for id_ in a if added((b[id_], -a[id_])) > 0),
+        lost=tuple(id_ for id_ in a if added((b[id_], -a[id_])) < 0),
     )

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ochat_eval.stats.checks import NOT_NEGATIVE, check_number, check_numbers, check_same_length
+from ochat_eval.stats.checks import (
+    NOT_NEGATIVE,
+    added,
+    check_number,
+    check_numbers,
+    check_same_length,
+    mean,
+)
 from ochat_eval.stats.errors import spread
 
 FEW = 30
@@ -46,16 +52,15 @@ def paired_test(
     """
     check_same_length(a, b, "a", "b")
     pairs = zip(check_numbers(a), check_numbers(b), strict=True)
-    differences = [y - x for x, y in pairs]
+    differences = [added((y, -x)) for x, y in pairs]
     if clusters is None and set(a) | set(b) <= {0.0, 1.0}:
         return Test("McNemar", mcnemar_exact(differences.count(1), differences.count(-1)))
     sums = cluster_sums(differences, clusters)
     if len(sums) < FEW:
         return Test("permutation", sign_flips(sums))
     found = spread(differences, clusters, strata)
-    difference = math.fsum(differences) / len(differences)
     if found.stderr:
-        return Test("t", t_test(difference, found.stderr, found.df))
+        return Test("t", t_test(mean(differences), found.stderr, found.df))
     return Test("sign", mcnemar_exact(sum(s > 0 for s in sums), sum(s < 0 for s in sums)))
 
 
@@ -67,7 +72,7 @@ def cluster_sums(values: Sequence[float], clusters: Sequence[Hashable] | None) -
     members: defaultdict[Hashable, list[float]] = defaultdict(list)
     for value, cluster in zip(values, clusters, strict=True):
         members[cluster].append(value)
-    return [math.fsum(found) for found in members.values()]
+    return list(map(added, members.values()))
 
 
 def sign_flips(sums: Sequence[float]) -> float:

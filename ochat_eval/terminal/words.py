@@ -24,12 +24,16 @@ def duration(seconds: float) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """`; did you mean X?`, or all that there is where nothing is near."""
+    """`; did you mean X?`, or what there is, the first 40 of it, where nothing is near."""
     by_case = {one.casefold(): one for one in known}
     near = difflib.get_close_matches(name.casefold(), by_case, n=1, cutoff=0.6)
     if near:
         return f"; did you mean {by_case[near[0]]}?"
-    return f"; there are {', '.join(by_case.values())}" if by_case else "; there are none"
+    if not by_case:
+        return "; there are none"
+    names = list(by_case.values())
+    more = f", … ({len(names):,} in all)" if len(names) > 40 else ""
+    return f"; there are {', '.join(names[:40])}{more}"
 
 
 def first_line(error: Exception) -> str:

@@ -77,6 +77,12 @@ def test_the_gate_gives_its_verdict(here):
     assert ochat_eval.gate(b, "base", margin=1, rule="robust").rows[0].score < 100
     with pytest.raises(ochat_eval.UserError, match="margin is 0"):
         ochat_eval.gate(a, "base", margin=0)
+    with pytest.raises(ochat_eval.UserError, match=r"'no_worse' - at `\$.mode`"):
+        ochat_eval.gate(a, "base", mode="no_worse")
+    with pytest.raises(ochat_eval.UserError, match=r"got `str` - at `\$.margin`"):
+        ochat_eval.gate(a, "base", margin="5")
+    with pytest.raises(ochat_eval.UserError, match="a tuple of published and robust"):
+        ochat_eval.compare("a", "b", rules="robust")
     with pytest.raises(ochat_eval.UserError, match="is a recorded run"):
         ochat_eval.load("base")
     with pytest.raises(ochat_eval.UserError, match="no such run"):

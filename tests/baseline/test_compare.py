@@ -158,6 +158,23 @@ def test_an_unread_rating_is_not_paired_and_said():
     other = replace(rated, tasks={"t": replace(rated.tasks["t"], outcomes=outcomes)})
     row = one(rated, other)
     assert row.pairing.unjudged == ("t/main/1",) and "1 not judged or unread" in row.note
+    row = c.compare_figure(7.8, other.tasks["t"], "published")
+    assert row.b == pytest.approx(16 / 3), "nor counted beside a published figure"
+    assert "3 of 4 items" in row.note and "1 not judged or unread" in row.note
+
+
+def test_a_rating_is_not_compared_with_a_win_rate():
+    """It was a ValueError, beside a published rating a difference of 42."""
+    rated = results("a", [7.0, 8.0], task="mt_bench", metric="rating", bounds=(1.0, 10.0), scale=1)
+    wins = results("b", [0.0, 1.0], task="mt_bench", metric="win rate")
+    row = one(rated, wins)
+    assert (row.a, row.b, row.p) == (None, None, None)
+    assert row.note == "not compared: rating (1 to 10) in A, win rate (0 to 1) in B"
+    published = figures.Row("OpenChat-3.5-0106", {"mt_bench": 7.8})
+    [row] = compare_sides(wins, published, RULES)
+    assert row.difference is None and "rating (1 to 10) in B" in row.note
+    [row] = compare_sides(published, rated, RULES)
+    assert row.difference.score == pytest.approx(-0.3)
 
 
 def test_random_answers_to_a_few_passages_are_seldom_called():
@@ -185,6 +202,8 @@ def test_a_published_figure_is_unpaired_and_says_so():
     assert row.difference.score == pytest.approx(-5.8)
     assert row.difference.stderr == pytest.approx(100 * (2 * 0.24 / 99) ** 0.5)
     assert row.p is None and "unpaired" in row.note and "100 of 1,000 items" in row.note
+    sample = results("b", [1.0] * 3, options={"data": "sample"}).tasks["t"]
+    assert "sample items" in c.compare_figure(65.8, sample, "published").note
     none = c.compare_figure(65.8, results("b", [0.0] * 25).tasks["t"], "published").difference
     assert none.lo == pytest.approx(-65.8) and none.hi > -50, "0 of 25 is no certainty"
     turned = c.compare_figure(65.8, run.tasks["t"], "published", figure_is_b=True)
@@ -234,6 +253,8 @@ def test_compare_two_runs_in_every_format(two_runs, capsys):
     assert flips[0]["b"]["texts"] == ["No \x1b[31midea"], "the file has the text as it was"
     assert compare(["a", "b", "--format", "markdown", "--rule", "robust"]) == 0
     assert "| gsm8k  | robust |  12 | 91.67" in capsys.readouterr().out
+    assert compare(["a", "published:OpenChat-3.5-0106", "--format", "markdown"]) == 0
+    assert "sample items, not the benchmark" in capsys.readouterr().out
     assert compare(["results/runs/a", "b", "b", "--format", "json"]) == 0
     [first, second] = json.loads(capsys.readouterr().out)["comparisons"]
     assert first["tasks"][0]["flips"] == {"gained": ["gsm8k/main/0"], "lost": ["gsm8k/main/3"]}

@@ -27,6 +27,15 @@ def test_recorded_once_is_refused_unless_a_margin_is_said(small, cli, capsys):
     assert gate(["r", "--against", "alone", "--margin", "20"]) == 2, "12 items can tell 25 points"
     out = " ".join(capsys.readouterr().out.split())
     assert "-24.96…+24.96" in out and "its noise (ψ) is unknown" in out
+    assert "rerun passes" not in out, "no figure of that name is shown"
+
+
+def test_other_items_than_the_recorded_ones_are_no_part_of_them(small, capsys):
+    assert gate(["r", "--against", "smollm2_135m-cpu"]) == 3
+    out = " ".join(capsys.readouterr().out.split())
+    assert "12 items are not in the recorded run, gsm8k/main/0 the first" in out
+    assert "part: 0 of 200 items, 0 of 8 benchmarks" in out and "--part" not in out
+    assert "very same text" not in out
 
 
 def test_an_improvement_passes_as_no_worse_and_is_said_to_be_one(small, cli, capsys):

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import uvicorn
 
+from ochat_eval.board.board import Board
+from ochat_eval.board.server import gated
 from ochat_eval.run import store
 from tests.board.shelves import running
 from tests.conftest import door
@@ -53,3 +60,32 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def answers(folder: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in (folder / store.RESPONSES).open()]
+
+
+@contextlib.contextmanager
+def served(root: Path, *keys: str, port: int = 0) -> Iterator[str]:
+    """The board of a folder; yields its address."""
+    sock = socket.create_server(("127.0.0.1", port))
+    config = uvicorn.Config(gated(Board(root), "127.0.0.1", list(keys)), log_level="error")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    try:
+        yield f"http://127.0.0.1:{sock.getsockname()[1]}/"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def board(runs: Path) -> Iterator[str]:
+    with served(runs) as address:
+        yield address
+
+
+@pytest.fixture
+def opened(visited, board):
+    """Opens a part of the board, as `visited` does."""
+    return lambda part="", home=board, **options: visited(home + part, home, **options)

@@ -328,18 +328,27 @@ def test_a_mark_is_what_read_would_have_written(web, runs):
         [0, 0, ["published"], None], [0, 0, ["robust"], None],
     ]  # fmt: skip
     mark = {"runs": ["one"], "id": "gsm8k/main/4", "sample": 0, "turn": 0}
-    for rule, opinion in (("published", "unclear"), ("published", "wrong"), ("robust", "right")):
-        sent = web.post("/mark", json={**mark, "rules": [rule], "mark": opinion})
-        assert sent.status_code == 200, sent.text
+    for rule, before, opinion in (
+        ("published", None, "unclear"), ("published", "unclear", "wrong"), ("robust", None, "right"),
+    ):  # fmt: skip
+        said = {**mark, "rules": [rule], "mark": opinion, "before": before}
+        sent = web.post("/mark", json=said)
+        assert sent.json() == {"mark": opinion}, sent.text
     item = web.get("/item.json", params={"run": "one", "id": "gsm8k/main/4"}).json()
     assert [mark for *_, mark in item["readings"]] == ["wrong", "right"]
     told = measured(runs / "one")["gsm8k"]
     assert told["published"]["strata"]["disagree"]["wrong"] == 1 and not told["stale"]
-    held = web.post("/mark", json={**mark, "runs": ["live"], "rules": ["robust"], "mark": "right"})
+    held = web.post("/mark", json={**said, "runs": ["live"]})
     assert held.status_code == 400, "a run without scores has nothing to mark"
+    before = (runs / "one" / store.REVIEW).read_bytes()
+    sent = web.post("/mark", json={**said, "mark": "wrong"})
+    assert sent.json() == {"mark": "right"}, "whose page is older does not overwrite it"
+    assert (runs / "one" / store.REVIEW).read_bytes() == before
 
 
-MARK = {"runs": ["one"], "id": "gsm8k/main/4", "sample": 0, "turn": 0, "rules": ["robust"]}
+MARK = {
+    "runs": ["one"], "id": "gsm8k/main/4", "sample": 0, "turn": 0, "rules": ["robust"], "before": None,
+}  # fmt: skip
 REFUSED = [
     ("notes", {"run": "one", "tags": ["x" * 41], "note": ""}),
     ("notes", {"run": "one", "tags": ["a\nb"], "note": ""}),

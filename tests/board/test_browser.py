@@ -2,52 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import socket
+import shutil
 import threading
-import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-import uvicorn
 
-from ochat_eval.board.board import Board
-from ochat_eval.board.server import gated
+from ochat_eval.board.board import MOST_RUNS
 from ochat_eval.run import store
-from tests.board.conftest import HOSTILE
-from tests.board.shelves import append
+from tests.board.conftest import HOSTILE, served
+from tests.board.shelves import append, copies
 from tests.conftest import door, lines
-
-
-@contextlib.contextmanager
-def served(root: Path, *keys: str, port: int = 0) -> Iterator[str]:
-    """The board of a folder; yields its address."""
-    sock = socket.create_server(("127.0.0.1", port))
-    config = uvicorn.Config(gated(Board(root), "127.0.0.1", list(keys)), log_level="error")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    try:
-        yield f"http://127.0.0.1:{sock.getsockname()[1]}/"
-    finally:
-        server.should_exit = True
-        thread.join()
-
-
-@pytest.fixture(scope="module")
-def board(runs: Path) -> Iterator[str]:
-    with served(runs) as address:
-        yield address
-
-
-@pytest.fixture
-def opened(visited, board):
-    """Opens a part of the board, as `visited` does."""
-    return lambda part="", home=board, **options: visited(home + part, home, **options)
 
 
 def names(page) -> list[str]:
@@ -123,6 +88,7 @@ def test_an_item_is_marked_by_a_key_and_a_note_is_kept(opened, runs):
     for key, opinion in (("w", "wrong"), ("r", "right")):
         page.keyboard.press(key)
         page.wait_for_selector(f"#detail [aria-pressed=true]:has-text('{opinion}')")
+    page.evaluate("writing")  # shown at once, written then
     marks = [(mark["rule"], mark["mark"]) for mark in lines(runs / "two" / store.REVIEW)]
     assert marks == [("published", "wrong"), ("robust", "right")]
     page.click("summary:has-text('tags and note')")
@@ -185,6 +151,45 @@ def test_a_key_is_asked_for_and_comes_with_the_address(chromium, runs):
         page.wait_for_selector("table.runs")
         assert "key" not in page.url
         page.context.close()
+
+
+def test_a_key_that_is_none_is_said_to_be_unknown(chromium, runs):
+    with served(runs, "a%zkey") as home:
+        page = chromium.new_context().new_page()
+        page.goto(f"{home}#key=%zz")
+        for typed in ("other", "clé – ключ"):
+            page.wait_for_selector("#fault:has-text('does not know this key')")
+            page.fill("#key", typed)
+            page.keyboard.press("Enter")
+            page.wait_for_selector("#key-form:not([hidden])")
+        page.goto("about:blank")
+        page.goto(f"{home}#key=a%zkey")
+        page.wait_for_selector("table.runs")
+        assert not page.is_visible("#fault")
+        page.evaluate("location.hash = '#run/%zz'")
+        page.wait_for_selector("#fault:has-text('no such run')")
+        page.context.close()
+
+
+def test_more_runs_than_go_side_by_side_are_said_where_they_are_chosen(chromium, runs, tmp_path):
+    root = tmp_path / "results/runs"
+    shutil.copytree(runs / "one", root / "run-0")
+    copies(root / "run-0", [f"run-{n}" for n in range(1, MOST_RUNS + 1)])
+    with served(root) as home:
+        page = chromium.new_page()
+        page.goto(home)
+        for n in range(MOST_RUNS + 1):
+            page.check(f"[aria-label='choose run-{n}']")
+        assert page.inner_text("#beside") == "9 side by side (at most 8)"
+        assert page.is_disabled("#beside")
+        for n in range(3, MOST_RUNS + 1):
+            page.uncheck(f"[aria-label='choose run-{n}']")
+        page.uncheck("[aria-label='choose run-0']")
+        page.check("[aria-label='choose run-0']")
+        page.click("#beside")
+        page.wait_for_selector("#pair-list table")
+        assert page.url.endswith("#run/run-1+run-2+run-0"), "with the first that was chosen"
+        page.close()
 
 
 def test_an_empty_folder_says_what_to_do_and_a_missing_run_that_it_is(opened, tmp_path):

@@ -10,8 +10,9 @@ import pytest
 
 from ochat_eval.run import store
 from ochat_eval.run.folder import RunDir
+from tests.board.conftest import served
 from tests.board.shelves import append, running
-from tests.board.test_browser import names, served
+from tests.board.test_browser import names
 from tests.conftest import lines
 
 HOLD = """path => {
@@ -36,18 +37,6 @@ def live(runs: Path):
     for file in folder.iterdir():
         file.unlink()
     folder.rmdir()
-
-
-@pytest.fixture
-def opened(visited, runs: Path):
-    """Opens a part of the board, as `visited` does."""
-    with served(runs) as home:
-
-        def open_(part: str = "", **options: object):
-            page = visited(home + part, home, **options)
-            return page
-
-        yield open_
 
 
 def held(page, path: str) -> None:
@@ -228,6 +217,34 @@ def test_two_marks_typed_quickly_are_of_two_readings(opened, runs):
     page.evaluate("let_go()")
     page.wait_for_timeout(300)
     assert page.evaluate("document.activeElement.textContent") == "right"
+
+
+def test_a_mark_that_somebody_gave_meanwhile_is_shown_and_not_overwritten(opened, runs):
+    first, second = pages = [opened("#run/two?item=gsm8k%2Fmain%2F8") for _ in range(2)]
+    for page in pages:
+        page.wait_for_selector("#detail .reading")
+        page.focus("#list")
+    first.keyboard.press("r")
+    pressed = "#detail .reading [aria-pressed=true]:has-text('{}')"
+    first.evaluate("writing")
+    second.keyboard.press("w")
+    second.wait_for_selector("#fault:has-text('marked right meanwhile')")
+    second.wait_for_selector(pressed.format("right"))
+    assert {mark["mark"] for mark in lines(runs / "two" / store.REVIEW)[-2:]} == {"right"}
+    second.keyboard.press("w")
+    second.wait_for_selector("#fault", state="hidden")
+    second.wait_for_selector(pressed.format("wrong"))
+    assert {mark["mark"] for mark in lines(runs / "two" / store.REVIEW)[-2:]} == {"wrong"}
+
+
+def test_a_search_says_that_it_is_at_work(opened):
+    page = opened("#run/one")
+    held(page, "items.json")
+    page.fill("#search", "answer")
+    waits(page)
+    assert page.inner_text("#count") == "searching …"
+    page.evaluate("let_go()")
+    page.wait_for_function("() => document.querySelector('#count').textContent.includes(' of ')")
 
 
 def test_a_mark_that_is_refused_is_taken_back(chromium, runs):

@@ -91,6 +91,10 @@ def test_a_task_file_lists_only_options_that_its_class_has(name):
         (["task="], "task=: there is no such task; there are "),
         (["model=hf"], "model.path is not set"),
         (["limit=["], "limit=["),
+        (["results=a,b"], "results=a,b: results is one value, not several; a comma within it needs quotes: \"results='A,B'\""),
+        (["engine=replay", "engine.path=a,b.jsonl"], "engine.path is one value, not several; a comma within it needs quotes: \"engine.path='A,B'\""),
+        (["model.name=[a]"], "model.name is one value, not several; a comma"),
+        (["tasks.gsm8k.data=smaple"], "gsm8k: data is smaple; it must be full or sample"),
         (["engine.window=choice(1,2)"], "engine.window: it is one value, not several"),
         (["engine=replay", "engine.pth=x"], "engine.pth: there is no such option; did you mean path?"),
     ],
@@ -231,6 +235,22 @@ def test_a_runs_name_is_taken_as_it_is_written(name):
     """Hydra reads numbers in some, and nothing in letters beyond ASCII."""
     config = load(["task=gsm8k", f"run={name}", f"reuse={name}", f"against={name},base"])
     assert (config.run, config.reuse, config.against) == (name, name, [name, "base"])
+
+
+@pytest.mark.parametrize("text", ["1.10", "2026_11", "1e3", "007", "true"])
+def test_a_text_of_the_model_or_engine_is_taken_as_it_is_written(text):
+    given = [f"model.{name}={text}" for name in ("name", "path", "revision")]
+    found = job(
+        ["task=gsm8k", *given, "engine=replay", f"engine.path={text}", "engine.ignore_unknown=true"]
+    )
+    assert (found.model.name, found.model.path, found.model.revision) == (text, text, text)
+    assert (found.engine.path, found.engine.ignore_unknown) == (text, True)
+
+
+@pytest.mark.parametrize("option", ["model.name", "engine.path"])
+def test_a_text_with_a_comma_is_taken_in_quotes(option):
+    found = job(["task=gsm8k", "engine=replay", "engine.path=a", f"{option}='a,b'"])
+    assert "a,b" in (found.model.name, found.engine.path)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes.util
+import fcntl
 import os
 import shutil
 import subprocess
@@ -89,6 +90,31 @@ def packages(tmp_path: Path) -> Path:
         shutil.copy(library, folder / name)
     (folder / "torch/__init__.py").touch()
     return folder
+
+
+def test_links_that_a_killed_process_left_are_swept_and_nothing_else(packages):
+    killed = Path(preloading(packages, "killed").stdout.partition(":")[0]).parent
+    ours, stranger, lone = (Path(f"{vllm_build._LINKS}test-{n}-{os.getpid()}") for n in range(3))
+    for folder in (killed, ours, stranger):
+        folder.mkdir(exist_ok=True)
+        (folder / "lib.so").touch()
+    lone.symlink_to(packages)
+    used = os.open(ours, os.O_DIRECTORY)
+    fcntl.flock(used, fcntl.LOCK_SH)
+    try:
+        if os.getuid() == 0:
+            os.chown(stranger, 12345, 12345)
+        assert (killed / "libgomp.so.1").is_symlink(), "it ended without a word to Python"
+        assert preloading(packages).returncode == 0
+        assert not killed.exists() and (ours / "lib.so").exists() and any(packages.iterdir())
+        assert (stranger / "lib.so").exists() or os.getuid() != 0
+        os.close(used)
+        assert preloading(packages).returncode == 0
+        assert not ours.exists() and lone.is_symlink()
+    finally:
+        lone.unlink()
+        for folder in (ours, stranger):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_libraries_in_a_path_with_a_blank_are_preloaded_by_plain_names(packages):

@@ -10,6 +10,7 @@ import pytest
 
 from ochat_eval.bench.harness import workload
 from ochat_eval.pipeline import run as run_command
+from ochat_eval.report import scores_table
 from tests.conftest import door, lines
 
 HOSTILE = (
@@ -313,6 +314,25 @@ def test_figures_beside_the_score_are_in_picture_and_table(tmp_path, opened):
     drawn = page.locator("#score-table").text_content()
     assert "average, grok" in drawn and "55.50" in drawn and "published figure: 61" in drawn
     assert "average, model_card" not in drawn, "it has no figure"
+
+
+def test_the_page_rounds_as_the_tables_do(tmp_path, opened):
+    """21 of 32 is 65.625, which was 65.63 on the page and 65.62 in table.md."""
+    run = replay(tmp_path, "r", right).parent
+    summary = json.loads((run / "summary.json").read_text())
+    one = summary["tasks"]["gsm8k"]["published"]
+    one.update(score=65.625, ci95=[48.25, 79.75], unmatched=1 / 400, empty=0.0075)
+    [average] = (c for c in summary["tables"]["grok"]["runs"][0]["cells"][:1])
+    average.update(score=61.25, ci95=[60.25, 62.75], published=61.25, difference=0.0)
+    (run / "summary.json").write_text(json.dumps(summary))
+    page = opened(compared(tmp_path, run))
+    said = page.locator("#score-table tr", has_text="published").first.locator("td")
+    cells = [cell.replace("\u00a0", " ") for cell in said.all_inner_texts()]
+    [row] = (line for line in scores_table.rows(summary) if line[:2] == ["gsm8k", "published"])
+    assert [cells[i] for i in (2, 4, 6, 8)] == [row[i] for i in (2, 3, 5, 7)]
+    assert [row[i] for i in (2, 3, 5, 7)] == ["65.62", "48.2 … 79.8", "0.2 %", "0.8 %"]
+    table = page.locator("#table-list").inner_text()
+    assert "61.2" in table and "61.3" not in table and "60.2…62.8" in table and "+0.00" in table
 
 
 def test_a_folder_that_is_no_run_is_one_line(cli, tmp_path):

@@ -9,6 +9,7 @@ import pytest
 
 from ochat_eval.stages.estimate import Earlier, answer_tokens, earlier_runs, rate, recorded_runs
 from tests.conftest import CHECKOUT
+from tests.fault_server import FaultServer
 
 ASKED = ("task=[gsm8k,mt_bench]", "data=sample", "model=smollm2_135m")
 OURS = Earlier("a", "m", {"t": 100.0}, 50.0, "2 CPU cores")
@@ -74,6 +75,15 @@ def test_plan_tells_tokens_and_time_from_an_earlier_run(cli, tmp_path):
     assert re.search(rf"all .*{tokens:,}", again.stdout)
     minutes = tokens / 10 / 60
     assert f"time: about {minutes:.1f} minutes at 10 tokens of answers a second" in again.stdout
+
+
+def test_a_rate_of_a_server_is_not_said_to_be_this_machines(cli, tmp_path):
+    with FaultServer() as server:
+        asked = ("task=gsm8k", "data=sample", "model=ORG/NAME")
+        done = cli(*asked, "engine=openai", f"engine.base_url={server.url}", "run=served")
+        assert done.returncode == 0, done.stderr
+    plan = cli(*asked, "stage=plan").stdout
+    assert "time: less than a minute at" in plan and "(served on a server)" in plan
 
 
 @pytest.mark.parametrize("damage", ["", "[]", "{}", '{"tasks": 3, "model": 1}'])

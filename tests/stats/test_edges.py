@@ -45,6 +45,35 @@ def test_no_interval_has_no_width(values, options, lo, hi):
     assert (found.lo, found.hi) == pytest.approx((lo, hi), abs=0.006)
 
 
+@pytest.mark.parametrize(
+    ("values", "options"),
+    [
+        ([1 / 3, 2 / 3, 2 / 3, 1 / 3], {"clusters": [0, 0, 1, 1]}),
+        ([0.2] * 3 + [0.6] * 3, {"strata": [0] * 3 + [1] * 3}),
+    ],
+)
+def test_what_rounding_leaves_of_thirds_is_no_error(values, options):
+    """0.5…0.5 and 0.4…0.4 before: of three answers an item, two passages with as many right."""
+    found = stats.estimate(values, **options)
+    assert found.stderr == 0 and found.hi - found.lo > 0.5
+
+
+def test_what_rounding_leaves_of_thirds_is_no_difference():
+    """p = 0.031 and 0 before, 40 flips, and an interval without a width."""
+    passages = [i // 2 for i in range(12)]
+    assert stats.paired_test([2 / 3] * 12, [1, 1 / 3] * 6, passages).p == 1
+    # Two turns, each rated by three judges: the same mean of the same six ratings.
+    a, b = (stats.mean([26 / 3, 23 / 3]), stats.mean([25 / 3, 24 / 3]))
+    assert a != b
+    runs = [a] * 40, [b] * 39 + [a]
+    found = stats.paired(*runs, bounds=(1, 10))
+    assert found.score == 0 and found.hi - found.lo > 1
+    assert stats.paired_test(*runs).p == 1
+    assert stats.flips(*(dict(zip("ab", run, strict=False)) for run in runs)) == stats.Flips((), ())
+    # All better by a third: the sign test, for there is no error to divide by.
+    assert stats.paired_test([1 / 3, 2 / 3] * 20, [2 / 3, 1.0] * 20).name == "sign"
+
+
 def test_an_average_of_seven_columns_of_nothing_right():
     """0…0 before."""
     ends = [tuple(100 * x for x in stats.wilson(0, 5))] * 7

@@ -383,6 +383,9 @@ def test_a_named_benchmark_of_ones_own_from_plan_to_table(cli, tmp_path):
     assert "quiz  robust     83.33" in done.stdout and "†" not in done.stdout
     again = cli(*command)
     assert "finished before" in again.stderr and again.stdout == done.stdout
+    reported = cli("--config-dir", str(tmp_path / "mine"), "stage=report", "run=q")
+    assert reported.returncode == 0 and reported.stdout == done.stdout, reported.stderr
+    assert "--config-dir" in cli("stage=report", "run=q").stderr, "what is missing is named"
     changed = [*ROWS[:-1], {**ROWS[-1], "answer": "grey"}]
     write(tmp_path / "mine/quiz.jsonl", changed)
     refused = cli(*command)

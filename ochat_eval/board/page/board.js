@@ -15,7 +15,7 @@ async function trying(work, by = "person") {
     if (by === "person" || fault.dataset.by === by) fault.hidden = true;
   } catch (error) {
     $("key-form").hidden = !(error instanceof KeyNeeded);
-    fault.hidden = error instanceof KeyNeeded;
+    fault.hidden = !error.message; // a key was not given yet
     fault.textContent = visible(error.message);
     fault.dataset.by = error instanceof Unreachable ? "clock" : by;
   }
@@ -39,7 +39,16 @@ async function showIndex(address) {
   board.runs.show(await latest());
 }
 
-const namesIn = (address, before) => address.slice(before.length).split("+").map(decodeURIComponent);
+// What an address says; as it stands there where somebody wrote it without %25 for a %.
+function unescaped(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+const namesIn = (address, before) => address.slice(before.length).split("+").map(unescaped);
 
 // One run, or several side by side: #run/one+other?filter=flipped&item=…
 async function showRuns(address) {
@@ -250,7 +259,7 @@ function startBoard() {
   themed();
   const given = /^#key=(.+)$/.exec(location.hash);
   if (given) {
-    sessionStorage.setItem("key", decodeURIComponent(given[1]));
+    sessionStorage.setItem("key", unescaped(given[1]));
     history.replaceState(null, "", "#");
   }
   board.runs = new Runs((state) => history.replaceState(null, "", `#${asQuery(state)}`));

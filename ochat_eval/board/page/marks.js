@@ -17,7 +17,7 @@ function readings(source, entry, sample) {
 }
 
 // A mark is shown at once, so that the next key is for the next reading, and taken back if it
-// cannot be written down.
+// cannot be written down, or somebody else's came before it.
 function reading(source, entry, one) {
   const [sample, turn, rules] = one;
   const score = entry.runs[0].scores.find((s) => s[0] === sample && s[1] === turn && s[2] === rules[0]);
@@ -32,8 +32,10 @@ function reading(source, entry, one) {
   };
   const write = async (mark) => {
     try {
-      await ask("mark", [], { runs: source.runNames, id: entry.id, sample, turn, rules, mark });
-      kept = mark;
+      const asked = { runs: source.runNames, id: entry.id, sample, turn, rules, mark, before: kept };
+      ({ mark: kept } = await ask("mark", [], asked));
+      if (kept !== mark)
+        throw new Error(`it was marked ${kept} meanwhile: mark it again to change that`);
     } finally {
       show(kept);
     }

@@ -11,6 +11,8 @@ class Unreachable extends Error {}
 const key = () => sessionStorage.getItem("key");
 
 async function ask(path, parameters = [], body = undefined) {
+  const unknown = key() ? "the board does not know this key" : "";
+  if (/[^ -~]/.test(key())) throw new KeyNeeded(unknown); // no header takes it
   const headers = key() ? { Authorization: `Bearer ${key()}` } : {};
   const more = body && { method: "POST", body: JSON.stringify(body) };
   if (body) headers["Content-Type"] = "application/json";
@@ -21,7 +23,7 @@ async function ask(path, parameters = [], body = undefined) {
   } catch {
     throw new Unreachable("the board's server cannot be reached: is it still running?");
   }
-  if (response.status === 401) throw new KeyNeeded();
+  if (response.status === 401) throw new KeyNeeded(unknown);
   const found = await response.json().catch(() => ({}));
   if (response.ok) return found;
   throw new Error(found.error?.message ?? `the board's server answered ${response.status}`);

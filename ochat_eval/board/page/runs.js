@@ -1,6 +1,7 @@
 // --- The list of all runs -----------------------------------------------------------------------
 
 const RUN_FILTERS = ["search", "task", "model", "state", "tag", "rule"];
+const MOST_BESIDE = 8; // as the server takes
 const SIGNS = { running: "▶", done: "✓", stopped: "■", failed: "✗" };
 
 // Why a figure is not the benchmark's own, as a sign whose title says it.
@@ -79,8 +80,9 @@ class Runs {
     $("against").addEventListener("click", () => (location.hash = curveAddress(this.chosen().map((r) => r.name))));
   }
 
+  // In the order in which they were chosen: the others are compared with the first.
   chosen() {
-    return this.rows.filter((row) => this.picked.has(row.name));
+    return [...this.picked].map((name) => this.rows.find((row) => row.name === name));
   }
 
   state() {
@@ -156,7 +158,9 @@ class Runs {
     );
     $("run-count").textContent = `${whole(rows.length)} of ${whole(this.rows.length)} runs`;
     $("picked").hidden = !this.picked.size;
-    $("beside").textContent = this.picked.size > 1 ? `${this.picked.size} side by side` : "open";
+    const most = this.picked.size > MOST_BESIDE ? ` (at most ${MOST_BESIDE})` : "";
+    $("beside").textContent = this.picked.size > 1 ? `${this.picked.size} side by side${most}` : "open";
+    $("beside").disabled = most !== "";
     $("against").hidden = stepped(this.chosen()).length < 2;
     const aside = $("run-table").querySelector(".wide")?.scrollLeft ?? 0;
     const { focus } = $("run-table").querySelector(":focus")?.dataset ?? {};

@@ -47,12 +47,18 @@ const EMOJI = "(?<=[\\p{ExtPict}\\p{EMod}\ufe0f])\u200d(?=\\p{ExtPict})";
 const HIDDEN = new RegExp(`[\\p{Cc}\\p{Cf}\\p{Cs}\\p{Zl}\\p{Zp}](?<![\n\t]|${WRITTEN}|${EMOJI})`, "gu");
 const codePoint = (c) => `⟨U+${c.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}⟩`;
 const visible = (text) => text.replace(HIDDEN, codePoint);
+// What lies in the very middle is rounded to the even digit, as in table.md and on the terminal.
+function rounded(value, digits) {
+  const up = value.toFixed(digits);
+  const middle = Math.abs(value * 2 ** (digits + 1)) % 2 === 1; // exact, for it is a power of two
+  return middle && /[13579]$/.test(up) ? value.toFixed(digits + 1).slice(0, -1) : up;
+}
 const number = (value, digits = 2) =>
-  value === null || value === undefined ? "–" : value.toFixed(digits);
+  value === null || value === undefined ? "–" : rounded(value, digits);
 const signed = (value) =>
-  value === null || value === undefined ? "–" : (value > 0 ? "+" : "") + number(value);
+  value === null || value === undefined ? "–" : (value >= 0 ? "+" : "") + number(value);
 const percent = (value) =>
-  value === null || value === undefined ? "?" : (100 * value).toFixed(1) + "\u00a0%";
+  value === null || value === undefined ? "?" : rounded(100 * value, 1) + "\u00a0%";
 const whole = (value) => value.toLocaleString("en");
 
 async function unpack(id) {

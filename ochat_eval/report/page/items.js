@@ -135,6 +135,7 @@ class Browser {
     this.chosenRow = null;
     this.stale = true;
     $("list").scrollTop = 0;
+    if ($("search").value.trim()) $("count").textContent = "searching …"; // through all texts
     const progress = (found, said) => this.show(found, said);
     const found = await this.wait(this.source.find({ ...this.state(), item }, progress));
     if (found === null || this.closed) return -1;

@@ -16,7 +16,7 @@ from ochat_eval.report.tables.cells import (
 from ochat_eval.terminal.grid import DASH, WIDTH, grid, notes
 from ochat_eval.terminal.words import plain
 
-_NAME = 11
+_NAME = 12
 """Characters of a line of a model's name."""
 
 
