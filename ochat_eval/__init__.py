@@ -41,7 +41,7 @@ _WHERE = {
 }
 """Where the names of the Python API are; imported when they are used, so that the door is quick."""
 
-# In a checkout the packages ochat_eval.tasks, .conf and .results lie beside this folder
+# In a checkout the packages ochat_eval.tasks, .conf, .results and .docs lie beside this folder
 # (pyproject.toml: package-dir); in an installed wheel they lie in it.
 _CHECKOUT = Path(__file__).resolve().parent.parent
 if (_CHECKOUT / "pyproject.toml").is_file():

@@ -11,6 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from importlib import resources
 from pathlib import Path
 from typing import NoReturn
 
@@ -61,21 +62,22 @@ _OF_ALL = {
 """Flags of all subcommands, and what is said where they stand alone."""
 
 _HELP = """\
-usage: ochat-eval [SUBCOMMAND] [NAME=VALUE | OPTION ...]
+usage: ochat-eval [SUBCOMMAND] [NAME=VALUE | OPTION ...]; ochat-eval --version
 The benchmarks of the OpenChat-3.5 model card, as published; better, or noise?
 {commands}
 examples:
   ochat-eval task=demo                    a first look, no network needed
   ochat-eval task=gsm8k model=ORG/NAME    as published; again: it goes on
   ochat-eval compare before after         two of your runs
-Each SUBCOMMAND --help teaches; run --help lists tasks, models and options.
-The guide: docs/index.md. Your own: --config-dir DIR, --allow PACKAGE; --version
+Each SUBCOMMAND --help teaches; run --help: tasks, models, options, your own.
+The guide: {guide}
 """
 
 
 def help_text() -> str:
     """What `ochat-eval --help` prints: one screen."""
-    return _HELP.format(commands=listing({name: text for name, (text, _) in COMMANDS.items()}))
+    commands = listing({name: text for name, (text, _) in COMMANDS.items()})
+    return _HELP.format(commands=commands, guide=resources.files("ochat_eval.docs") / "index.md")
 
 
 def _heeded(given: list[str]) -> list[str]:

@@ -29,6 +29,7 @@ def test_nothing_and_help_print_one_screen(cli, arguments):
     assert len(lines) <= 24 and max(map(len, lines)) <= 80
     assert all(any(line.startswith(f"  {name} ") for line in lines) for name in COMMANDS)
     assert sum(line.startswith("  ochat-eval ") for line in lines) == 3, "examples"
+    assert lines[-1] == f"The guide: {CHECKOUT}/docs/index.md"
     assert not list(CHECKOUT.glob("results/runs/*gsm8k*")), "a bare call starts nothing"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -64,6 +65,23 @@ def test_the_wheel_runs_the_sample_items(installed, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "100.00" in done.stdout
     assert list((tmp_path / "results/runs").glob("smollm2_135m-replay-*/report.html"))
+
+
+@pytest.mark.slow
+def test_the_guide_is_in_it(installed, tmp_path):
+    """The pages that its help names, and the package to copy."""
+    said = [typed(tmp_path, installed, "-m", "ochat_eval", *words, "--help").stdout
+            for words in ((), ("run",), ("gate",), ("bench",))]  # fmt: skip
+    [guide] = re.findall("The guide: (.*)", said[0])
+    assert guide.startswith(str(installed.parent.parent))
+    pages = {
+        Path(guide).parent.parent / name for name in re.findall(r"docs/[\w-]+\.md", "".join(said))
+    }
+    assert len(pages) >= 4 and all(page.is_file() for page in pages)
+    there = {str(file.relative_to(Path(guide).parent)) for file in Path(guide).parent.rglob("*.*")}
+    for folder in ("template", "notebooks"):
+        files = (CHECKOUT / "docs" / folder).rglob("*.*")
+        assert {str(f.relative_to(CHECKOUT / "docs")) for f in files if f.suffix != ".pyc"} <= there
 
 
 @pytest.mark.slow

@@ -198,6 +198,8 @@ def gate(argv: Sequence[str]) -> int:
     args = parser.parse_args(argv)
 
     def work() -> int:
+        if args.junit and args.summary and args.junit.resolve() == args.summary.resolve():
+            raise UserError("--junit and --summary name the same file; each needs its own")
         said = {name: getattr(args, name) for name in ("mode", "rule", "margin", "flip_sds")}
         policy, folder = chosen_policy(args.policy, said), find(args.run, args.runs)
         if args.sequential:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from ochat_eval.baseline.find import find
+from ochat_eval.baseline.find import RECORDED, find
 from ochat_eval.baseline.recorded import combined, write_recorded
 from ochat_eval.baseline.results import RunResults
 from ochat_eval.baseline.runs import read_run
@@ -22,10 +22,14 @@ def record(names: Sequence[str], name: str, into: Path, runs: Path) -> tuple[Pat
         The folder written, and what was recorded.
 
     Raises:
-        UserError: a run is no run's folder, not whole, or did other work.
+        UserError: a run is no run's folder, not whole, or did other work; or there is one where it
+            should go.
     """
     if not re.fullmatch(r"[\w+-][\w.+-]*", name):
         raise UserError(f"--as {name}: a name has letters, digits, '.', '_', '+', '-' only")
+    place = into / name
+    if (place / store.MANIFEST).exists():
+        raise UserError(f"{place} is a run's own folder, whose files would be lost: another --as")
     folders = [find(run, runs).resolve() for run in names]
     if len(set(folders)) < len(folders):
         raise UserError("the same run is named twice: a rerun must have been run again")
@@ -36,8 +40,10 @@ def record(names: Sequence[str], name: str, into: Path, runs: Path) -> tuple[Pat
             _refuse_copied(folder)
         every.append(read_run(folder))
     made = combined(every)
-    write_recorded(into / name, made)
-    return into / name, made
+    if (place / RECORDED).exists():
+        say(f"{place} was there: what it had recorded is replaced")
+    write_recorded(place, made)
+    return place, made
 
 
 def _refuse_copied(folder: Path) -> None:

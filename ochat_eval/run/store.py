@@ -60,7 +60,8 @@ def writing(path: Path) -> Iterator[None]:
     """Turns what the file system refuses (no space, read-only) into one clear line.
 
     Args:
-        path: what is being written, for the message.
+        path: what is being written, for the message. An error that names a file elsewhere, which
+            was read meanwhile, stays as it is.
 
     Raises:
         UserError: in place of an OSError.
@@ -68,6 +69,10 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as e:
+        named = [Path(str(one)) for one in (e.filename, e.filename2) if one is not None]
+        family = (path, part_of(path), *path.parents)
+        if named and not any(one in family or path in one.parents for one in named):
+            raise
         hint = {
             errno.ENOSPC: "free some space and run the same command again: it goes on from here",
             errno.EDQUOT: "free some quota and run the same command again: it goes on from here",

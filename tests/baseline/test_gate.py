@@ -239,6 +239,16 @@ def test_of_a_run_and_a_recorded_run_of_one_name_the_recorded_one_is_gated_again
     assert done.returncode == 0, done.stderr
 
 
+def test_what_a_recording_takes_the_place_of_is_said_and_a_run_is_not_overwritten(small, cli):
+    replaced = "results/recorded/twice was there: what it had recorded is replaced"
+    assert replaced not in cli("record", "r", "--as", "twice").stderr
+    assert replaced in cli("record", "r", "--as", "twice").stderr
+    before = (small / RUN / "items.jsonl").read_bytes()
+    done = cli("record", "r", "--as", "r", "--into", "results/runs")
+    assert done.returncode == 2 and "results/runs/r is a run's own folder" in done.stderr
+    assert (small / RUN / "items.jsonl").read_bytes() == before
+
+
 def test_a_run_is_named_by_the_folder_one_is_in(small, monkeypatch, capsys):
     monkeypatch.chdir(small / RUN)
     assert gate([".", "--against", str(small / "results/recorded/alone"), "--margin", "90"]) == 0
@@ -265,6 +275,7 @@ def test_a_run_is_named_by_the_folder_one_is_in(small, monkeypatch, capsys):
         (["r", "--against", "published:Mistral", "--psi", "nan"], "--psi is nan"),
         (["r", "--against", "published:Mistral", "--psi", "alone"], "it has no flip rates"),
         (["alone", "--against", "alone"], "is no run's folder"),
+        (["r", "--against", "alone", "--junit", "x", "--summary", "./x"], "name the same file"),
         (["r", "--against", "alone", "--junit", "no/such/folder/j.xml"], "cannot write"),
     ],
 )

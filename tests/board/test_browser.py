@@ -182,9 +182,13 @@ def test_more_runs_than_go_side_by_side_are_said_where_they_are_chosen(chromium,
             page.check(f"[aria-label='choose run-{n}']")
         assert page.inner_text("#beside") == "9 side by side (at most 8)"
         assert page.is_disabled("#beside")
-        page.uncheck("[aria-label='choose run-3']")
+        for n in range(3, MOST_RUNS + 1):
+            page.uncheck(f"[aria-label='choose run-{n}']")
+        page.uncheck("[aria-label='choose run-0']")
+        page.check("[aria-label='choose run-0']")
         page.click("#beside")
         page.wait_for_selector("#pair-list table")
+        assert page.url.endswith("#run/run-1+run-2+run-0"), "with the first that was chosen"
         page.close()
 
 

@@ -212,3 +212,23 @@ def test_a_base_model_gets_the_text_as_it_is(tmp_path):
 def test_options_that_cannot_work_are_refused(folders, changes, says):
     with pytest.raises(UserError, match=says):
         load(folders["chatml"], **changes)
+
+
+def test_a_variable_that_the_template_does_not_know_is_said(folders):
+    told: list[str] = []
+    load(folders["chatml"], told.append, template_kwargs={"enable_thinkin": False})
+    assert any("changes nothing" in line and "enable_thinkin" in line for line in told)
+
+
+@pytest.mark.slow
+def test_a_dry_run_refuses_what_the_run_would_refuse(cli, tmp_path):
+    folder = write_model(tmp_path / "m", SHAPES["chatml"])
+    asked = ("task=gsm8k", "data=sample", f"model={folder}", "stage=plan")
+    for option in ("model.template=nope", "model.chat=fastchat:vicunia"):
+        done = cli(*asked, option)
+        assert done.returncode == 2 and option in done.stderr, done.stderr
+        assert "want of a tokenizer" not in done.stderr
+    served = cli(*asked, "engine=openai", "engine.base_url=http://127.0.0.1:9/v1", "model.chat=x")
+    assert served.returncode == 0, "the server writes the prompts"
+    (folder / "tokenizer.json").write_text("{}")
+    assert "for want of a tokenizer" in cli(*asked).stderr

@@ -160,6 +160,16 @@ def test_one_process_at_a_time(tmp_path):
     del held
 
 
+def test_another_file_that_is_read_meanwhile_is_not_what_cannot_be_written(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere"), store.atomic(tmp_path / "a.jsonl"):
+        (tmp_path / "nowhere" / "rows.jsonl").read_text()
+    assert not os.listdir(tmp_path)
+    for moved in (tmp_path / "gone", tmp_path / "run" / "gone"):
+        with pytest.raises(UserError, match="cannot write .*run: No such"):
+            with store.writing(tmp_path / "run"):
+                moved.replace(tmp_path / "run" / "items.jsonl")
+
+
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="results=DIR"):

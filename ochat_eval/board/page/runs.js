@@ -80,8 +80,9 @@ class Runs {
     $("against").addEventListener("click", () => (location.hash = curveAddress(this.chosen().map((r) => r.name))));
   }
 
+  // In the order in which they were chosen: the others are compared with the first.
   chosen() {
-    return this.rows.filter((row) => this.picked.has(row.name));
+    return [...this.picked].map((name) => this.rows.find((row) => row.name === name));
   }
 
   state() {

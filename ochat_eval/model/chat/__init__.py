@@ -8,7 +8,6 @@ texts as they are, for base models. In all of them text that looks like a specia
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from ochat_eval.model.chat.format import ChatFormat
 from ochat_eval.model.chat.openchat import load_openchat
 from ochat_eval.model.chat.template import TemplateFormat
 from ochat_eval.model.chat.thinking import Thinking, thinking_of
-from ochat_eval.model.chat.writer import TemplateWriter, chosen_template, write_raw
+from ochat_eval.model.chat.writer import TemplateWriter, chosen_template, knows, write_raw
 from ochat_eval.model.model import Model
 from ochat_eval.model.tokenizer import load_tokenizer
 from ochat_eval.records import Message, UserError
@@ -101,7 +100,7 @@ def with_variables(
         raise UserError("the model's chat format has no template whose variables could be set")
     template = chosen_template(chat.tokenizer, model, path)
     for name in variables:
-        if not re.search(rf"\b{re.escape(name)}\b", template):
+        if not knows(template, name):
             raise UserError(f"the model's chat template knows no variable {name}")
     asked = dataclasses.replace(model, template_kwargs={**model.template_kwargs, **variables})
     return _with_tokenizer(asked, path, chat.tokenizer, lambda line: None)

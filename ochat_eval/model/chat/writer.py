@@ -5,6 +5,7 @@ A template is the model's, so not trusted: transformers renders it in Jinja's sa
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -51,6 +52,9 @@ class TemplateWriter:
             )
         self._tokenizer, self._where = tokenizer, f"the chat template of {path}"
         self._variables = model.template_kwargs
+        for name in self._variables:
+            if not knows(self.template, name):
+                tell(f"{self._where} knows no {name}: model.template_kwargs.{name} changes nothing")
         self._tell = tell
         self._takes_system: bool | None = None
         self._parts = self._wants_parts()
@@ -157,11 +161,15 @@ def chosen_template(tokenizer: Any, model: Model, path: str | Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except (OSError, ValueError) as e:
-        there = f"the tokenizer of {path} has {', '.join(named) or 'none'}"
         raise UserError(
-            f"model.template={wanted}: neither a template's name ({there}{nearest(wanted, named)}) "
-            f"nor a file that can be read ({first_line(e)})"
+            f"model.template={wanted}: neither a file that can be read ({first_line(e)}) nor the "
+            f"name of a template in the tokenizer of {path}{nearest(wanted, named)}"
         ) from e
+
+
+def knows(template: str, variable: str) -> bool:
+    """Whether a template's text names a variable."""
+    return re.search(rf"\b{re.escape(variable)}\b", template) is not None
 
 
 def write_raw(messages: Sequence[Message]) -> str:

@@ -1,0 +1,1 @@
+"""The guide: a page for each job."""
