@@ -175,12 +175,14 @@ def test_the_composed_configuration_is_printed_wherever_that_is_asked_for(cli):
 
 
 @pytest.mark.slow
-def test_a_model_of_the_hub_that_is_not_there_is_said_at_once(cli, tmp_path, monkeypatch):
+@pytest.mark.parametrize("option", ["limit=1", "sampling=model", "model.context=null"])
+def test_a_model_of_the_hub_that_is_not_there_is_said_at_once(cli, tmp_path, monkeypatch, option):
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
-    done = cli("data=sample", "model=no-such-org/no-such-model", HF_ENDPOINT="http://127.0.0.1:9")
+    asked = ("data=sample", "model=no-such-org/no-such-model", option)
+    done = cli(*asked, HF_ENDPOINT="http://127.0.0.1:9")
     assert done.returncode == 2
     [said] = done.stderr.splitlines()
     assert "model.path=no-such-org/no-such-model is no folder here and cannot be had" in said
