@@ -19,6 +19,7 @@ from ochat_eval.config import hidden
 from ochat_eval.config.arguments import quoted
 from ochat_eval.config.build import class_of, typed, types_of
 from ochat_eval.config.groups import GROUPS, SEVERAL, bare, names, node, own_folder
+from ochat_eval.config.nested import NESTED, nested
 from ochat_eval.config.schema import AUTO, Config
 from ochat_eval.model.model import Model
 from ochat_eval.records import UserError
@@ -77,7 +78,9 @@ def compose_file(file: str, schema: type, overrides: Sequence[str]) -> Any:
 
     fields = (f.name for f in dataclasses.fields(schema))
     known = [*(name for name in fields if name not in SEVERAL.values()), *SEVERAL]
-    written = [part for override in overrides for part in _written(override, schema, known)]
+    written = [
+        part for override in overrides for part in _written(override, schema, known, overrides)
+    ]
     try:
         config: Any = OmegaConf.to_object(_composed(file, schema, written))
     except (HydraException, OmegaConfBaseException) as e:
@@ -172,7 +175,9 @@ def _stored(file: str, schema: type) -> dict[str, Any]:
     return {**stored(f"{file}_schema.yaml", schema), "hydra": bare_hydra}
 
 
-def _written(override: str, schema: type, known: Sequence[str]) -> list[str]:
+def _written(
+    override: str, schema: type, known: Sequence[str], overrides: Sequence[str]
+) -> list[str]:
     """An override as Hydra takes it; refused where nothing knows its name.
 
     A list needs no brackets; a model can be named by its folder or hub id.
@@ -185,7 +190,12 @@ def _written(override: str, schema: type, known: Sequence[str]) -> list[str]:
         raise UserError(f"{key}: this cannot be set from the command line")
     first = name.partition(".")[0]
     if first not in known and first not in SEVERAL.values():
-        raise UserError(f"{name}: there is no such option{nearest(first, known)}")
+        near = _elsewhere(name, schema, overrides) or nearest(first, known)
+        raise UserError(f"{name}: there is no such option{near}")
+    for group, place in SEVERAL.items():
+        if first == group != name or (name == place and value[:1] != "{"):
+            meant = group if name == place else name.replace(group, place, 1)
+            raise UserError(f"{name}: there is no such option; did you mean {meant}?")
     if name != key:
         raise UserError(f"{override}: write {name}={value}, without {key[: len(key) - len(name)]}")
     if _TEXTS.fullmatch(name) and value[:1] not in ("'", '"'):
@@ -206,6 +216,17 @@ def _written(override: str, schema: type, known: Sequence[str]) -> list[str]:
         _check_choice(name, value)
     as_text = name == "against" or _is_text(schema, name)
     return [f"{name}={_list(value, _text if as_text else _readable)}"]
+
+
+def _elsewhere(name: str, schema: type, overrides: Sequence[str]) -> str:
+    """`; did you mean …?` for an option of what is chosen, as `temperature` is one of a task."""
+    chosen = dict(override.partition("=")[::2] for override in overrides)
+    groups = [
+        one for one in NESTED if one in types_of(schema) and (one != "judge" or one in chosen)
+    ]
+    every = [option for group in groups for option in nested(group, chosen)]
+    found = [option for option in every if option.endswith(f".{name}")]
+    return f"; did you mean {' or '.join(found[:3])}?" if found else ""
 
 
 def _readable(value: str) -> str:
