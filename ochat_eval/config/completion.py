@@ -6,9 +6,15 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from ochat_eval.config.groups import GROUPS, SEVERAL, options
-from ochat_eval.config.nested import NESTED, nested
+from ochat_eval.benchmark.task import Task
+from ochat_eval.config.build import class_of
+from ochat_eval.config.groups import GROUPS, SEVERAL, node, options
 from ochat_eval.config.schema import Config, Data, Overlong, Sandbox, Stage
+from ochat_eval.engines.engine import Engine
+from ochat_eval.engines.judge import Judge
+from ochat_eval.engines.vllm_build import vllm_arguments
+from ochat_eval.model.model import Model
+from ochat_eval.records import UserError
 from ochat_eval.terminal.command import Parser, ending
 from ochat_eval.terminal.say import tell
 
@@ -108,8 +114,8 @@ def _options(current: str, before: Sequence[str]) -> Iterator[str]:
     chosen = dict(word.partition("=")[::2] for word in before)
     if not equals:
         yield from (f"{group}=" for group in GROUPS)
-        yield from (f"{f.name}=" for f in dataclasses.fields(Config) if f.name not in NESTED)
-        yield from (f"{one}=" for one in nested(key.partition(".")[0], chosen))
+        yield from (f"{f.name}=" for f in dataclasses.fields(Config) if f.name not in _NESTED)
+        yield from (f"{one}=" for one in _nested(key.partition(".")[0], chosen))
         return
     if key in (*GROUPS, "models"):
         head = value[: value.rfind(",") + 1] if key in (*SEVERAL, "models") else ""
@@ -118,3 +124,35 @@ def _options(current: str, before: Sequence[str]) -> Iterator[str]:
         yield from (f"{key}={one.value}" for one in _VALUES[key])
     elif key == "run":
         yield from (f"run={name}" for name in _runs())
+
+
+_NESTED = ("tasks", "model", "engine", "judge", "trackers")
+
+
+def _nested(group: str, chosen: Mapping[str, str]) -> Iterator[str]:
+    """The options of what is chosen: `engine.dtype`, `tasks.gsm8k.num_fewshot`."""
+    if group == "model":
+        yield from (f"model.{f.name}" for f in dataclasses.fields(Model))
+    elif group in ("engine", "judge"):
+        base: type = Engine if group == "engine" else Judge
+        name = chosen.get(group, "vllm" if group == "engine" else "local")
+        for option in _fields(group, name, base):
+            yield f"{group}.{option}"
+    elif group == "trackers":
+        for name in chosen.get("track", "none").strip("[]").split(","):
+            options_of = (key for key in node("track", name) if key != "_target_")
+            yield from (f"trackers.{name}.{option}" for option in options_of)
+    elif group == "tasks":
+        for name in chosen.get("task", "gsm8k").strip("[]").split(","):
+            yield from (f"tasks.{name}.{option}" for option in _fields("task", name, Task))
+
+
+def _fields(group: str, name: str, base: type) -> list[str]:
+    target = node(group, name).get("_target_")
+    try:
+        cls: type = class_of(str(target), base, f"{group}._target_")
+    except UserError:
+        return []
+    names = [f.name for f in dataclasses.fields(cls)]
+    more = sorted(vllm_arguments()) if "arguments" in names else []
+    return [name for name in (*names, *more) if name not in ("name", "arguments")]

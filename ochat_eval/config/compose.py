@@ -15,13 +15,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ochat_eval.benchmark.task import Task
 from ochat_eval.config import hidden
 from ochat_eval.config.arguments import quoted
 from ochat_eval.config.build import class_of, typed, types_of
 from ochat_eval.config.groups import GROUPS, SEVERAL, bare, names, node, own_folder
-from ochat_eval.config.nested import NESTED, nested
 from ochat_eval.config.schema import AUTO, Config
+from ochat_eval.engines.vllm_build import vllm_arguments
 from ochat_eval.model.model import Model
+from ochat_eval.model.recommended import SAMPLING
 from ochat_eval.records import UserError
 from ochat_eval.terminal.words import nearest
 
@@ -35,6 +37,7 @@ _FORMED = re.compile(r"[\[\]{}()'\"\\]")
 """What a value that is written in Hydra's own form has in it."""
 _MARKS = ("model.thinking", "model.stop", _ADAPTERS)
 """Options whose values are taken letter by letter: a text, or a list: `<|im_end|>`, `a=DIR`."""
+_LIMIT = "write a number of items, or auto"
 
 
 def load(overrides: Sequence[str]) -> Config:
@@ -56,7 +59,7 @@ def load(overrides: Sequence[str]) -> Config:
     if config.tokens_per_second is not None and not config.tokens_per_second > 0:
         raise UserError(f"tokens_per_second={config.tokens_per_second:g}; it must be above 0")
     if isinstance(config.limit, str) and config.limit != AUTO:
-        raise UserError(f"limit={config.limit}: write a number of items, or auto")
+        raise UserError(f"limit={config.limit}: {_LIMIT}")
     if not 0 < config.precision <= 100:
         raise UserError(f"precision={config.precision:g}; it must be above 0 and at most 100")
     if config.run is not None and not re.fullmatch(r"[\w.+-]*[\w+-]", config.run):
@@ -78,9 +81,7 @@ def compose_file(file: str, schema: type, overrides: Sequence[str]) -> Any:
 
     fields = (f.name for f in dataclasses.fields(schema))
     known = [*(name for name in fields if name not in SEVERAL.values()), *SEVERAL]
-    written = [
-        part for override in overrides for part in _written(override, schema, known, overrides)
-    ]
+    written = [part for override in overrides for part in _written(override, schema, known)]
     try:
         config: Any = OmegaConf.to_object(_composed(file, schema, written))
     except (HydraException, OmegaConfBaseException) as e:
@@ -175,9 +176,7 @@ def _stored(file: str, schema: type) -> dict[str, Any]:
     return {**stored(f"{file}_schema.yaml", schema), "hydra": bare_hydra}
 
 
-def _written(
-    override: str, schema: type, known: Sequence[str], overrides: Sequence[str]
-) -> list[str]:
+def _written(override: str, schema: type, known: Sequence[str]) -> list[str]:
     """An override as Hydra takes it; refused where nothing knows its name.
 
     A list needs no brackets; a model can be named by its folder or hub id.
@@ -190,8 +189,7 @@ def _written(
         raise UserError(f"{key}: this cannot be set from the command line")
     first = name.partition(".")[0]
     if first not in known and first not in SEVERAL.values():
-        near = _elsewhere(name, schema, overrides) or nearest(first, known)
-        raise UserError(f"{name}: there is no such option{near}")
+        raise UserError(f"{name}: there is no such option{_below(name, known, schema)}")
     for group, place in SEVERAL.items():
         if first == group != name or (name == place and value[:1] != "{"):
             meant = group if name == place else name.replace(group, place, 1)
@@ -216,17 +214,6 @@ def _written(
         _check_choice(name, value)
     as_text = name == "against" or _is_text(schema, name)
     return [f"{name}={_list(value, _text if as_text else _readable)}"]
-
-
-def _elsewhere(name: str, schema: type, overrides: Sequence[str]) -> str:
-    """`; did you mean …?` for an option of what is chosen, as `temperature` is one of a task."""
-    chosen = dict(override.partition("=")[::2] for override in overrides)
-    groups = [
-        one for one in NESTED if one in types_of(schema) and (one != "judge" or one in chosen)
-    ]
-    every = [option for group in groups for option in nested(group, chosen)]
-    found = [option for option in every if option.endswith(f".{name}")]
-    return f"; did you mean {' or '.join(found[:3])}?" if found else ""
 
 
 def _readable(value: str) -> str:
@@ -292,6 +279,31 @@ def _check_choice(key: str, value: str) -> None:
             node(key, name)  # refused by its name where it is no YAML; Hydra would not say which
 
 
+def _below(name: str, known: Sequence[str], schema: type) -> str:
+    """`; did you mean engine.NAME?` of an option of a model, an engine, a benchmark; else what is
+    nearest of those known."""
+
+    def listed(group: str) -> bool:
+        return any(name in node(group, one) for one in names(group))
+
+    def has(cls: type) -> bool:
+        return name in (field.name for field in dataclasses.fields(cls))
+
+    places = {
+        f"model.{name}": has(Model),
+        f"engine.{name}": listed("engine") or name in vllm_arguments(),
+    }
+    if schema is Config:
+        places |= {
+            f"judge.{name}": listed("judge"),
+            f"sampling={{{name}: …}}": name in SAMPLING,
+            f"tasks.TASK.{name}": listed("task") or has(Task),
+            f"tasks.{name}": "." in name and name.partition(".")[0] in names("task"),
+        }
+    shown = [place for place, has in places.items() if has]
+    return f"; did you mean {' or '.join(shown)}?" if shown else nearest(name, known)
+
+
 def _explain(error: Exception, overrides: Sequence[str], known: Sequence[str]) -> str:
     """One line for what Hydra refused, naming the option and the nearest right one."""
     from hydra.errors import OverrideParseException
@@ -326,7 +338,7 @@ def _blamed(
         if f"'{key}'" in str(error) or f"full_key: {key}" in str(lower) or override in str(error):
             if "not in" in reason or "Could not override" in reason:
                 return f"{key}: there is no such option{nearest(key, known)}"
-            return f"{key}={value}: {reason}"
+            return f"{key}={value}: {_LIMIT if key == 'limit' else reason}"
     return reason
 
 

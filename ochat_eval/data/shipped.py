@@ -25,6 +25,7 @@ class PackageSource(Source[list[Row]]):
     """
 
     kind = "package"
+    pinned = True
     package: str
     path: str
     rows: int
@@ -49,6 +50,7 @@ class SampleSource(Source[list[Row]]):
     """The repository's own sample items: `tasks/samples/<name>.jsonl`."""
 
     kind = "sample"
+    pinned = True
     name: str
 
     def __post_init__(self) -> None:

@@ -58,6 +58,8 @@ class Source(ABC, Generic[T]):
     """One piece of pinned data; `T` is what it loads as."""
 
     kind: ClassVar[str]
+    pinned: ClassVar[bool] = False
+    """Whether its fields, and the versions of all packages, tell what it loads."""
 
     @abstractmethod
     def load(self) -> T:
@@ -85,6 +87,8 @@ class Source(ABC, Generic[T]):
 @dataclass(frozen=True)
 class Remote(Source[T]):
     """A source of the network that a data root can hold."""
+
+    pinned = True
 
     @property
     @abstractmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import glob
 import hashlib
 import re
@@ -17,6 +18,8 @@ from ochat_eval.records import UserError, to_json
 from ochat_eval.run import store
 from ochat_eval.run.identity import differences, engine_part, identity, with_model_options
 from ochat_eval.run.manifest import read_facts
+from ochat_eval.sandbox.kept import Kept
+from ochat_eval.stages.rules import digest_of_rules
 
 
 @dataclass
@@ -50,6 +53,38 @@ def draft(job: Job, path: Path) -> Draft:
             if made.digest == prompts:
                 return made
     return _written(job, job.ids, path)
+
+
+def kept_draft(job: Job) -> Draft | None:
+    """What `draft` has made of the very same before; None where that is not known.
+
+    Its data need not be read for that: they are pinned.
+    """
+    with _drafts(job) as (drafts, made_of):
+        return drafts.get(made_of) if drafts else None
+
+
+def keep_draft(job: Job, made: Draft) -> None:
+    """Keeps what was drafted, from run to run."""
+    with _drafts(job) as (drafts, made_of):
+        if drafts:
+            drafts.add(made_of, made)
+
+
+@contextlib.contextmanager
+def _drafts(job: Job) -> Iterator[tuple[Kept[Draft] | None, list[Any]]]:
+    """The drafts by what they were made of beside the rules, and what the job's is made of; None
+    where nobody can tell."""
+    tasks = job.tasks.values()
+    sources = [source for task in tasks for source in task.sources()]
+    rules = digest_of_rules(tasks) if all(source.pinned for source in sources) else None
+    if rules is None:
+        yield None, []
+        return
+    asked = [[type(task).__qualname__, repr(dataclasses.asdict(task))] for task in tasks]
+    ids = None if job.ids is None else sorted(job.ids)
+    with Kept[Draft]("items", rules, Draft) as drafts:
+        yield drafts, [asked, list(map(repr, sources)), job.seed, ids]
 
 
 def _written(job: Job, ids: Collection[str] | None, path: Path) -> Draft:

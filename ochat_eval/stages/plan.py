@@ -13,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from ochat_eval.benchmark.task import Answered, Task
 from ochat_eval.config.job import Job
@@ -32,7 +33,7 @@ from ochat_eval.run.hardware import cores
 from ochat_eval.run.identity import short_digest
 from ochat_eval.run.index import Index
 from ochat_eval.run.manifest import Manifest
-from ochat_eval.stages.draft import draft, folders, identity_of, stem
+from ochat_eval.stages.draft import draft, folders, identity_of, keep_draft, kept_draft, stem
 from ochat_eval.stages.estimate import (
     all_answers,
     answer_tokens,
@@ -132,13 +133,8 @@ class Plan:
 
     def digests(self, names: Sequence[str] = _FINISHED) -> dict[str, str]:
         """SHA-256 of the files that a finished run is made of, or of some, if they are there."""
-        found = {}
-        for name in names:
-            path = self.run.file(name)
-            if path.exists():
-                with path.open("rb") as file:
-                    found[name] = hashlib.file_digest(file, "sha256").hexdigest()
-        return found
+        paths = {name: self.run.file(name) for name in names}
+        return {name: _sha256(path) for name, path in paths.items() if path.exists()}
 
 
 def counts(item: Item, seen: Mapping[str, Collection[str]]) -> bool:
@@ -154,19 +150,26 @@ def answered(items: Iterable[Item], responses: Index[Response]) -> Iterator[Answ
 
 
 def plan(job: Job) -> Plan:
-    """Builds every prompt, finds or makes the run's folder, and writes items.jsonl."""
+    """Builds every prompt, finds or makes the run's folder, and writes items.jsonl.
+
+    Prompts that stand there as the same rules have made them are not built again.
+    """
     tasks, root = dict(job.tasks), job.results
     with store.writing(root):
         root.mkdir(parents=True, exist_ok=True)
     _sweep(root)
-    path = root / f".plan-{os.getpid()}.jsonl"
+    made, path = kept_draft(job), root / f".plan-{os.getpid()}.jsonl"
     try:
-        made = draft(job, path)
-        is_now = identity_of(job, made.digest)
-        run_dir = RunDir(root / (job.run or f"{stem(job)}-{short_digest(is_now)}"))
+        is_now = {} if made is None else identity_of(job, made.digest)
+        if made is None or not _stand(_folder(job, is_now), made.digest):
+            made = draft(job, path)
+            is_now = identity_of(job, made.digest)
+            keep_draft(job, made)
+        run_dir = RunDir(_folder(job, is_now))
         run_dir.check_identity(is_now)
-        with store.writing(run_dir.path):
-            path.replace(run_dir.file(store.ITEMS))
+        if path.exists():
+            with store.writing(run_dir.path):
+                path.replace(run_dir.file(store.ITEMS))
     finally:
         with contextlib.suppress(OSError):  # a read-only folder has none
             path.unlink(missing_ok=True)
@@ -186,6 +189,25 @@ def plan(job: Job) -> Plan:
     return Plan(
         run_dir, tasks, made.counts, made.totals, made.answers, made.spans, job.model.name, manifest
     )
+
+
+def _folder(job: Job, is_now: Mapping[str, Any]) -> Path:
+    """A run's folder; its default name tells its work."""
+    return job.results / (job.run or f"{stem(job)}-{short_digest(is_now)}")
+
+
+def _stand(folder: Path, digest: str) -> bool:
+    """Whether the items in a run's folder are those of this digest."""
+    if not folder.is_dir():
+        return False
+    store.check_files(folder)
+    items = folder / store.ITEMS
+    return items.is_file() and _sha256(items) == digest
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _sweep(root: Path) -> None:

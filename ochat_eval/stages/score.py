@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from multiprocessing.connection import Pipe
 from queue import SimpleQueue
 
-from ochat_eval.benchmark.task import ScoringOptions
+from ochat_eval.benchmark.task import ScoringOptions, Task
 from ochat_eval.records import RULES, Response, UserError, Verdict
 from ochat_eval.run import store
 from ochat_eval.run.index import Index
@@ -26,20 +26,26 @@ def scores_of(
     """Every task's scores, in any order.
 
     Tasks that are scored by worker processes of their own start at once, in a thread that waits
-    for these processes; the other tasks are scored meanwhile, in parts (`parts.py`) or here.
+    for these processes; the other tasks are scored meanwhile, in parts (`parts.py`) or here. The
+    two share the cores, until it comes to running programs, which is done last.
     """
     read = in_parts(planned, options.workers)
+    others = [task for name, task in planned.tasks.items() if name not in read]
+    grading = sorted((t for t in others if t.scored_by_workers), key=lambda t: t.executes_code)
+    here = [task for task in others if not task.scored_by_workers]
+    readers = options.workers // 2 if grading and read else options.workers
+    graders = options.workers - readers if grading and read else options.workers
 
-    def of(by_workers: bool) -> Iterator[Written]:
-        for name, task in planned.tasks.items():
-            if task.scored_by_workers is by_workers and name not in read:
-                for one in task.score(planned.answered(name, responses), options):
-                    yield written([one])
+    def of(tasks: Sequence[Task]) -> Iterator[Written]:
+        for task in tasks:
+            workers = options.workers if task.executes_code else graders
+            shared = dataclasses.replace(options, workers=workers)
+            for one in task.score(planned.answered(task.name, responses), shared):
+                yield written([one])
 
-    with _Beside(of(by_workers=True)) as beside:
-        for some in chain(
-            read_in_parts(planned, read, responses.path, options.workers), of(by_workers=False)
-        ):
+    parts = read_in_parts(planned, read, responses.path, readers)
+    with _Beside(of(grading)) as beside:
+        for some in chain(parts, of(here)):
             yield some
             yield from beside.ready()
         yield from beside.rest()

@@ -7,21 +7,17 @@ others may have made, cannot say of itself that its scores are right.
 from __future__ import annotations
 
 import dataclasses
-import sys
-import time
 from collections.abc import Sequence
-from importlib import resources
-from pathlib import Path
 from typing import Any
 
 from ochat_eval.benchmark.task import ScoringOptions
-from ochat_eval.config import allowed
 from ochat_eval.config.job import Job
 from ochat_eval.records import Score
 from ochat_eval.report.tables import files
 from ochat_eval.run import store
-from ochat_eval.sandbox.kept import Kept, rules_digest
+from ochat_eval.sandbox.kept import Kept
 from ochat_eval.stages.plan import Plan
+from ochat_eval.stages.rules import digest_of_rules
 
 REPORTED = (
     store.SUMMARY, store.TABLE, store.REPORT, f"{store.WHY}.json", f"{store.WHY}.md",
@@ -30,8 +26,6 @@ REPORTED = (
 """The files of a report."""
 _NOT_READ = {*REPORTED, store.MANIFEST, store.ITEMS, store.RESPONSES, store.JUDGMENTS}
 """Files that are in no digest of a report's others: they are its own, or stand in there already."""
-_LOADED = time.time()
-"""When this process read our code: what was written later is not what it runs."""
 _OF_THE_MACHINE = (
     "limit", "died", "Errno", "thread", "garbled answer", "answer too large", "be compared",
 )  # fmt: skip
@@ -45,9 +39,8 @@ class Scored:
     def __init__(self, planned: Plan, options: ScoringOptions):
         """Finds out what the run's scores would be made of now: its files, and all rules."""
         self._planned = planned
-        self._made_of: list[Any] | None = None
-        if not (_has_own_code(planned) or _code_has_changed()):
-            self._made_of, self._rules = _made_of(planned, options), _rules()
+        self._rules = digest_of_rules(planned.tasks.values())
+        self._made_of = None if self._rules is None else _made_of(planned, options)
 
     def stands(self) -> bool:
         """Whether the scores on disk are what was made of the very same."""
@@ -71,18 +64,15 @@ class Scored:
         self._keep(REPORTED, self._reported_of(job))
 
     def _stands(self, names: Sequence[str], made_of: list[Any] | None) -> bool:
-        if made_of is None:
+        if self._rules is None or made_of is None:
             return False
-        with self._kept() as kept:
+        with _kept(self._rules) as kept:
             return kept.get(made_of) == self._planned.digests(names)
 
     def _keep(self, names: Sequence[str], made_of: list[Any] | None) -> None:
-        if made_of is not None:
-            with self._kept() as kept:
+        if self._rules is not None and made_of is not None:
+            with _kept(self._rules) as kept:
                 kept.add(made_of, self._planned.digests(names))
-
-    def _kept(self) -> Kept[dict[str, str]]:
-        return Kept("stands", self._rules, dict[str, str])
 
     def _reported_of(self, job: Job) -> list[Any] | None:
         """What the report is made of beside the rules; None where other runs are in it."""
@@ -96,40 +86,15 @@ class Scored:
         return [self._made_of, read, manifest, told, planned.counts, planned.totals]
 
 
+def _kept(rules: str) -> Kept[dict[str, str]]:
+    return Kept("stands", rules, dict[str, str])
+
+
 def is_settled(score: Score) -> bool:
     """Whether the same answer would get the same score at any time: it is none of a program, or of
     a grader, that was stopped or that the machine failed."""
     reason = (score.detail or {}).get("reason", "")
     return not any(word in reason for word in _OF_THE_MACHINE)
-
-
-def _ours() -> list[Path]:
-    names = ("ochat_eval", "ochat_eval.tasks", "ochat_eval.conf", "ochat_eval.results.recorded")
-    folders = (Path(str(resources.files(name))) for name in names)
-    found = (file for folder in folders for file in sorted(folder.rglob("*")) if file.is_file())
-    return [file for file in found if "__pycache__" not in file.parts]
-
-
-def _code_has_changed() -> bool:
-    """Whether some of our files was written since this process began, in a run of hours."""
-    return any(file.stat().st_mtime > _LOADED for file in _ours())
-
-
-def _rules() -> str:
-    """A digest of all our files, of Python, and of the names and versions of its packages."""
-    places = (Path(place) for place in sys.path)
-    installed = sorted(
-        one.name for place in places if place.is_dir() for one in place.glob("*.dist-info")
-    )
-    return rules_digest(*_ours(), versions=[sys.version, installed])
-
-
-def _has_own_code(planned: Plan) -> bool:
-    """Whether code that is not ours may read answers: what it is, nobody can tell."""
-    if allowed.allowed() or any(map(allowed.installed_classes, ("task", "reader"))):
-        return True
-    modules = (type(task).__module__ for task in planned.tasks.values())
-    return not all(module.startswith("ochat_eval.") for module in modules)
 
 
 def _made_of(planned: Plan, options: ScoringOptions) -> list[Any] | None:

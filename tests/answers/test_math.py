@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import itertools
 import json
 import random
 import re
@@ -100,6 +101,15 @@ def test_what_needs_no_library_gets_the_verdict_of_the_whole_grader(parity: Path
         for other in {b, a + 1, a - 1, -a} - {a}:
             assert grade_plainly(str(a), str(other)) in (False, None)
             assert not grader._equal_elements(str(a), str(other))
+
+
+def test_what_is_far_from_zero_somewhere_simplifies_to_nothing_else(monkeypatch) -> None:
+    texts = "2 0.3 sqrt(2)/2 1/sqrt(2) 2sqrt(2)/4 x+1 1+x x^2-1 (x-1)(x+1) |x| x! xy 3+4i 1e-7 10/0"
+    pairs = list(itertools.combinations_with_replacement([*texts.split(), "0.1+0.2", "x/x"], 2))
+    quick = [formula.equal(a, b) for a, b in pairs]
+    monkeypatch.setattr(formula, "_far_from_zero", lambda parsed: False)
+    assert quick == [formula.equal(a, b) for a, b in pairs]
+    assert 15 < sum(quick) < len(pairs) / 4
 
 
 def _solutions(real_data: Path) -> list[str]:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from ochat_eval.stages import draft, rules
 from tests.conftest import lines
-from tests.replays import write
+from tests.replays import REPLAY, RUN, sample_answers, write
 
 RUNS = Path("results/runs")
 LIMITED = ("task=file", "tasks.file.path=rows.jsonl", "engine=replay", "engine.path=answers.jsonl",
@@ -61,3 +62,40 @@ def test_a_run_with_other_items_goes_on_with_them(cli, tmp_path, named):
     else:
         _, found = ran(cli, tmp_path)
         assert len(found) == 2 and found.count(mine) == 1
+
+
+@pytest.mark.slow
+def test_prompts_that_stand_are_not_built_again(cli, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    write(tmp_path / "answers.jsonl", *({"id": f"file/main/{i}", "text": "1"} for i in range(40)))
+    write(tmp_path / "a.jsonl", *sample_answers())
+    rows(tmp_path, "What is")
+    assert cli(*REPLAY).returncode == 0 and cli(*LIMITED).returncode == 0
+    items = tmp_path / RUN / "items.jsonl"
+    made = items.read_bytes()
+    built = []
+    (tmp_path / "my_tasks.py").write_text("")
+    selection = draft.Selection
+    monkeypatch.setattr(draft, "Selection", lambda *a: built.append(a) or selection(*a))
+
+    def builds(*options, code=0):
+        built.clear()
+        done = cli(*(options or REPLAY), "stage=score")
+        assert done.returncode == code, done.stderr
+        return bool(built)
+
+    assert not builds() and not builds()
+    for other in (made[:-9], made.replace(b"?", b"!", 1)):
+        items.write_bytes(other)
+        assert builds() and items.read_bytes() == made and not builds()
+    items.unlink()
+    assert builds() and items.read_bytes() == made
+    assert builds(*LIMITED), "nobody can tell whether the user's rows are the same"
+    assert builds(*REPLAY, "--allow", "my_tasks"), "or what code of the user's does"
+    with monkeypatch.context() as other:
+        other.setattr(rules, "_LOADED", 0.0)
+        assert builds(), "or code that was changed while it ran"
+    assert builds(*REPLAY, "limit=2", code=2), "it did other work"
+    assert items.read_bytes() == made and not builds()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "of someone else"))
+    assert builds() and not builds()

@@ -8,8 +8,8 @@ import pytest
 from ochat_eval.records import Score
 from ochat_eval.review.marks import Mark, reading_digest
 from ochat_eval.run import store
-from ochat_eval.stages import scored
-from ochat_eval.stages.scored import REPORTED
+from ochat_eval.stages import rules
+from ochat_eval.stages.scored import REPORTED, is_settled
 from tests.replays import REPLAY, RUN, sample_answers, write
 
 SCORES, RESPONSES = f"{RUN}/scores.jsonl", f"{RUN}/responses.jsonl"
@@ -56,10 +56,10 @@ def test_other_rules_score_again_and_so_does_code_of_ones_own(again, tmp_path, m
     (tmp_path / "my_readers.py").write_text("")
     assert not again("--allow", "my_readers")
     with monkeypatch.context() as other:
-        other.setattr(scored, "rules_digest", lambda *places, versions: "0" * 64)
+        other.setattr(rules, "rules_digest", lambda *places, versions: "0" * 64)
         assert not again() and again()
     with monkeypatch.context() as other:
-        other.setattr(scored, "_LOADED", 0.0)
+        other.setattr(rules, "_LOADED", 0.0)
         assert not again(), "code on disk that is newer than this process is not what it runs"
     assert again() and not again("sandbox=none")
 
@@ -101,7 +101,7 @@ def test_a_report_stands_until_something_that_it_is_made_of_is_another(cli, tmp_
     assert stood()
     assert not stood("model.published='OpenChat-3.5'"), "another published row"
     with monkeypatch.context() as other:
-        other.setattr(scored, "rules_digest", lambda *files, versions: "0" * 64)
+        other.setattr(rules, "rules_digest", lambda *files, versions: "0" * 64)
         assert not stood(), "another release"
 
 
@@ -116,4 +116,4 @@ def test_a_report_stands_until_something_that_it_is_made_of_is_another(cli, tmp_
     ],
 )  # fmt: skip
 def test_what_the_machine_may_have_failed_is_tried_again(detail, settled):
-    assert scored.is_settled(Score("a", 0, "robust", "x", True, 0.0, detail)) is settled
+    assert is_settled(Score("a", 0, "robust", "x", True, 0.0, detail)) is settled

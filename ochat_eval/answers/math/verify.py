@@ -9,6 +9,7 @@ from functools import cache, lru_cache
 from itertools import product
 from typing import Any
 
+from ochat_eval.answers.math.formula import some_point
 from ochat_eval.answers.math.grader import light
 from ochat_eval.answers.math.stated import Stated, stated
 from ochat_eval.answers.math.two_stage import parse_in_two_stages
@@ -95,10 +96,11 @@ def verify_plainly(response: str, gold: str) -> tuple[bool, Reading] | None:
     """
     said = stated(_without_dollars(answer_part(response)))
     answer = _joined(said.reading.answer, said.whole)
-    if not said.whole or answer != said.reading.answer or _cleaned(answer) is not None:
+    verdict = _plain_verdict(answer, gold) if said.whole else None
+    other_forms = answer != said.reading.answer or _cleaned(answer) is not None
+    if verdict is None or (not verdict and other_forms):
         return None
-    verdict = _plain_verdict(answer, gold)
-    return None if verdict is None else (verdict, said.reading)
+    return verdict, said.reading
 
 
 def _plain_verdict(answer: str | None, gold: str) -> bool | None:
@@ -162,8 +164,7 @@ def _far_apart(wanted: list[Any], given: list[Any]) -> bool:
     for a, b in product(*formulas):
         if not all(isinstance(x, sympy.Expr) and not isinstance(x, sympy.Symbol) for x in (a, b)):
             return False
-        names = sorted(a.free_symbols | b.free_symbols, key=str)
-        point = {symbol: _POINT + place for place, symbol in enumerate(names)}
+        point = some_point(a, b)
         try:
             one, other = (complex(x.evalf(15, subs=point)) for x in (a, b))
             if one == other == 0:  # or too small for a float, as 1/1003!
@@ -177,8 +178,6 @@ def _far_apart(wanted: list[Any], given: list[Any]) -> bool:
     return all(formulas)
 
 
-_POINT = 0.7391
-"""The value of the first symbol; nothing in a formula makes it special."""
 _ASSIGNED = re.compile(r"\b[A-Za-z]\s*=\s*(?=\d{1,3}(?:\{?,\}?(?:\\!)?\d{3})+(?![\d,{]))")
 """`x = 1,200`: math-verify takes it for two numbers."""
 _TEXT_JOIN = re.compile(  # `12 \text{ or } 13`, `4\text{ hours and }30`
