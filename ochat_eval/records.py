@@ -284,4 +284,9 @@ def decoded(decoder: msgspec.json.Decoder[T], data: bytes) -> T:
         raise
     except msgspec.DecodeError:
         # The standard library reads lone surrogates, which UTF-8 cannot say.
-        return msgspec.convert(json.loads(data), decoder.type)
+        return msgspec.convert(json.loads(data, parse_constant=_no_number), decoder.type)
+
+
+def _no_number(constant: str) -> None:
+    """Raises for NaN and Infinity, which the standard library reads and JSON has not."""
+    raise ValueError(f"{constant} is no number")

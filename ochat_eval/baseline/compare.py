@@ -167,7 +167,9 @@ def _pairing_notes(a: TaskResults, b: TaskResults, pairing: Pairing) -> list[str
     for which, task, only in ("A", a, pairing.only_a), ("B", b, pairing.only_b):
         if only:
             notes.append(f"{only:,} only in {which}")
-        if task.missing:
+        if task.stopped:
+            notes.append(f"{which} was stopped early: interval and p do not allow for that")
+        elif task.missing:
             notes.append(f"{task.missing:,} missing in {which}")
     return notes
 

@@ -1,4 +1,5 @@
-"""Published rows: the figures of results/recorded/published.yaml, by benchmark."""
+"""Published rows: the figures of results/recorded/published.yaml, by benchmark, and the tables
+that they stand in."""
 
 from __future__ import annotations
 
@@ -58,6 +59,23 @@ def tables() -> Mapping[str, Any]:
         raise UserError("results/recorded/published.yaml is not there: no published figures")
     found: Mapping[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
     return found
+
+
+@cache
+def layouts() -> Mapping[str, Any]:
+    """The tables of conf/table/ by name, in the order of `tables`: `title` and `columns`; read
+    once."""
+    files = resources.files("ochat_eval.conf.table")
+    return {
+        name: yaml.safe_load(files.joinpath(f"{name}.yaml").read_text(encoding="utf-8"))
+        for name in tables()
+    }
+
+
+def sharing() -> dict[str, str]:
+    """By benchmark, the name of its questions, where another column of a table asks the same."""
+    columns = [column for one in layouts().values() for column in one["columns"]]
+    return {column["task"]: column["shares"] for column in columns if "shares" in column}
 
 
 def _rows(tables: Mapping[str, Any]) -> list[tuple[list[str], str, list[float | None]]]:

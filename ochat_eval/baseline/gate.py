@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ochat_eval import stats
+from ochat_eval.baseline.figures import sharing
 from ochat_eval.baseline.policy import Policy
 from ochat_eval.baseline.results import (
     Outcome,
@@ -251,7 +252,8 @@ def _differences(
 
     def found(new: float | None, recorded: float | None) -> stats.Estimate:
         measures = lambda v: valued(new, v), lambda v: valued(recorded, v)
-        return difference(here, there, policy.rule, measures, psi, runs, confidence)
+        bounds = (low / top, 1.0)
+        return difference(here, there, policy.rule, measures, psi, runs, confidence, bounds)
 
     every = [*here.outcomes.values(), *recorded_items(here, there)]
     middle = found(None, None)
@@ -266,8 +268,7 @@ def _with_chances(
     """The row with what this gate does at the recorded flip rate."""
     if row.psi is None or row.margin is None:
         return row
-    values = {one.rules[policy.rule].values[0] for one in task.outcomes.values()}
-    if values <= {0.0, 1.0}:
+    if task.bounds == (0, 1):
         found = stats.chances(row.margin, row.psi, row.n, runs, mode=policy.mode)
         detects = stats.detects(row.margin, row.psi, row.n, runs, mode=policy.mode)
         return dataclasses.replace(row, passes=found.passes, detects=detects)
@@ -308,8 +309,9 @@ def _unread(count: int, task: TaskResults) -> str:
 def weighted(rows: Sequence[TaskGate], policy: Policy) -> list[TaskGate]:
     """The weighted mean of the benchmarks that have a weight, gated as one; nothing without any.
 
-    Its interval is put together of theirs (`stats.average_interval`), its margin the policy's, or
-    `stats.delta` of the mean's own noise.
+    Its interval is put together of theirs (`stats.average_interval`), which rise and fall together
+    where they ask the same questions; its margin is the policy's, or `stats.delta` of the mean's
+    own noise.
     """
     found = [(row, w) for row in rows if (w := policy.weight(row.task)) is not None]
     if not found:
@@ -329,7 +331,9 @@ def weighted(rows: Sequence[TaskGate], policy: Policy) -> list[TaskGate]:
             TaskGate(name, "REFUSED", "its margin is not known: say one, in points", n=n, of=of)
         ]
     ends = list(zip(parts("lo"), parts("hi"), strict=True))
-    lo, hi = stats.average_interval(parts("difference"), ends)
+    questions = sharing()
+    together = [questions.get(row.task, row.task) for row, _ in found]
+    lo, hi = stats.average_interval(parts("difference"), ends, together)
     noise = sum((w / total) ** 2 * (row.psi or 0.0) / row.n for row, w in found)
     margin = policy.margin
     if margin is None:

@@ -87,8 +87,9 @@ def read_run(folder: Path) -> RunResults:
             if item.id in seen.get(item.task, (item.id,)) and (
                 len(given) == task.n * len(item.turns)
             ):
-                found = outcome(task, item, given, scores.of(item.id))
-                outcomes[item.task][item.id] = found
+                ours = scores.of(item.id)
+                check_scores(task, ours, folder)
+                outcomes[item.task][item.id] = outcome(task, item, given, ours)
     return RunResults(
         name=folder.name,
         model=facts.model,
@@ -234,6 +235,21 @@ def outcome(task: Task, item: Item, given: Sequence[Response], scores: Sequence[
         rules=rules,
         unfinished=stats.mean([r.unfinished for r in given]),
     )
+
+
+def check_scores(task: Task, scores: Sequence[Score], folder: Path) -> None:
+    """UserError for a value that the benchmark cannot give: a run's folder may be anybody's."""
+    low, high = task.bounds
+    for score in scores:
+        figures = [(score.detail or {}).get(name, False) for name in task.also]
+        if (score.value is None or low <= score.value <= high) and all(
+            figure in (False, True) for figure in figures
+        ):
+            continue
+        raise UserError(
+            f"{folder / store.SCORES}: {score.id} has a value that {task.name} does not give; it "
+            f"is damaged: run its command again with stage=score"
+        )
 
 
 def _cluster_names(outcomes: Mapping[str, Outcome]) -> dict[str, Outcome]:

@@ -31,6 +31,7 @@ def difference(
     psi: float,
     runs: int,
     confidence: float = stats.CONFIDENCE,
+    bounds: stats.Bounds = (0.0, 1.0),
 ) -> stats.Estimate:
     """A new run less the recorded ones, in points: `stats.rerun_interval`.
 
@@ -39,13 +40,14 @@ def difference(
             recorded ones.
         psi: the rate at which it flips between recorded runs.
         runs: how many recorded runs there are.
+        bounds: of what is compared, within 0…1.
     """
     items = recorded_items(here, there)
     recorded = [stats.mean(measures[1](one.rules[rule])) for one in items]
     new = [measures[0](one.rules[rule])[0] for one in here.outcomes.values()]
     return stats.rerun_interval(
         recorded, new, psi, runs,
-        clusters=clusters(items), strata=strata(items), confidence=confidence,
+        clusters=clusters(items), strata=strata(items), confidence=confidence, bounds=bounds,
     )  # fmt: skip
 
 

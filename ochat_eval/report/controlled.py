@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from ochat_eval import stats
+from ochat_eval.baseline.figures import sharing
 from ochat_eval.baseline.results import TaskResults, clusters, strata
 from ochat_eval.baseline.runs import read, read_run
 from ochat_eval.baseline.same_work import unlike_questions
 from ochat_eval.records import RULES, Rule
-from ochat_eval.report.tables.build import sharing
 from ochat_eval.terminal.grid import interval
 
 

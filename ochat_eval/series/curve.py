@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ochat_eval import stats
+from ochat_eval.baseline.figures import sharing
 from ochat_eval.baseline.results import RunResults, TaskResults, clusters, points, strata, values
 from ochat_eval.baseline.runs import read_run, read_summary
 from ochat_eval.records import Rule
-from ochat_eval.report.tables.build import sharing
 from ochat_eval.series.find import Checkpoint
 from ochat_eval.stats.checks import added
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ochat_eval import stats
+from ochat_eval.baseline.figures import sharing
 from ochat_eval.baseline.results import TaskResults, clusters, flip_rates
 from ochat_eval.baseline.runs import read
 from ochat_eval.benchmark.task import Task
@@ -14,7 +15,6 @@ from ochat_eval.config.job import Job
 from ochat_eval.config.schema import Stage
 from ochat_eval.records import RULES, Rule, UserError
 from ochat_eval.report.controlled import unfit
-from ochat_eval.report.tables.build import sharing
 from ochat_eval.terminal.say import say
 from ochat_eval.terminal.words import duration
 

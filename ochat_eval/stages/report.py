@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ochat_eval import stats
+from ochat_eval.baseline.runs import check_scores
 from ochat_eval.benchmark.task import Answered, Task
 from ochat_eval.config.job import Job
 from ochat_eval.engines.judge import Judge
@@ -92,6 +93,7 @@ def _judged(planned: Plan, task: Task, shown: Run, page: Page) -> Iterator[Judge
     for item in store.read_records(items, Item, planned.spans[task.name]):
         found = answers_of(shown, item)
         page.add(item, [found], rated=is_rating(task.scale))
+        check_scores(task, found["scores"], planned.run.path)
         if found["responses"] and counts(item, planned.seen):
             yield Answered(item, tuple(found["responses"])), found["scores"]
 

@@ -115,9 +115,10 @@ def rerun_interval(
 ) -> Estimate:
     """A new run's score less the recorded one, in points, with the gate's 90 % interval.
 
-    Each end is the furthest of: that of `paired`; that of `changes_interval`, for verdicts (0 or 1
-    in the new run), so that few items, or few changes, are never taken for certainty; and
-    z₀.₉₅ `rerun_error`s, for that the noise did not show in this run does not say it is not there.
+    Each end is the furthest of: that of `paired`; that of `changes_interval`, for verdicts and
+    their means over several answers (bounds 0 and 1), so that few items, or few changes, are never
+    taken for certainty; and z₀.₉₅ `rerun_error`s, for that the noise did not show in this run does
+    not say it is not there.
     A look at a run that goes on takes another confidence (`look_confidences`).
 
     Args:
@@ -137,7 +138,7 @@ def rerun_interval(
     if found.stderr is None:
         return scaled(found, 100)
     lows, highs = [found.lo, found.score - half], [found.hi, found.score + half]
-    if set(new) <= {0.0, 1.0}:
+    if bounds == (0, 1):
         low, high = changes_interval(
             [y - x for x, y in zip(recorded, new, strict=True)], confidence, clusters=clusters
         )

@@ -123,6 +123,12 @@ def test_limited_runs_and_sample_items_are_not_shown_as_the_benchmark():
     assert row.note == "sample items, not the benchmark"
 
 
+def test_a_run_that_was_stopped_early_is_said():
+    """Its items are as many as it took to decide: the ordinary p is too sure."""
+    row = one(results("a", [1.0] * 9), results("b", [0.0] * 6, asked=9, of=9, stopped=True))
+    assert "B was stopped early" in row.note and "3 only in A" in row.note
+
+
 def test_clusters_ratings_and_identical_runs():
     rng = random.Random(2)
     values = [float(rng.random() < 0.5) for _ in range(60)]

@@ -70,6 +70,20 @@ def test_a_recorded_value_out_of_bounds(recorded, cli, value):
         assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("value", [5, -1, float("nan")])
+def test_a_score_that_the_benchmark_does_not_give(recorded, cli, value):
+    """A traceback before."""
+    changed(recorded / RUN / "scores.jsonl", "value", value)
+    commands = [("compare", "base", "r"), ("gate", "r", "--against", "base", "--margin", "5")]
+    for command in (*commands, ("record", "r", "--as", "new"), (*REPLAY, "stage=report")):
+        done = cli(*command)
+        assert done.returncode in (2, 3)
+        assert "scores.jsonl" in done.stderr.splitlines()[-1], command
+        assert "Traceback" not in done.stderr
+    assert not (recorded / "results/recorded/new").exists()
+    assert cli(*REPLAY, "stage=score").returncode == 0 and cli("compare", "base", "r").stdout
+
+
 @pytest.mark.parametrize("value", [-1, 10**30])
 @pytest.mark.parametrize("name", ["sample", "turn"])
 def test_the_number_of_an_answer_is_a_count(recorded, cli, name, value):

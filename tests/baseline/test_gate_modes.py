@@ -8,12 +8,15 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from ochat_eval import stats
 from ochat_eval.baseline import gate as gating
 from ochat_eval.baseline import verdict_formats
 from ochat_eval.baseline.command import gate, record
 from ochat_eval.baseline.policy import Policy, TaskPolicy, check_names, read_policy
-from ochat_eval.records import UserError
+from ochat_eval.baseline.results import Verdicts
+from ochat_eval.records import RULES, UserError
 from tests.baseline.conftest import verdicts
+from tests.baseline.test_compare import results
 from tests.replays import REPLAY, sample_answers, write
 
 
@@ -162,3 +165,37 @@ def test_weighted_benchmarks_pass_together_and_a_veto_alone():
     assert known.margin == pytest.approx(3.29 * sd)
     refused = [gating.TaskGate("a", "REFUSED", "why"), *rows[1:]]
     assert gating.weighted(refused, asked)[0].verdict == "REFUSED"
+
+
+def test_weighted_benchmarks_of_the_same_questions_rise_and_fall_together():
+    """BBH's two, as in the tables' average: taken for independent they passed losses of 1.1."""
+    rows = [row("bbh_mc", "PASS", 0.0, 1.1), row("bbh_cot", "PASS", 0.0, 1.1)]
+    tasks = dict.fromkeys(("bbh_mc", "bbh_cot"), TaskPolicy(weight=1))
+    [mean] = gating.weighted(rows, Policy(margin=1.0, mode="no-worse", tasks=tasks))
+    assert (mean.lo, mean.hi, mean.verdict) == (-1.1, 1.1, "INCONCLUSIVE")
+
+
+def test_several_answers_an_item_are_gated_as_verdicts_and_ratings_as_ratings():
+    """Means of verdicts were gated by t alone: one that fell by a half was ±0.8 points of 100."""
+
+    def runs(values, **fields):
+        new = results("new", [pair[-1] for pair in values], **fields)
+        task = new.tasks["t"]
+        outcomes = {
+            id_: dataclasses.replace(
+                one, rules={r: Verdicts(("x",), (True,), pair[:-1], (0.0, 0.0)) for r in RULES}
+            )
+            for (id_, one), pair in zip(task.outcomes.items(), values, strict=True)
+        }
+        recorded = dataclasses.replace(task, outcomes=outcomes)
+        return new, dataclasses.replace(new, name="old", runs=2, tasks={"t": recorded})
+
+    asked = Policy(margin=1.0, mode="no-worse")
+    sampled = [(1.0, 1.0, 0.5), (0.0, 0.5, 0.5), *[(1.0, 1.0, 1.0)] * 98]
+    row = gating.gate_task(*runs(sampled), "t", asked)
+    assert row.verdict == "INCONCLUSIVE" and row.lo < -1
+    told = stats.chances(1.0, row.psi, 100, 2, mode="no-worse")
+    assert row.passes == pytest.approx(told.passes)
+    rated = [(8.0, 8.0, 7.0), (5.0, 6.0, 6.0), *[(9.0, 9.0, 9.0)] * 98]
+    row = gating.gate_task(*runs(rated, bounds=(1.0, 10.0), scale=1.0), "t", asked)
+    assert row.verdict == "PASS"

@@ -189,6 +189,37 @@ def test_chances_are_what_the_gate_does(psi, n, recorded):
             assert passes <= 0.05 + 4 * math.sqrt(0.05 * 0.95 / times)
 
 
+def test_a_loss_of_the_margin_seldom_passes_with_two_answers_an_item():
+    """8 to 14 % passed: where few items change by a half, t alone is too narrow."""
+    n, margin, times, passed = 164, 2.0, 400, 0
+    rng = np.random.default_rng(12)
+    for _ in range(times):
+        base = (rng.random(n) < 0.7).astype(float)
+        unsure = base.astype(bool) & (
+            rng.random(n) < 2 * margin / 100 / 0.7
+        )  # right every other time
+        new = rng.binomial(2, np.where(unsure, 0.5, base)) / 2
+        found = stats.rerun_interval(base.tolist(), new.tolist(), 0.0, 1)
+        passed += stats.decide(found.lo, found.hi, margin, "no-worse") == "PASS"
+    assert passed / times <= 0.05
+
+
+def test_a_rerun_with_several_answers_an_item_passes_as_often_as_is_said():
+    n, recorded, times = 164, 2, 300
+    rng = np.random.default_rng(13)
+    verdicts, said = [], []
+    for _ in range(times):
+        runs = rng.binomial(4, rng.beta(0.5, 0.5, n), (recorded + 1, n)) / 4
+        psi = stats.flip_rate(as_maps(runs[:-1]))
+        margin = stats.delta(psi, n)
+        one = stats.rerun_interval(
+            runs[:-1].mean(axis=0).tolist(), runs[-1].tolist(), psi, recorded
+        )
+        verdicts.append(stats.decide(one.lo, one.hi, margin))
+        said.append(stats.chances(margin, psi, n, recorded).passes)
+    assert verdicts.count("PASS") / times == pytest.approx(np.mean(said), abs=0.05)
+
+
 def test_ratings_get_t_and_the_same_ratings_are_no_certainty():
     rng = np.random.default_rng(8)
     before, after = rng.integers(4, 10, 80) / 10, rng.integers(4, 10, 80) / 10

@@ -11,10 +11,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from typing import Any, Literal
-
-import yaml
 
 from ochat_eval import stats
 from ochat_eval.baseline import figures
@@ -115,21 +112,11 @@ class Table:
 
 @cache
 def definitions() -> Mapping[str, Definition]:
-    """The tables of conf/table/, by name; read once."""
-    found = {}
-    for file in resources.files("ochat_eval.conf.table").iterdir():
-        if file.name.endswith(".yaml"):
-            name = file.name.removesuffix(".yaml")
-            values = yaml.safe_load(file.read_text(encoding="utf-8"))
-            columns = tuple(Column(**column) for column in values["columns"])
-            found[name] = Definition(name, values["title"], columns)
-    return {name: found[name] for name in figures.tables()}
-
-
-def sharing() -> dict[str, str]:
-    """By benchmark, the name of its questions, where another column of a table asks the same."""
-    columns = [column for one in definitions().values() for column in one.columns]
-    return {column.task: column.shares for column in columns if column.task and column.shares}
+    """The tables of conf/table/, by name."""
+    return {
+        name: Definition(name, one["title"], tuple(Column(**column) for column in one["columns"]))
+        for name, one in figures.layouts().items()
+    }
 
 
 def build(
