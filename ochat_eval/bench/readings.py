@@ -21,6 +21,7 @@ from ochat_eval.records import Reading, UserError
 from ochat_eval.run.store import read_lines
 from ochat_eval.sandbox.workers import Killed, run_jobs
 from ochat_eval.terminal.grid import interval
+from ochat_eval.terminal.words import counted
 
 Outcome = Literal["right", "misread", "unread", "guessed"]
 OUTCOMES: tuple[Outcome, ...] = ("right", "misread", "unread", "guessed")
@@ -100,8 +101,8 @@ def readings(paths: Sequence[str]) -> Table:
     errors = sum(one.outcome in ("misread", "guessed") for one in read)
     low, high = (100 * end for end in stats.wilson(errors, len(read)))
     title = (
-        f"{len(read):,} answers by the robust rules: {100 * errors / len(read):.2f} % misread "
-        f"or guessed (95 %: {interval(low, high, '.2f')})"
+        f"{counted(len(read), 'answer')} by the robust rules: {100 * errors / len(read):.2f} % "
+        f"misread or guessed (95 %: {interval(low, high, '.2f')})"
     )
     return Table(title, ("kind, and cause", "n", *OUTCOMES, "line"), rows)
 

@@ -62,7 +62,10 @@ def own_row(row: Row, where: str, *, needs_answer: bool = True) -> OwnRow:
     if choices is not None:
         answers = [_label(one, choices, where) for one in answers]
     if (needs_answer and not answers) or not all(str(one).strip() for one in answers):
-        raise UserError(f"{where}: it has no answer (a field `answer` or `target`)")
+        raise UserError(
+            f"{where}: it has no answer (a field `answer` or `target`), which only "
+            "answer=judge and answer=code do without"
+        )
     subset = str(row.get("subset") or "main")
     if not subset.replace("-", "").replace("_", "").replace(".", "").isalnum():
         raise UserError(f"{where}: the subset {subset!r} is no name of letters and digits")

@@ -68,14 +68,14 @@ def application(board: Board) -> Starlette:
         _writing("/notes", Noted, board.note),
         _writing("/mark", Marked, lambda asked: {"mark": board.mark(asked)}),
     ]
-    for name, (data, kind) in page_files(static=False).items():
+    for name, (data, kind) in page_files().items():
         routes.append(_file("/" if name == "index.html" else f"/{name}", data, kind))
     return Starlette(routes=routes)
 
 
 def page_paths() -> list[str]:
     """The paths of the page's files, which tell nothing of any run."""
-    return ["/", *(f"/{name}" for name in page_files(static=False))]
+    return ["/", *(f"/{name}" for name in page_files())]
 
 
 def _names(request: Request) -> list[str]:

@@ -15,12 +15,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ochat_eval.benchmark.task import Task
 from ochat_eval.config import hidden
 from ochat_eval.config.arguments import quoted
 from ochat_eval.config.build import class_of, typed, types_of
 from ochat_eval.config.groups import GROUPS, SEVERAL, bare, names, node, own_folder
 from ochat_eval.config.schema import AUTO, Config
+from ochat_eval.engines.vllm_build import vllm_arguments
 from ochat_eval.model.model import Model
+from ochat_eval.model.recommended import SAMPLING
 from ochat_eval.records import UserError
 from ochat_eval.terminal.words import nearest
 
@@ -34,6 +37,7 @@ _FORMED = re.compile(r"[\[\]{}()'\"\\]")
 """What a value that is written in Hydra's own form has in it."""
 _MARKS = ("model.thinking", "model.stop", _ADAPTERS)
 """Options whose values are taken letter by letter: a text, or a list: `<|im_end|>`, `a=DIR`."""
+_LIMIT = "write a number of items, or auto"
 
 
 def load(overrides: Sequence[str]) -> Config:
@@ -55,7 +59,7 @@ def load(overrides: Sequence[str]) -> Config:
     if config.tokens_per_second is not None and not config.tokens_per_second > 0:
         raise UserError(f"tokens_per_second={config.tokens_per_second:g}; it must be above 0")
     if isinstance(config.limit, str) and config.limit != AUTO:
-        raise UserError(f"limit={config.limit}: write a number of items, or auto")
+        raise UserError(f"limit={config.limit}: {_LIMIT}")
     if not 0 < config.precision <= 100:
         raise UserError(f"precision={config.precision:g}; it must be above 0 and at most 100")
     if config.run is not None and not re.fullmatch(r"[\w.+-]*[\w+-]", config.run):
@@ -185,7 +189,11 @@ def _written(override: str, schema: type, known: Sequence[str]) -> list[str]:
         raise UserError(f"{key}: this cannot be set from the command line")
     first = name.partition(".")[0]
     if first not in known and first not in SEVERAL.values():
-        raise UserError(f"{name}: there is no such option{nearest(first, known)}")
+        raise UserError(f"{name}: there is no such option{_below(name, known, schema)}")
+    for group, place in SEVERAL.items():
+        if first == group != name or (name == place and value[:1] != "{"):
+            meant = group if name == place else name.replace(group, place, 1)
+            raise UserError(f"{name}: there is no such option; did you mean {meant}?")
     if name != key:
         raise UserError(f"{override}: write {name}={value}, without {key[: len(key) - len(name)]}")
     if _TEXTS.fullmatch(name) and value[:1] not in ("'", '"'):
@@ -271,6 +279,31 @@ def _check_choice(key: str, value: str) -> None:
             node(key, name)  # refused by its name where it is no YAML; Hydra would not say which
 
 
+def _below(name: str, known: Sequence[str], schema: type) -> str:
+    """`; did you mean engine.NAME?` of an option of a model, an engine, a benchmark; else what is
+    nearest of those known."""
+
+    def listed(group: str) -> bool:
+        return any(name in node(group, one) for one in names(group))
+
+    def has(cls: type) -> bool:
+        return name in (field.name for field in dataclasses.fields(cls))
+
+    places = {
+        f"model.{name}": has(Model),
+        f"engine.{name}": listed("engine") or name in vllm_arguments(),
+    }
+    if schema is Config:
+        places |= {
+            f"judge.{name}": listed("judge"),
+            f"sampling={{{name}: …}}": name in SAMPLING,
+            f"tasks.TASK.{name}": listed("task") or has(Task),
+            f"tasks.{name}": "." in name and name.partition(".")[0] in names("task"),
+        }
+    shown = [place for place, has in places.items() if has]
+    return f"; did you mean {' or '.join(shown)}?" if shown else nearest(name, known)
+
+
 def _explain(error: Exception, overrides: Sequence[str], known: Sequence[str]) -> str:
     """One line for what Hydra refused, naming the option and the nearest right one."""
     from hydra.errors import OverrideParseException
@@ -305,7 +338,7 @@ def _blamed(
         if f"'{key}'" in str(error) or f"full_key: {key}" in str(lower) or override in str(error):
             if "not in" in reason or "Could not override" in reason:
                 return f"{key}: there is no such option{nearest(key, known)}"
-            return f"{key}={value}: {reason}"
+            return f"{key}={value}: {_LIMIT if key == 'limit' else reason}"
     return reason
 
 

@@ -59,7 +59,7 @@ FORMATS = {
     "lm_eval": Format(
         "ochat_eval.exchange.lm_eval",
         ("import", "export"),
-        "samples_*.jsonl of lm-eval --log_samples, generated text; -o: the folder",
+        "samples_*.jsonl of lm-eval --log_samples, generated text; exported: a folder",
     ),
     "fastchat_answer": Format(
         "ochat_eval.exchange.fastchat_answer",
@@ -69,7 +69,7 @@ FORMATS = {
     "fastchat_judgment": Format(
         "ochat_eval.exchange.fastchat_judgment",
         ("import", "export"),
-        "model_judgment of FastChat: verdicts; import as -o RUN/judgments.jsonl",
+        "model_judgment of FastChat: verdicts; imported as -o RUN/judgments.jsonl",
     ),
     "model_index": Format(
         "ochat_eval.exchange.model_index",

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ochat_eval.data.mirrors import go_offline, hub_answers
 from ochat_eval.model.model import Model
 from ochat_eval.records import UserError
 from ochat_eval.terminal.words import first_line
@@ -47,6 +48,8 @@ def model_file(model: Model, path: str | Path, name: str) -> Path | None:
     """
     if Path(path).is_dir():
         return file if (file := Path(path) / name).is_file() else None
+    if not hub_answers():
+        go_offline()
     from huggingface_hub import hf_hub_download, try_to_load_from_cache
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 

@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from ochat_eval.data.mirrors import go_offline, hub_answers
 from ochat_eval.model.adapter import CONFIG
 from ochat_eval.model.files import (
     TOKENIZER_FILES,
@@ -80,11 +79,8 @@ def check_there(model: Model) -> None:
         _packaged(model)
         return
     place = prepare(model)
-    if isinstance(place, str):
-        if not hub_answers():
-            go_offline()
-        if model_file(model, place, "config.json") is None:
-            raise UserError(f"model.path={place} has no config.json; is it a model of the hub?")
+    if isinstance(place, str) and model_file(model, place, "config.json") is None:
+        raise UserError(f"model.path={place} has no config.json; is it a model of the hub?")
 
 
 def digest_of(model: Model) -> str:

@@ -3,7 +3,7 @@ of its thought, or missing."""
 
 from __future__ import annotations
 
-import math
+import dataclasses
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -243,6 +243,7 @@ class _Part:
 
     def __init__(self, task: Task, codes: _Codes, stopped: Stopped | None, fraction: float = 0.0):
         self._task, self._codes, self._fraction = task, codes, fraction
+        self._left = 1 - fraction  # of the variance
         self._confidence = 0.95 if stopped is None else stopped.confidence
         self._values = array("d")  # a number for each item, or for each judged turn of it
         self._clusters, self._strata = array("q"), array("q")
@@ -315,25 +316,32 @@ class _Part:
             nothing = dict.fromkeys(("score", "stderr", "ci95"))
             unread = {"unread": counts["unread"]} if counts["unread"] else {}
             return {**nothing, "n": 0, "unmatched": unmatched, **ends, **unread}
+        parts = self._parts()
         result = {**self._estimate(self._values), "unmatched": unmatched, **ends}
         if counts["unread"]:
             result["unread"] = counts["unread"]
         at = self._samples.figures("", n, self._estimate)
         result.update(at)
-        if (parts := self._parts(result["stderr"])) is not None:
-            unit = self._task.scale * math.sqrt(1 - self._fraction)
-            result["samples"] = entry(parts, unit, self._half_width, at)
+        if parts is not None:
+            result["samples"] = entry(parts, self._task.scale, self._half_width, at)
         for name, column in self._also.items():
             if len(column) == n:
                 more = self._samples.figures(name, n, self._estimate)
                 result[name] = {**self._estimate(column), **more}
         return result
 
-    def _parts(self, stderr: float | None) -> stats.Sampling | None:
-        """What the score's variance is made of, from its error as it stands in the summary."""
-        if stderr is not None:
-            stderr /= self._task.scale * math.sqrt(1 - self._fraction)
-        return self._samples.parts(len(self._values), stderr)
+    def _parts(self) -> stats.Sampling | None:
+        """What the score's variance is made of; sets how much of it is left where the items are a
+        part of all: less of the items' part only (two-stage sampling: Cochran 1977, chapter 10)."""
+        found = stats.spread(self._values, *self._together())
+        whole = self._samples.parts(len(self._values), found.stderr)
+        if whole is None:
+            # Of answers that are more to some items than to others the parts are not known.
+            self._left = 1.0 if self._task.n > 1 and found.stderr else 1 - self._fraction
+            return None
+        parts = dataclasses.replace(whole, items=whole.items * (1 - self._fraction))
+        self._left = (parts.items + parts.answers) / (whole.items + whole.answers)
+        return parts if parts.items + parts.answers > 0 else None
 
     def _half_width(self, ratio: float) -> float:
         """Half the score's interval if its variance were `ratio` times what it is."""
@@ -342,13 +350,21 @@ class _Part:
 
     def _estimate(self, values: Sequence[float], ratio: float = 1.0) -> dict[str, Any]:
         """The mean with the task's clusters and strata; the variance times `ratio`, at most 1."""
+        clusters, strata = self._together()
         found = stats.estimate(
             values,
-            clusters=self._clusters if max(self._clusters) >= 0 else None,
-            strata=self._strata if len(set(self._strata)) > 1 else None,
+            clusters=clusters,
+            strata=strata,
             bounds=self._task.bounds,
             scale=self._task.scale,
             confidence=self._confidence,
-            fraction=1 - ratio * (1 - self._fraction),
+            fraction=1 - ratio * self._left,
         )
         return found.figures()
+
+    def _together(self) -> tuple[Sequence[int] | None, Sequence[int] | None]:
+        """The values' clusters and strata, where there are some."""
+        return (
+            self._clusters if max(self._clusters) >= 0 else None,
+            self._strata if len(set(self._strata)) > 1 else None,
+        )

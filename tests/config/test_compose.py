@@ -55,6 +55,11 @@ def test_a_task_file_lists_only_options_that_its_class_has(name):
     ("overrides", "line"),
     [
         (["limt=3"], "limt: there is no such option; did you mean limit?"),
+        (["n=4"], "n: there is no such option; did you mean tasks.TASK.n?"),
+        (["num_fewshot=4"], "num_fewshot: there is no such option; did you mean tasks.TASK.num_fewshot?"),
+        (["temperature=1"], "temperature: there is no such option; did you mean sampling={temperature: …} or tasks.TASK.temperature?"),
+        (["base_url=x"], "base_url: there is no such option; did you mean engine.base_url or judge.base_url?"),
+        (["limit=1.5"], "limit=1.5: write a number of items, or auto"),
         (["modle=hf"], "modle: there is no such option; did you mean model?"),
         (["task=gsm8"], "task=gsm8: there is no such task; did you mean gsm8k?"),
         (["task=[gsm8k,humanevl]"], "task=humanevl: there is no such task; did you mean humaneval?"),

@@ -29,6 +29,7 @@ from ochat_eval.serve.options import KEYS_VARIABLE, is_local, keys, load
 @pytest.mark.parametrize(
     ("option", "line"),
     [
+        ("dtype=float32", "dtype: there is no such option; did you mean engine.dtype?"),
         ("prot=80", "prot: there is no such option; did you mean port?"),
         ("port=0", "port=0: a port is 1 to 65535"),
         ("port=x", "port=x: "),

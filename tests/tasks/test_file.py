@@ -152,7 +152,7 @@ def test_examples_come_from_the_first_rows_or_another_file(tmp_path):
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"answer": "1"}, "row 1: it has no question"),
     ({"question": " ", "answer": "1"}, "row 1: it has no question"),
-    ({"question": "?"}, "row 1: it has no answer"),
+    ({"question": "?"}, "row 1: it has no answer .* which only answer=judge"),
     ({"question": "?", "answer": []}, "row 1: it has no answer"),
     ({"question": "?", "answer": ["a", ""]}, "row 1: it has no answer"),
     ({"question": "?", "answer": "D", "choices": ["x", "y"]}, "'D' is no letter up to B"),
