@@ -65,17 +65,17 @@ def application(board: Board) -> Starlette:
     looks = (runs, about, index, items, item, differences)
     routes = [_looking(f"/{look.__name__}.json", look) for look in looks]
     routes += [
-        _writing("/notes", Noted, board.note),
+        _writing("/notes", Noted, lambda asked: msgspec.to_builtins(board.note(asked))),
         _writing("/mark", Marked, lambda asked: {"mark": board.mark(asked)}),
     ]
-    for name, (data, kind) in page_files(static=False).items():
+    for name, (data, kind) in page_files().items():
         routes.append(_file("/" if name == "index.html" else f"/{name}", data, kind))
     return Starlette(routes=routes)
 
 
 def page_paths() -> list[str]:
     """The paths of the page's files, which tell nothing of any run."""
-    return ["/", *(f"/{name}" for name in page_files(static=False))]
+    return ["/", *(f"/{name}" for name in page_files())]
 
 
 def _names(request: Request) -> list[str]:

@@ -1,4 +1,4 @@
-"""The board as files, for any web server: the list of runs, and each run's report."""
+"""The board as files, with a web server or without: the list of runs, and each run's report."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ochat_eval.terminal.say import say
 
 
 def write_board(root: Path, into: Path) -> Path:
-    """Writes the page, `runs.json` and `RUN/report.html` of every run that is scored.
+    """Writes the page and `RUN/report.html` of every run that is scored.
 
     A report that is younger than the run's summary stays; one is written from the run's records, as
     another's report.html could hold any script.
@@ -38,8 +38,7 @@ def write_board(root: Path, into: Path) -> Path:
     for row in rows:
         if any(row["tasks"].values()):
             _report(shelf.folder(row["name"]), into)
-    _write(into / "runs.json", as_json({"runs": rows}))
-    for name, (data, _) in page_files(static=True).items():
+    for name, (data, _) in page_files(as_json(rows)).items():
         with store.writing(into):
             (into / name).parent.mkdir(parents=True, exist_ok=True)
         _write(into / name, data)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ochat_eval.report.measures import marks_of
 from ochat_eval.report.page.frame import assets, page_file, write_data
 from ochat_eval.series.curve import Curve, Point
 from ochat_eval.series.table import RATES, below, mean_tokens
@@ -47,7 +48,8 @@ def _data(
     Returns:
         `points`: the checkpoints by step; `curves`: as `Curve`, without items; `rates`: by
         benchmark, how answers ended and the mean length, a list over the checkpoints each;
-        `items`: by benchmark, ids and by checkpoint their values.
+        `items`: by benchmark, ids and by checkpoint their values; `marked`: by benchmark, of which
+        checkpoints the figure is not the benchmark's own.
     """
     names = [curve.task for curve in found if curve.task]
     return {
@@ -63,9 +65,15 @@ def _data(
         ],
         "rates": {task: _rates(task, series) for task in names},
         "items": {c.task: {"ids": c.items, "values": c.values} for c in found if c.items},
+        "marked": {task: [_is_marked(point, task) for point in series] for task in names},
         "left": [f"{label} is not here: {why}" for label, why in left.items()],
         "notes": below(series, found, {}),
     }
+
+
+def _is_marked(point: Point, name: str) -> bool:
+    task = point.summary["tasks"].get(name)
+    return task is not None and bool(marks_of(task))
 
 
 def _rates(name: str, series: Sequence[Point]) -> dict[str, list[float | None]]:

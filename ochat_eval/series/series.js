@@ -85,7 +85,7 @@ function flipList(heading, ids) {
   );
 }
 
-function showFigures({ points, curves, rates, unit }) {
+function showFigures({ points, curves, rates, marked, unit }) {
   const heads = ["task", unit, "score", "95 % interval", "since the one before"];
   heads.push(...RATES.map(([, text]) => text));
   const rows = curves.flatMap((curve) =>
@@ -93,7 +93,7 @@ function showFigures({ points, curves, rates, unit }) {
       const pair = curve.pairs.find((p) => p.a === i - 1 && p.b === i);
       const own = rates[curve.task];
       const cells = [
-        curve.task || "average", point.label, number(curve.scores[i]),
+        curve.task || "average", point.label, number(curve.scores[i]) + (marked[curve.task]?.[i] ? " †" : ""),
         curve.ends[i] ? curve.ends[i].map((v) => number(v, 1)).join(" to ") : "–",
         pair ? sayPair(pair) + signOf(pair) : "–",
         ...RATES.map(([key, , shown]) => (own ? shown(own[key][i]) : "")),

@@ -514,8 +514,6 @@ def test_files_for_any_web_server(runs, tmp_path):
     out = tmp_path / "public"
     done = door("board", str(runs), "--static", str(out))
     assert done.returncode == 0 and done.stdout.strip() == str(out / "index.html")
-    listed = json.loads((out / "runs.json").read_text())["runs"]
-    assert {row["name"] for row in listed} == {"one", "two", "live", "stopped", "failed", "damaged"}
     reports = {path.parent.name for path in out.glob("*/report.html")}
     assert reports == {"one", "two"}, "those that are scored"
     assert b'data-mode="files"' in (out / "index.html").read_bytes()

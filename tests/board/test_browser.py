@@ -211,14 +211,17 @@ def test_files_need_no_server(chromium, runs, tmp_path):
         ("127.0.0.1", 0), partial(Quiet, directory=tmp_path / "public")
     ) as web:
         threading.Thread(target=web.serve_forever, daemon=True).start()
-        page = chromium.new_page()
-        page.goto(f"http://127.0.0.1:{web.server_port}/")
-        page.wait_for_selector("table.runs")
-        assert page.locator("table.runs input").count() == 0, "nothing to choose"
-        page.click("table.runs a:text-is('one')")
-        page.wait_for_selector("#list .row")
-        assert "one" in page.inner_text("#title")
-        page.close()
+        opened_as_file = (tmp_path / "public/index.html").as_uri()
+        for address in (f"http://127.0.0.1:{web.server_port}/", opened_as_file):
+            page = chromium.new_page()
+            page.goto(address)
+            page.wait_for_selector("table.runs")
+            assert set(names(page)) == {"one", "two", "live", "stopped", "failed", "damaged"}
+            assert page.locator("table.runs input").count() == 0, "nothing to choose"
+            page.click("table.runs a:text-is('one')")
+            page.wait_for_selector("#list .row")
+            assert "one" in page.inner_text("#title")
+            page.close()
         web.shutdown()
 
 

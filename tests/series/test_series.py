@@ -120,6 +120,7 @@ def test_the_page_shows_curves_marks_and_flips_of_any_two(trained, opened):  # n
     assert gsm8k.locator("circle.dot.open").count() == 1
     assert "best: step 200; cannot be told from it: step 300" in (gsm8k.inner_text())
     assert "truncated" in page.inner_text("#rates").lower()
+    assert "83.33 †" in page.inner_text("#figures"), "as in the table"
     page.select_option("#a", "1")
     page.select_option("#b", "0")
     row = page.locator("#differences tbody tr").nth(0).locator("td").all_inner_texts()

@@ -26,7 +26,7 @@ const heading = (text) => {
 };
 
 async function latest() {
-  const { runs } = await ask("runs.json");
+  const runs = STATIC ? await unpack("runs") : (await ask("runs.json")).runs;
   board.rows = new Map(runs.map((row) => [row.name, row]));
   return runs;
 }
