@@ -1,7 +1,8 @@
 # make demo: a real model on a real benchmark. make test: every test. Both set up what they need.
 SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
-KIND := $(if $(GPU),gpu,cpu)
+# What was set up stays what it is, until GPU=1 or GPU=0 says otherwise.
+KIND := $(if $(filter-out 0,$(or $(GPU),$(if $(wildcard .venv/.ready-gpu),1))),gpu,cpu)
 PY := .venv/bin/python
 READY := .venv/.ready-$(KIND)
 TEST ?=
@@ -14,11 +15,11 @@ ENGINE = vllm
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 20
 
-setup: $(READY) ## the environment in .venv: make setup, or make setup GPU=1 on a GPU machine
+setup: $(READY) ## the environment in .venv: make setup; on a GPU machine make setup GPU=1, which stays (GPU=0: back)
 
 $(READY): locks/$(KIND).txt $(wildcard locks/$(KIND)-torch.txt) pyproject.toml
-	@command -v $(PYTHON) >/dev/null || { echo "needs Python 3.11 (PYTHON=/path/to/python3.11)"; exit 1; }
-	@test -x $(PY) || $(PYTHON) -m venv .venv
+	@command -v "$(PYTHON)" >/dev/null || { echo "needs Python 3.11 (PYTHON=/path/to/python3.11)"; exit 1; }
+	@test -x $(PY) || "$(PYTHON)" -m venv .venv
 	@{ command -v uv >/dev/null && $(MAKE) -s with-uv; } || $(MAKE) -s with-pip
 	@$(MAKE) -s bytecode
 	@$(PY) -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
@@ -103,8 +104,8 @@ test: lint ## all of check, and every other test: make test TEST="-k gsm8k"
 OTHERS := .venv-others/bin/python
 
 .venv-others/.ready: locks/others.txt locks/schemas.txt
-	@command -v $(PYTHON) >/dev/null || { echo "needs Python 3.11 (PYTHON=/path/to/python3.11)"; exit 1; }
-	@test -x $(OTHERS) || $(PYTHON) -m venv .venv-others
+	@command -v "$(PYTHON)" >/dev/null || { echo "needs Python 3.11 (PYTHON=/path/to/python3.11)"; exit 1; }
+	@test -x $(OTHERS) || "$(PYTHON)" -m venv .venv-others
 	@echo "installing trackers and viewers into .venv-others, for the tests: about two minutes, 0.8 GB"
 	@for lock in "others" "schemas --ignore-requires-python"; do set -- $$lock; \
 	  $(OTHERS) -m pip install -qq --disable-pip-version-check --no-compile --no-deps --require-hashes -r locks/$$1.txt $$2 \
@@ -115,8 +116,8 @@ OTHERS := .venv-others/bin/python
 DOCS := .venv-docs/bin
 
 .venv-docs/.ready: locks/docs.txt
-	@command -v $(PYTHON) >/dev/null || { echo "needs Python 3.11 (PYTHON=/path/to/python3.11)"; exit 1; }
-	@test -x $(DOCS)/python || $(PYTHON) -m venv .venv-docs
+	@command -v "$(PYTHON)" >/dev/null || { echo "needs Python 3.11 (PYTHON=/path/to/python3.11)"; exit 1; }
+	@test -x $(DOCS)/python || "$(PYTHON)" -m venv .venv-docs
 	@echo "installing locks/docs.txt into .venv-docs"
 	@$(DOCS)/python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes -r locks/docs.txt 2>.venv-docs/pip-errors || { \
 	  grep -v ^WARNING .venv-docs/pip-errors; exit 1; }
@@ -170,7 +171,7 @@ lock: $(READY) ## solve locks/*.in again (cpu: with the index that has torch's C
 	@awk '/^[^ ]/ { torch = /^torch==/ } !torch' locks/cpu.txt >locks/.cpu; mv locks/.cpu locks/cpu.txt; rm locks/.torch
 
 .venv-audit/.ready: locks/audit.txt
-	@test -x .venv-audit/bin/python || $(PYTHON) -m venv .venv-audit
+	@test -x .venv-audit/bin/python || "$(PYTHON)" -m venv .venv-audit
 	@.venv-audit/bin/python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes -r locks/audit.txt
 	@touch $@
 

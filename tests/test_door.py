@@ -104,6 +104,9 @@ MISTAKES = [
     ("+wandb.project=x", "wandb.project: there is no such option"),
     ("+experiment=foo", "experiment: there is no such option; there are stage, run, "),
     ("~judge", "'~judge' is no subcommand"),
+    ("gsm8k.limit=2", "gsm8k.limit: there is no such option; did you mean tasks.gsm8k.limit?"),
+    ("task.gsm8k.limit=2", "task.gsm8k.limit: there is no such option; did you mean tasks.gsm8k.limit?"),
+    ("tasks=gsm8k", "tasks: there is no such option; did you mean task?"),
     ("++limit=4", "++limit=4: write limit=4, without ++"),
     ("engine.tensor_paralel_size=2 stage=plan data=sample",
      "engine.tensor_paralel_size: vllm.LLM has no such argument; did you mean tensor_parallel_size?"),
@@ -140,6 +143,25 @@ def test_a_mistake_is_one_line_and_nothing_is_made(cli, tmp_path, line, complain
     [said] = done.stderr.splitlines()
     assert said.startswith(f"ochat-eval: {complaint}")
     assert not (tmp_path / "results").exists(), "no folder of a run"
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("compare a b --flip 3", "--flip: there is no such option; did you mean --flips?"),
+        ("gate a --against b --noworse", "--noworse: there is no such option; did you mean --no-worse?"),
+        ("gate a --against b --seq", "--seq: there is no such option; did you mean --sequential?"),
+        ("board --prot=1", "--prot: there is no such option; did you mean --port?"),
+        ("report a -o b -t x", "-t: there is no such option; there are -h, --help, -o, --output"),
+        ("record a --as b extra --flips", "unrecognized arguments: extra --flips"),
+    ],
+)  # fmt: skip
+def test_a_wrong_flag_of_a_subcommand_names_the_right_one(cli, line, complaint):
+    done = cli(*line.split())
+    name = f"ochat-eval {line.split()[0]}"
+    assert done.returncode in (2, 3) and not done.stdout
+    assert done.stderr.startswith(f"{name}: {complaint}")
+    assert done.stderr.endswith(f"; {name} --help shows the options\n")
 
 
 @pytest.mark.parametrize(

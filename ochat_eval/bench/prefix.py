@@ -26,8 +26,8 @@ SMALL_CACHE = 16_384
 """Tokens; some ten of the prefixes."""
 BLOCK = 128
 """Tokens of a block of the cache, which vLLM counts in blocks."""
-REQUESTS = 54
-SUITE_REQUESTS = 8
+REQUESTS = 36
+SUITE_REQUESTS = 6
 
 Seconds = dict[str, list[float]]
 

@@ -190,6 +190,10 @@ def _written(override: str, schema: type, known: Sequence[str]) -> list[str]:
     first = name.partition(".")[0]
     if first not in known and first not in SEVERAL.values():
         raise UserError(f"{name}: there is no such option{_below(name, known, schema)}")
+    for group, place in SEVERAL.items():
+        if first == group != name or (name == place and value[:1] != "{"):
+            meant = group if name == place else name.replace(group, place, 1)
+            raise UserError(f"{name}: there is no such option; did you mean {meant}?")
     if name != key:
         raise UserError(f"{override}: write {name}={value}, without {key[: len(key) - len(name)]}")
     if _TEXTS.fullmatch(name) and value[:1] not in ("'", '"'):
@@ -294,6 +298,7 @@ def _below(name: str, known: Sequence[str], schema: type) -> str:
             f"judge.{name}": listed("judge"),
             f"sampling={{{name}: …}}": name in SAMPLING,
             f"tasks.TASK.{name}": listed("task") or has(Task),
+            f"tasks.{name}": "." in name and name.partition(".")[0] in names("task"),
         }
     shown = [place for place, has in places.items() if has]
     return f"; did you mean {' or '.join(shown)}?" if shown else nearest(name, known)

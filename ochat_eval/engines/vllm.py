@@ -171,13 +171,17 @@ class Vllm(Engine):
             UserError: as `check_options`, or what is lacking, with what there is.
         """
         self.check_options()
-        needed, found = f"{self._parallel()} needs {self.world}", hardware.gpus()
+        needed, found = f"{self._parallel()} needs", hardware.gpus()
         if cpu_build():
             if self.world > hardware.cores():
-                raise UserError(f"{needed} CPU cores; there are {hardware.cores()}")
+                raise UserError(
+                    f"{needed} {counted(self.world, 'CPU core')}; there are {hardware.cores()}"
+                )
         elif found is not None and self.world > len(found):
             there = f"{len(found)}: {', '.join(found)}" if found else "none that may be used"
-            raise UserError(f"{needed} GPUs on this machine; there are {there}")
+            raise UserError(
+                f"{needed} {counted(self.world, 'GPU')} on this machine; there are {there}"
+            )
 
     def check_options(self) -> None:
         """As `Engine.check_options`."""

@@ -116,7 +116,7 @@ def import_vllm(needed_by: str) -> None:
     Its warnings are about our own choices; VLLM_LOGGING_LEVEL=INFO shows all it says.
 
     Raises:
-        UserError: it is not installed.
+        UserError: it is not installed, or is one for GPUs where none is.
     """
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")
@@ -139,6 +139,13 @@ def import_vllm(needed_by: str) -> None:
         raise UserError(
             f"{needed_by} needs vLLM ({e}): make setup, or make setup GPU=1 on a GPU machine"
         ) from e
+    from vllm.platforms import current_platform
+
+    if not current_platform.device_type:
+        raise UserError(
+            f"{needed_by} finds no GPU that it may use, and the vLLM that is installed computes on "
+            "nothing else: see nvidia-smi and CUDA_VISIBLE_DEVICES; for CPUs: make setup GPU=0"
+        )
 
 
 def on_cpu() -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import textwrap
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from typing import NoReturn
 from ochat_eval.records import UserError
 from ochat_eval.terminal.grid import WIDTH
 from ochat_eval.terminal.say import say
+from ochat_eval.terminal.words import nearest
 
 MISTAKE = 2
 """The exit code of what a user can mend."""
@@ -40,6 +42,12 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Says what is wrong in one line and ends the process."""
+        if unknown := re.match(r"unrecognized arguments: (-\S+)", message):
+            name = unknown[1].partition("=")[0]
+            options = list(self._option_string_actions)
+            near = [one for one in options if len(name) > 2 and one.startswith(name)]
+            meant = f"; did you mean {near[0]}?" if near else nearest(name, options)
+            message = f"{name}: there is no such option{meant}"
         say(f"{self.prog}: {message}; {self.prog} --help shows the options")
         sys.exit(self.mistake)
 

@@ -319,6 +319,24 @@ def test_anothers_tags_are_shown_and_not_undone(opened, runs):
     assert "theirs" in first.inner_text("#states .tag >> nth=1")
 
 
+def test_a_note_that_somebody_wrote_meanwhile_is_shown_and_not_overwritten(opened, runs):
+    first, second = pages = [opened("#run/failed") for _ in range(2)]
+    for page, note in zip(pages, ("mine", "theirs"), strict=True):
+        page.click("summary:has-text('tags and note')")
+        page.fill("[aria-label=Note]", note)
+    first.click("button:has-text('Save')")
+    first.wait_for_selector("output:has-text('saved')")
+    second.click("button:has-text('Save')")
+    second.wait_for_selector("#fault:has-text('save again')")
+    assert store.read_json(runs / "failed" / store.NOTES)["note"] == "mine"
+    assert "mine" in second.inner_text("#states")
+    assert second.input_value("[aria-label=Note]") == "theirs"
+    second.click("button:has-text('Save')")
+    second.wait_for_selector("output:has-text('saved')")
+    assert store.read_json(runs / "failed" / store.NOTES)["note"] == "theirs"
+    assert not second.is_visible("#fault")
+
+
 def test_the_server_goes_and_comes_back(chromium, runs):
     with served(runs) as home:
         port = int(home.rstrip("/").rpartition(":")[2])

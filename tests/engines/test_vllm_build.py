@@ -28,6 +28,15 @@ from vllm import ModelRegistry
 known = ModelRegistry.models["LlamaForCausalLM"].inspect_model_cls()
 print(known.architecture, known.is_text_generation_model)
 """
+NO_GPU = """
+from vllm import platforms
+from vllm.platforms.interface import UnspecifiedPlatform
+platforms._current_platform = UnspecifiedPlatform()  # as that of a vLLM for GPUs where none is
+try:
+    vllm_build.import_vllm("a test")
+except vllm_build.UserError as e:
+    print(e)
+"""
 
 
 def importing(folder: Path, script: str, **changes: str) -> subprocess.CompletedProcess[str]:
@@ -48,9 +57,11 @@ def test_threads_sleep_and_a_class_is_known_without_a_process(tmp_path):
 
 
 @pytest.mark.vllm
-def test_threads_do_as_they_are_told(tmp_path):
-    done = importing(tmp_path, THREADS, OMP_WAIT_POLICY="active")
+def test_threads_do_as_they_are_told_and_no_gpu_is_one_line(tmp_path):
+    done = importing(tmp_path, THREADS + NO_GPU, OMP_WAIT_POLICY="active")
     assert "OMP_WAIT_POLICY = 'ACTIVE'" in done.stderr
+    assert done.stdout.startswith("a test finds no GPU that it may use"), done.stdout
+    assert "make setup GPU=0" in done.stdout and done.stdout.count("\n") == 1
 
 
 SCRIPT = """

@@ -46,7 +46,7 @@ from ochat_eval.serve.options import KEYS_VARIABLE, is_local, keys, load
         ("model=openchat", "model=openchat: there is no such model; did you mean"),
         ("engine.tensor_paralel_size=2", "did you mean tensor_parallel_size?"),
         ("engine.tensor_parallel_size=x", "it must be a whole number of at least 1"),
-        ("engine.tensor_parallel_size=100000", "engine.tensor_parallel_size=100000 needs 100000"),
+        ("engine.tensor_parallel_size=100000", "engine.tensor_parallel_size=100000 needs 100,000"),
         ("engine.uvicorn_log_level=info", "engine.uvicorn_log_level: not here"),
         ("engine.allow_credentials=true", "engine.allow_credentials: not here"),
         ("engine.api_key=[x]", "engine.api_key: not here; it is set by api_keys"),
