@@ -23,9 +23,9 @@ examples:
   ochat-eval series 'out/sft/checkpoint-*00' task=gsm8k --watch --until 10
 """
 _MORE = """\
-NAME=VALUE: any option of a run but run, models and stage; model=NAME takes another file of conf/model/
-than hf, whose path each checkpoint replaces. Adapters need their base: model=NAME, ORG/NAME or a
-folder. It is loaded once for all that are there.
+NAME=VALUE: any option of a run but run, models and stage; model=NAME takes another file of
+conf/model/ than hf, whose path each checkpoint replaces. Adapters need their base: model=NAME,
+ORG/NAME or a folder. It is loaded once for all that are there.
 
 At the end, and after each checkpoint, there are results/series/NAME.md and NAME.html: beside the
 folder of the runs.
