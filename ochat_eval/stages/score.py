@@ -110,7 +110,7 @@ def recorded_responses(planned: Plan) -> Index[Response]:
     """
     path = planned.run.file(store.RESPONSES)
     if not path.exists():
-        raise UserError(f"{planned.run.path} has no responses yet: run stage=generate first")
+        raise UserError(f"{planned.run.path} has no responses yet: run its command first")
     return Index(path, Response)
 
 
