@@ -252,7 +252,7 @@ def _differences(
 
     def found(new: float | None, recorded: float | None) -> stats.Estimate:
         measures = lambda v: valued(new, v), lambda v: valued(recorded, v)
-        bounds = (low / top, 1.0)
+        bounds = None if there.bounds == (0, 1) else (low / top, 1.0)
         return difference(here, there, policy.rule, measures, psi, runs, confidence, bounds)
 
     every = [*here.outcomes.values(), *recorded_items(here, there)]

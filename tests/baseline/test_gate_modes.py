@@ -202,5 +202,6 @@ def test_several_answers_an_item_are_gated_as_verdicts_and_ratings_as_ratings():
     one = runs([(8.0, 8.0, 7.0)], bounds=(1.0, 10.0), scale=1.0)
     assert gating.gate_task(*one, "t", Policy()).reason == "one item or cluster tells no error"
     rated = [(8.0, 8.0, 7.0), (5.0, 6.0, 6.0), *[(9.0, 9.0, 9.0)] * 98]
-    row = gating.gate_task(*runs(rated, bounds=(1.0, 10.0), scale=1.0), "t", asked)
-    assert row.verdict == "PASS"
+    for bounds in ((1.0, 10.0), (0.0, 10.0)):
+        row = gating.gate_task(*runs(rated, bounds=bounds, scale=1.0), "t", asked)
+        assert row.verdict == "PASS"

@@ -229,6 +229,9 @@ def test_a_mark_that_somebody_gave_meanwhile_is_shown_and_not_overwritten(opened
     first.evaluate("writing")
     second.keyboard.press("w")
     second.wait_for_selector("#fault:has-text('marked right meanwhile')")
+    assert second.evaluate("scrollY") > 200 and second.locator("#fault").evaluate(
+        "e => document.elementFromPoint(100, e.getBoundingClientRect().top + 5) === e"
+    ), "in sight, wherever one is"
     second.wait_for_selector(pressed.format("right"))
     assert {mark["mark"] for mark in lines(runs / "two" / store.REVIEW)[-2:]} == {"right"}
     second.keyboard.press("w")
