@@ -173,6 +173,20 @@ def test_unknown_ids_can_be_passed_over(cli, tmp_path):
     assert cli(*REPLAY, "engine.ignore_unknown=true").returncode == 0
 
 
+def test_a_name_is_free_until_something_was_answered_under_it(cli, tmp_path):
+    write(tmp_path / "a.jsonl", *sample_answers(), {"id": "gsm8k/main/0"})
+    assert "line 13" in cli(*REPLAY).stderr
+    assert cli(*REPLAY, "limit=3", "stage=plan").returncode == 0
+    assert "did other work" in cli("run=r", "stage=score", "limit=2").stderr
+    write(tmp_path / "a.jsonl", *sample_answers())
+    mended = cli(*REPLAY)
+    assert mended.returncode == 0, mended.stderr
+    assert "r had no answers yet: other work is begun in it" in mended.stderr
+    assert len(lines(tmp_path / RUN / "items.jsonl")) == 12
+    manifest = json.loads((tmp_path / RUN / "manifest.json").read_text())
+    assert manifest["identity"]["tasks"]["gsm8k"]["limit"] is None
+
+
 def test_another_replay_file_is_another_run(cli, tmp_path):
     write(tmp_path / "a.jsonl", *sample_answers())
     assert cli(*REPLAY).returncode == 0

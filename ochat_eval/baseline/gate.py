@@ -207,7 +207,7 @@ def gate_task(
     confidence = look.confidence if look else stats.CONFIDENCE
     worst, middle, best = _differences(here, there, policy, psi, recorded.runs, confidence)
     verdict: Verdict = stats.decide(worst.lo, worst.hi, margin, policy.mode)
-    if verdict != stats.decide(best.lo, best.hi, margin, policy.mode):
+    if margin > 100 or verdict != stats.decide(best.lo, best.hi, margin, policy.mode):
         verdict = "INCONCLUSIVE"
     base = [stats.mean(o.rules[rule].values) for o in recorded_items(here, there)]
     row = TaskGate(
@@ -225,7 +225,7 @@ def gate_task(
     )
     if not look:
         row = _with_chances(row, here, policy, middle.stderr, recorded.runs)
-    reason = _reason(row, policy)
+    reason = _reason(row, policy, alone=middle.stderr is None)
     if unread := sum(not o.rules[rule].read() for o in here.outcomes.values()):
         reason = "; ".join(filter(None, [reason, _unread(unread, here)]))
     if odd := unlike_unmatched(here, there, policy, psi_unmatched, recorded.runs, confidence):
@@ -252,7 +252,7 @@ def _differences(
 
     def found(new: float | None, recorded: float | None) -> stats.Estimate:
         measures = lambda v: valued(new, v), lambda v: valued(recorded, v)
-        bounds = (low / top, 1.0)
+        bounds = None if there.bounds == (0, 1) else (low / top, 1.0)
         return difference(here, there, policy.rule, measures, psi, runs, confidence, bounds)
 
     every = [*here.outcomes.values(), *recorded_items(here, there)]
@@ -278,18 +278,19 @@ def _with_chances(
     return dataclasses.replace(row, passes=passes, detects=detects)
 
 
-def _reason(row: TaskGate, policy: Policy) -> str:
-    """Why, in words; empty for a plain PASS."""
+def _reason(row: TaskGate, policy: Policy, alone: bool = False) -> str:
+    """Why, in words; empty for a plain PASS. `alone`: there is one item or cluster only."""
     assert row.lo is not None and row.hi is not None and row.margin is not None
     moved = f"{row.difference:+.2f} points"
     if row.verdict == "PASS":
         return f"better: {moved}" if policy.mode == "no-worse" and row.lo > 0 else ""
     if row.verdict == "FAIL":
-        if policy.mode == "no-worse":
-            return f"{moved} lie below -{row.margin:.2f}"
         better = "; better is not the same: ask --no-worse of a new checkpoint"
-        return f"{moved} lie outside ±{row.margin:.2f}{better if row.lo > row.margin else ''}"
-    if row.lo == -100 and row.hi == 100:
+        outside = f"outside ±{row.margin:.2f}{better if row.lo > row.margin else ''}"
+        return f"{moved} lie {outside if policy.mode == 'same' else f'below -{row.margin:.2f}'}"
+    if row.margin > 100:
+        return "reruns differ so much that no score would fail: record more items"
+    if alone:
         return "one item or cluster tells no error"
     if row.passes is not None and row.passes < 0.005:
         few = counted(row.n, "item")
@@ -340,7 +341,7 @@ def weighted(rows: Sequence[TaskGate], policy: Policy) -> list[TaskGate]:
         margin = stats.delta(noise, 1, policy.flip_sds)
     row = TaskGate(
         name,
-        stats.decide(lo, hi, margin, policy.mode),
+        stats.decide(lo, hi, margin, policy.mode) if margin <= 100 else "INCONCLUSIVE",
         n=n,
         of=of,
         recorded=stats.mean(parts("recorded")),

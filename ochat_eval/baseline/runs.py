@@ -241,15 +241,17 @@ def check_scores(task: Task, scores: Sequence[Score], folder: Path) -> None:
     """UserError for a value that the benchmark cannot give: a run's folder may be anybody's."""
     low, high = task.bounds
     for score in scores:
-        figures = [(score.detail or {}).get(name, False) for name in task.also]
-        if (score.value is None or low <= score.value <= high) and all(
-            figure in (False, True) for figure in figures
-        ):
-            continue
-        raise UserError(
-            f"{folder / store.SCORES}: {score.id} has a value that {task.name} does not give; it "
-            f"is damaged: run its command again with stage=score"
-        )
+        wrong = ""
+        if score.value is not None and not low <= score.value <= high:
+            wrong = f"has the value {score.value:g}, {task.name} gives {low:g} to {high:g}"
+        for name in task.also:
+            if (score.detail or {}).get(name, False) not in (False, True):
+                wrong = f"says of {name} neither true nor false"
+        if wrong:
+            raise UserError(
+                f"{folder / store.SCORES}: {score.id} {wrong}; run its command again with "
+                "stage=score"
+            )
 
 
 def _cluster_names(outcomes: Mapping[str, Outcome]) -> dict[str, Outcome]:

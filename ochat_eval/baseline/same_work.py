@@ -31,7 +31,7 @@ def difference(
     psi: float,
     runs: int,
     confidence: float = stats.CONFIDENCE,
-    bounds: stats.Bounds = (0.0, 1.0),
+    bounds: stats.Bounds | None = None,
 ) -> stats.Estimate:
     """A new run less the recorded ones, in points: `stats.rerun_interval`.
 
@@ -40,7 +40,7 @@ def difference(
             recorded ones.
         psi: the rate at which it flips between recorded runs.
         runs: how many recorded runs there are.
-        bounds: of what is compared, within 0…1.
+        bounds: as in `stats.rerun_interval`.
     """
     items = recorded_items(here, there)
     recorded = [stats.mean(measures[1](one.rules[rule])) for one in items]

@@ -65,7 +65,7 @@ def application(board: Board) -> Starlette:
     looks = (runs, about, index, items, item, differences)
     routes = [_looking(f"/{look.__name__}.json", look) for look in looks]
     routes += [
-        _writing("/notes", Noted, board.note),
+        _writing("/notes", Noted, lambda asked: msgspec.to_builtins(board.note(asked))),
         _writing("/mark", Marked, lambda asked: {"mark": board.mark(asked)}),
     ]
     for name, (data, kind) in page_files().items():

@@ -17,7 +17,7 @@ from ochat_eval.baseline.results import RunResults
 from ochat_eval.baseline.runs import read_run
 from ochat_eval.baseline.sides import compare_sides
 from ochat_eval.board.answers import Listing, RunAnswers, Search, files_of, read_why
-from ochat_eval.board.notes import Note, Notes, Tags, write_notes
+from ochat_eval.board.notes import Note, Notes, Tags, read_notes, write_notes
 from ochat_eval.board.shelf import Shelf
 from ochat_eval.records import RULES, Rule, Score, UserError
 from ochat_eval.report.page.entries import FILTERS, Run, about
@@ -55,11 +55,16 @@ class _Kept(Generic[T]):
 
 
 class Noted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A run's new tags and note."""
+    """A run's new tags and note.
+
+    Attributes:
+        before: those that the person saw; None: they take the place of any.
+    """
 
     run: str
     tags: Tags
     note: Note
+    before: Notes | None = None
 
 
 class Marked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -207,14 +212,20 @@ class Board:
         ]
         return {"headers": HEADERS, "pairs": pairs}
 
-    def note(self, asked: Noted) -> None:
-        """Writes down tags and a note of a run.
+    def note(self, asked: Noted) -> Notes:
+        """Writes down tags and a note of a run, unless it has got others since.
+
+        Returns:
+            Those that it has now.
 
         Raises:
             UserError: there is no such run, or the disk refused.
         """
         with self._looking:
-            write_notes(self.shelf.folder(asked.run), Notes(asked.tags, asked.note))
+            folder = self.shelf.folder(asked.run)
+            if asked.before is not None and (there := read_notes(folder)) != asked.before:
+                return there
+            return write_notes(folder, Notes(asked.tags, asked.note))
 
     def mark(self, asked: Marked) -> Opinion:
         """Writes down what a person thinks of a reading of the first run's, unless it has got a

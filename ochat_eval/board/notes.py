@@ -51,12 +51,13 @@ def read_notes(folder: Path) -> Notes:
         raise UserError(f"{path} has no tags and note: {e}; mend or remove it") from e
 
 
-def write_notes(folder: Path, notes: Notes) -> None:
-    """Puts a run's tags and note in place of those before; each tag once.
+def write_notes(folder: Path, notes: Notes) -> Notes:
+    """Puts a run's tags and note in place of those before; each tag once. Returns them.
 
     Raises:
         UserError: the disk refused.
     """
-    once = tuple(dict.fromkeys(notes.tags))
+    once = Notes(tuple(dict.fromkeys(notes.tags)), notes.note)
     store.check_files(folder)
-    store.write_json(folder / store.NOTES, {"tags": once, "note": notes.note})
+    store.write_json(folder / store.NOTES, msgspec.to_builtins(once))
+    return once

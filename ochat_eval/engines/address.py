@@ -61,7 +61,7 @@ class ClientOptions:
         wait_seconds: longest wait of a request for a server that is busy: HTTP 429, or any failure
             with a `Retry-After`. These are no attempts.
         api_key_env: the environment variable that has the API key. It may be unset only if it is
-            OPENAI_API_KEY: then none is sent.
+            OPENAI_API_KEY, and the address not the default one: then none is sent.
         extra_body: more fields of each request's body; one of ours by that name gives way.
         extra_headers, extra_query: more headers, and more behind the address.
         rename: fields of the body by other names: `{max_tokens: max_completion_tokens}`.
@@ -163,7 +163,7 @@ class ClientOptions:
             )
         dataclasses.replace(self, base_url=base).check(where)
         key = os.environ.get(self.api_key_env, "").strip()
-        if not key and self.api_key_env != KEY_VARIABLE:
+        if not key and (self.api_key_env != KEY_VARIABLE or base == self.default_url):
             raise UserError(f"the environment variable {self.api_key_env} is not set (an API key)")
         if not (key.isascii() and key.isprintable()):
             raise UserError(f"the environment variable {self.api_key_env} has no API key in it")

@@ -137,7 +137,8 @@ def import_vllm(needed_by: str) -> None:
             import vllm  # noqa: F401 (is it there?)
     except ModuleNotFoundError as e:
         raise UserError(
-            f"{needed_by} needs vLLM ({e}): make setup, or make setup GPU=1 on a GPU machine"
+            f"{needed_by} needs vLLM ({e}): pip install 'ochat-eval[vllm]' on a GPU machine, "
+            "[cpu] elsewhere; in a checkout make setup GPU=1, or make setup"
         ) from e
     from vllm.platforms import current_platform
 

@@ -197,7 +197,9 @@ class Recorded:
         """
         path = self.path / store.RESPONSES
         if not path.exists():
-            raise UserError(f"{self.path} has no {path.name} yet: run stage=generate first")
+            raise UserError(
+                f"{self.path} has no {path.name} yet: run its command with stage=generate"
+            )
         with contextlib.closing(Index(path, Response)) as responses:
             for item in self.items():
                 yield item, responses.of(item.id)

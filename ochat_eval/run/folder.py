@@ -11,9 +11,20 @@ from typing import Any, BinaryIO
 
 from ochat_eval.records import UserError
 from ochat_eval.run.identity import differences
-from ochat_eval.run.store import MANIFEST, check_files, open_file, read_json, writing
+from ochat_eval.run.store import (
+    CONFIG,
+    ITEMS,
+    MANIFEST,
+    NOTES,
+    check_files,
+    open_file,
+    read_json,
+    writing,
+)
 
 LOCK = ".lock"
+_OF_A_PLAN = (ITEMS, MANIFEST, CONFIG, NOTES)
+"""The files of a run that no request was made for yet, and what people note of it."""
 _INSTANT = 0.05
 
 
@@ -74,6 +85,22 @@ class RunDir:
         """What manifest.json holds; empty for a new run."""
         path = self.file(MANIFEST)
         return read_json(path) if path.exists() else {}
+
+    def forget_plan(self, identity: Mapping[str, Any]) -> bool:
+        """Lets go of other work that was planned here and never answered: there is nothing to mix.
+
+        Returns:
+            Whether there was such work.
+        """
+        known = self.manifest().get("identity")
+        if known is None or not differences(known, identity):
+            return False
+        there = {path.name for path in self.path.iterdir() if path.stat().st_size}
+        if not there <= {LOCK, *_OF_A_PLAN}:
+            return False
+        with writing(self.path):
+            self.file(MANIFEST).unlink()
+        return True
 
     def check_identity(self, identity: Mapping[str, Any]) -> None:
         """Refuses to mix two kinds of work in one directory.

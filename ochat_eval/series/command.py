@@ -23,9 +23,9 @@ examples:
   ochat-eval series 'out/sft/checkpoint-*00' task=gsm8k --watch --until 10
 """
 _MORE = """\
-NAME=VALUE: any option of a run but run and models; model=NAME takes another file of conf/model/
-than hf, whose path each checkpoint replaces. Adapters need their base: model=NAME, ORG/NAME or a
-folder. It is loaded once for all that are there.
+NAME=VALUE: any option of a run but run, models and stage; model=NAME takes another file of
+conf/model/ than hf, whose path each checkpoint replaces. Adapters need their base: model=NAME,
+ORG/NAME or a folder. It is loaded once for all that are there.
 
 At the end, and after each checkpoint, there are results/series/NAME.md and NAME.html: beside the
 folder of the runs.
@@ -66,7 +66,9 @@ def _asked(args: argparse.Namespace) -> Series:
     if not places:
         raise UserError("no checkpoint is named: give a folder of checkpoints")
     given = {one.partition("=")[0] for one in options}
-    for name in ("run", "models", "stage", "model.path", "model.name", "model.adapters"):
+    if "stage" in given:
+        raise UserError("stage=…: a checkpoint goes through all; a dry run takes one, model=FOLDER")
+    for name in ("run", "models", "model.path", "model.name", "model.adapters"):
         if name in given:
             raise UserError(f"{name}=…: each checkpoint is a run of its own, named after it")
     if "model" not in given:

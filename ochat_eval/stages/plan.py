@@ -17,6 +17,7 @@ from typing import Any
 
 from ochat_eval.benchmark.task import Answered, Task
 from ochat_eval.config.job import Job
+from ochat_eval.config.schema import Stage
 from ochat_eval.engines.engine import Engine
 from ochat_eval.engines.vllm import Vllm
 from ochat_eval.model.chat import load_format
@@ -166,6 +167,8 @@ def plan(job: Job) -> Plan:
             is_now = identity_of(job, made.digest)
             keep_draft(job, made)
         run_dir = RunDir(_folder(job, is_now))
+        if job.stage not in (Stage.score, Stage.report) and run_dir.forget_plan(is_now):
+            say(f"{run_dir.path} had no answers yet: other work is begun in it")
         run_dir.check_identity(is_now)
         if path.exists():
             with store.writing(run_dir.path):

@@ -110,7 +110,9 @@ def recorded_responses(planned: Plan) -> Index[Response]:
     """
     path = planned.run.file(store.RESPONSES)
     if not path.exists():
-        raise UserError(f"{planned.run.path} has no responses yet: run stage=generate first")
+        raise UserError(
+            f"{planned.run.path} has no responses yet: run its command with stage=generate"
+        )
     return Index(path, Response)
 
 

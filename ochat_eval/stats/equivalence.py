@@ -110,14 +110,14 @@ def rerun_interval(
     *,
     clusters: Sequence[Hashable] | None = None,
     strata: Sequence[Hashable] | None = None,
-    bounds: Bounds = (0.0, 1.0),
+    bounds: Bounds | None = None,
     confidence: float = CONFIDENCE,
 ) -> Estimate:
     """A new run's score less the recorded one, in points, with the gate's 90 % interval.
 
     Each end is the furthest of: that of `paired`; that of `changes_interval`, for verdicts and
-    their means over several answers (bounds 0 and 1), so that few items, or few changes, are never
-    taken for certainty; and z₀.₉₅ `rerun_error`s, for that the noise did not show in this run does
+    their means over several answers, so that few items, or few changes, are never taken for
+    certainty; and z₀.₉₅ `rerun_error`s, for that the noise did not show in this run does
     not say it is not there.
     A look at a run that goes on takes another confidence (`look_confidences`).
 
@@ -127,18 +127,20 @@ def rerun_interval(
         psi: the flip rate between recorded runs, a fraction; 0 where it is not known.
         runs: how many recorded runs there are.
         clusters, strata: as in `paired`.
-        bounds: of an item's value, within 0…1.
+        bounds: of an item's rating, within 0…1; None: of verdicts and their means.
         confidence: of the interval.
 
     Raises:
         ValueError: as `paired` and `rerun_error`.
     """
-    found = paired(recorded, new, clusters, strata=strata, confidence=confidence, bounds=bounds)
+    found = paired(
+        recorded, new, clusters, strata=strata, confidence=confidence, bounds=bounds or (0.0, 1.0)
+    )
     half = z_value(confidence) * rerun_error(psi, len(new), runs) / 100
     if found.stderr is None:
         return scaled(found, 100)
     lows, highs = [found.lo, found.score - half], [found.hi, found.score + half]
-    if bounds == (0, 1):
+    if bounds is None:
         low, high = changes_interval(
             [y - x for x, y in zip(recorded, new, strict=True)], confidence, clusters=clusters
         )

@@ -196,6 +196,12 @@ def test_several_answers_an_item_are_gated_as_verdicts_and_ratings_as_ratings():
     assert row.verdict == "INCONCLUSIVE" and row.lo < -1
     told = stats.chances(1.0, row.psi, 100, 2, mode="no-worse")
     assert row.passes == pytest.approx(told.passes)
+    row = gating.gate_task(*runs([(1.0, 0.0, 0.0)] * 3 + [(1.0, 1.0, 0.0)]), "t", Policy())
+    assert row.margin > 100 and row.verdict == "INCONCLUSIVE", "it passed, all wrong as it is"
+    assert "no score would fail" in row.reason
+    one = runs([(8.0, 8.0, 7.0)], bounds=(1.0, 10.0), scale=1.0)
+    assert gating.gate_task(*one, "t", Policy()).reason == "one item or cluster tells no error"
     rated = [(8.0, 8.0, 7.0), (5.0, 6.0, 6.0), *[(9.0, 9.0, 9.0)] * 98]
-    row = gating.gate_task(*runs(rated, bounds=(1.0, 10.0), scale=1.0), "t", asked)
-    assert row.verdict == "PASS"
+    for bounds in ((1.0, 10.0), (0.0, 10.0)):
+        row = gating.gate_task(*runs(rated, bounds=bounds, scale=1.0), "t", asked)
+        assert row.verdict == "PASS"

@@ -229,6 +229,9 @@ def test_a_mark_that_somebody_gave_meanwhile_is_shown_and_not_overwritten(opened
     first.evaluate("writing")
     second.keyboard.press("w")
     second.wait_for_selector("#fault:has-text('marked right meanwhile')")
+    assert second.evaluate("scrollY") > 200 and second.locator("#fault").evaluate(
+        "e => document.elementFromPoint(100, e.getBoundingClientRect().top + 5) === e"
+    ), "in sight, wherever one is"
     second.wait_for_selector(pressed.format("right"))
     assert {mark["mark"] for mark in lines(runs / "two" / store.REVIEW)[-2:]} == {"right"}
     second.keyboard.press("w")
@@ -317,6 +320,24 @@ def test_anothers_tags_are_shown_and_not_undone(opened, runs):
     assert store.read_json(runs / "stopped" / store.NOTES)["tags"] == ["mine", "theirs"]
     first.evaluate("freshen()")
     assert "theirs" in first.inner_text("#states .tag >> nth=1")
+
+
+def test_a_note_that_somebody_wrote_meanwhile_is_shown_and_not_overwritten(opened, runs):
+    first, second = pages = [opened("#run/failed") for _ in range(2)]
+    for page, note in zip(pages, ("mine", "theirs"), strict=True):
+        page.click("summary:has-text('tags and note')")
+        page.fill("[aria-label=Note]", note)
+    first.click("button:has-text('Save')")
+    first.wait_for_selector("output:has-text('saved')")
+    second.click("button:has-text('Save')")
+    second.wait_for_selector("#fault:has-text('save again')")
+    assert store.read_json(runs / "failed" / store.NOTES)["note"] == "mine"
+    assert "mine" in second.inner_text("#states")
+    assert second.input_value("[aria-label=Note]") == "theirs"
+    second.click("button:has-text('Save')")
+    second.wait_for_selector("output:has-text('saved')")
+    assert store.read_json(runs / "failed" / store.NOTES)["note"] == "theirs"
+    assert not second.is_visible("#fault")
 
 
 def test_the_server_goes_and_comes_back(chromium, runs):

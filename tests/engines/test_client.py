@@ -290,6 +290,9 @@ def test_the_address_may_come_from_the_environment(monkeypatch):
         assert ask(server, "a", base_url="") == [FINE]
         assert ask(server, "a", base_url="", default_url="http://127.0.0.1:9/v1") == [FINE]
         monkeypatch.delenv("OPENAI_BASE_URL")
+        with pytest.raises(UserError, match="OPENAI_API_KEY is not set"):
+            ask(server, "a", base_url="", default_url=server.url)
+        monkeypatch.setenv("OPENAI_API_KEY", "sk-default")
         assert ask(server, "a", base_url="", default_url=server.url) == [FINE]
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from ochat_eval.engines import vllm_build
+from ochat_eval.records import UserError
 from tests.conftest import environment
 
 THREADS = """
@@ -101,6 +102,13 @@ def packages(tmp_path: Path) -> Path:
         shutil.copy(library, folder / name)
     (folder / "torch/__init__.py").touch()
     return folder
+
+
+def test_without_vllm_it_is_said_how_to_get_it(monkeypatch):
+    """Also to who has a wheel, and no Makefile."""
+    monkeypatch.setitem(sys.modules, "vllm", None)
+    with pytest.raises(UserError, match=r"engine=vllm needs vLLM .*ochat-eval\[vllm\].*make setup"):
+        vllm_build.import_vllm("engine=vllm")
 
 
 def test_links_that_a_killed_process_left_are_swept_and_nothing_else(packages):

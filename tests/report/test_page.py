@@ -368,10 +368,12 @@ def rewrite(path: Path, change) -> None:
 
 def test_ratings_unreadable_verdicts_and_missing_answers_are_no_wrong_answers(tmp_path, opened):
     run = replay(tmp_path, "r", right).parent
-    first, second, third = [i["id"] for i in lines(run / "items.jsonl") if i["task"] == "gsm8k"][:3]
+    asked = [i["id"] for i in lines(run / "items.jsonl") if i["task"] == "gsm8k"]
+    first, second, third, fourth = asked[:4]
+    values = {first: None, fourth: 0.5}  # the other is a tie, as where two answers are compared
 
     def judged(score: dict) -> dict:
-        return {**score, "value": None} if score["id"] == first else score
+        return {**score, "value": values.get(score["id"], score["value"])}
 
     rewrite(run / "scores.jsonl", lambda s: None if s["id"] in (second, third) else judged(s))
     rewrite(run / "responses.jsonl", lambda r: None if r["id"] == third else r)
@@ -419,6 +421,10 @@ def test_ratings_unreadable_verdicts_and_missing_answers_are_no_wrong_answers(tm
     page.select_option("#filter", "right")
     assert not {first, second, third, *rated} & set(rows(page))
     page.select_option("#filter", "all")
+    page.locator(".row", has_text=fourth).click()
+    page.wait_for_selector("#detail .badge")
+    badges = page.locator("#detail .badge").all_inner_texts()
+    assert [said.rpartition(": ")[2] for said in badges] == ["0.50", "0.50"], "right before"
     page.select_option("#task", "mt_bench")
     assert page.locator(".row .rating").all_inner_texts() == ["5.5"] * len(rated)
     page.locator(".row").first.click()

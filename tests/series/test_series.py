@@ -133,6 +133,7 @@ def test_the_page_shows_curves_marks_and_flips_of_any_two(trained, opened):  # n
 
 MISTAKES = [
     ("task=gsm8k", "no checkpoint is named"),
+    ("out stage=plan", "stage=…: a checkpoint goes through all; a dry run takes one"),
     ("out run=x", "run=…: each checkpoint is a run of its own"),
     ("out model.path=x", "model.path=…: each checkpoint is a run"),
     ("out task=gsm8", "task=gsm8: there is no such task; did you mean gsm8k?"),

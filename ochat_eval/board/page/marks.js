@@ -63,16 +63,19 @@ function markByKey(letter) {
   one?.querySelector(`[data-key="${letter}"]`)?.click();
 }
 
-// Tags and a note of a run, to be changed; `saved` is called with them. Returns the form, and what
-// fills it with others' changes where nothing is being written.
+// Tags and a note of a run, to be changed; `saved` is called with those that are kept, which are
+// somebody else's where these came first. Returns the form, and what fills it with others' changes
+// where nothing is being written.
 function notesForm(row, saved) {
   const tags = el("input", { placeholder: "tags, with commas", "aria-label": "Tags" });
   const note = el("textarea", { rows: 2, placeholder: "note", "aria-label": "Note" });
   const done = el("output", { class: "dim" });
   const form = el("form", { class: "notes" }, tags, note, el("button", { type: "submit" }, "Save"), done);
   for (const field of [tags, note]) field.dir = "auto";
+  let before;
   const take = (notes) => {
     if (form.matches("[data-changed]")) return;
+    before = { tags: notes.tags, note: notes.note };
     tags.value = notes.tags.join(", ");
     note.value = notes.note;
   };
@@ -81,13 +84,15 @@ function notesForm(row, saved) {
     event.preventDefault();
     const given = tags.value.split(",").map((tag) => tag.trim()).filter(Boolean);
     trying(async () => {
-      const notes = { tags: given, note: note.value };
+      const notes = { tags: [...new Set(given)], note: note.value };
       const [tagged, noted] = [tags.value, note.value];
-      await ask("notes", [], { run: row.name, ...notes });
-      if (tagged !== tags.value || noted !== note.value) return saved(notes); // there is more by now
+      before = await ask("notes", [], { run: row.name, ...notes, before });
+      saved(before);
+      if (JSON.stringify(before) !== JSON.stringify(notes))
+        throw new Error("other tags or another note came meanwhile, as shown: save again to put yours in their place");
+      if (tagged !== tags.value || noted !== note.value) return; // there is more by now
       delete form.dataset.changed;
       done.textContent = "saved";
-      saved(notes);
     });
   });
   form.addEventListener("input", () => {

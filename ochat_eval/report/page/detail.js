@@ -197,9 +197,10 @@ function remarks(scores) {
 function badge({ rule, answer, matched, value }, task) {
   const read = answer === null ? "nothing" : shorten(answer, 120);
   const points = task.scale === 100;
+  const verdict = points && (value === 0 || value === 1); // a tie of two answers is neither
   const said =
-    value === null ? "no verdict" : !points ? number(value, 1) : value ? "right" : "wrong";
-  const kind = value === null || !points ? "badge" : value ? "badge ok" : "badge no";
+    value === null ? "no verdict" : !verdict ? number(value, points ? 2 : 1) : value ? "right" : "wrong";
+  const kind = !verdict ? "badge" : value ? "badge ok" : "badge no";
   const unmatched = matched ? "" : " (unmatched)";
   const what = points || value === null ? `${rule} read ${read}${unmatched}` : rule;
   return el("span", { class: kind }, visible(`${what}: ${said}`));
