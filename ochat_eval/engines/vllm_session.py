@@ -136,9 +136,9 @@ class VllmSession(Session):
             while self._in_flight and self._has_more() and time.monotonic() < until:
                 done += self._step()
         except UserError as e:
-            if not done:
+            self._failed = e
+            if not done:  # else that is kept first
                 raise
-            self._failed = e  # first what has finished is kept
         return done
 
     def _has_more(self) -> bool:
