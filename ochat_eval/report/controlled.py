@@ -46,13 +46,11 @@ def add_controlled(
                 fit[name] = there
         told = []
         for rule in RULES if fit else ():
-            found = _estimate(run.tasks[task], list(fit.values()), rule)
-            summary[rule]["controlled"] = {
-                "against": list(fit),
-                "score": found.score,
-                "stderr": found.stderr,
-                "ci95": [found.lo, found.hi],
-            }
+            answers = summary[rule].get("samples", {}).get("answers_stderr", 0.0)
+            found = _estimate(run.tasks[task], list(fit.values()), rule, answers)
+            figures = found.figures()
+            del figures["n"]
+            summary[rule]["controlled"] = {"against": list(fit), **figures}
             told.append(f"{rule} {found.score:.2f} ({interval(found.lo, found.hi)})")
         if fit:
             by = f"with {' and '.join(fit)} as control, of all"
@@ -127,13 +125,16 @@ def _is_read(task: TaskResults) -> bool:
     return all(one.rules[rule].read() for one in task.outcomes.values() for rule in RULES)
 
 
-def _estimate(here: TaskResults, earlier: Sequence[TaskResults], rule: Rule) -> stats.Estimate:
+def _estimate(
+    here: TaskResults, earlier: Sequence[TaskResults], rule: Rule, answers: float
+) -> stats.Estimate:
+    """`stats.controlled` in the benchmark's unit; `answers`: the error of the answers drawn."""
     values = [
         {id_: stats.mean(one.rules[rule].values) for id_, one in there.outcomes.items()}
         for there in earlier
     ]
     asked = [earlier[0].outcomes[id_] for id_ in here.outcomes]
-    return stats.controlled(
+    found = stats.controlled(
         [one.rules[rule].values[0] for one in here.outcomes.values()],
         [[of_one[id_] for id_ in here.outcomes] for of_one in values],
         [stats.mean(list(of_one.values())) for of_one in values],
@@ -141,5 +142,6 @@ def _estimate(here: TaskResults, earlier: Sequence[TaskResults], rule: Rule) -> 
         clusters(asked),
         strata=strata(asked),
         bounds=here.bounds,
-        scale=here.scale,
+        answers=(answers / here.scale) ** 2,
     )
+    return stats.scaled(found, here.scale)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ochat_eval.stats.checks import Bounds, check_numbers, check_same_length
 from ochat_eval.stats.errors import spread
-from ochat_eval.stats.interval import Estimate, scaled
+from ochat_eval.stats.interval import Estimate
 from ochat_eval.stats.paired import bonett_price
 from ochat_eval.stats.quantiles import t_value
 
@@ -25,7 +25,7 @@ def controlled(
     *,
     strata: Sequence[Hashable] | None = None,
     bounds: Bounds = (0.0, 1.0),
-    scale: float = 1.0,
+    answers: float = 0.0,
 ) -> Estimate:
     """The mean over all items, of which some were drawn at random, with its 95 % interval.
 
@@ -42,7 +42,9 @@ def controlled(
         means: of each earlier run the mean over all items.
         of: how many items there are in all.
         clusters, strata: of the items drawn, as in `estimate`.
-        bounds, scale: as in `estimate`.
+        bounds: as in `estimate`.
+        answers: the part of the mean's variance that is due to the answers drawn of each item
+            (`Sampling.answers`), of which knowing more items takes nothing.
 
     Raises:
         ValueError: as `estimate`; no control; not two more items than controls and at most `of`.
@@ -62,15 +64,15 @@ def controlled(
     center = float(np.mean(y) + weights @ moved)
     found = spread(residuals, clusters, strata)
     if found.stderr is None or found.df <= k:
-        return scaled(Estimate(center, n, None, *bounds), scale)
+        return Estimate(center, n, None, *bounds)
     stderr = found.stderr * math.sqrt(found.df / (found.df - k))
     if bounds == (0, 1):
         floor = bonett_price(0.0, math.fsum(r * r for r in residuals), n)
         stderr = max(stderr, floor)
-    stderr *= math.sqrt(1 - n / of)
+    stderr = math.sqrt(stderr**2 * (1 - n / of) + min(answers, stderr**2) * n / of)
     half = t_value(0.95, found.df - k) * stderr
     low, high = max(bounds[0], center - half), min(bounds[1], center + half)
-    return scaled(Estimate(min(max(center, bounds[0]), bounds[1]), n, stderr, low, high), scale)
+    return Estimate(min(max(center, bounds[0]), bounds[1]), n, stderr, low, high)
 
 
 def residual_variance(
