@@ -6,6 +6,7 @@ Items are paired only where both runs asked the very same question (`prompt`).
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -159,7 +160,8 @@ def _pairing_notes(a: TaskResults, b: TaskResults, pairing: Pairing) -> list[str
         notes.append(f"limited to {len(pairing.ids):,} of {a.of:,}")
     for name in sorted((a.options.keys() & b.options.keys()) - _APART):
         if a.options[name] != b.options[name]:
-            notes.append(f"{name} {a.options[name]} in A, {b.options[name]} in B")
+            one, other = (json.dumps(run.options[name], ensure_ascii=False) for run in (a, b))
+            notes.append(f"{name} {one} in A, {other} in B")
     if pairing.unlike:
         notes.append(f"{len(pairing.unlike):,} asked differently ({pairing.unlike[0]})")
     if pairing.unjudged:

@@ -118,6 +118,9 @@ def test_limited_runs_and_sample_items_are_not_shown_as_the_benchmark():
     part = {"asked": 3, "of": 1000}
     row = one(results("a", [1.0, 0.0, 1.0], **part), results("b", [1.0, 1.0, 1.0], **part))
     assert row.note == "limited to 3 of 1,000"
+    cut = results("b", [1.0, 1.0, 1.0], options={"max_tokens": 16})
+    row = one(results("a", [1.0, 0.0, 1.0], options={"max_tokens": None}), cut)
+    assert row.note == "max_tokens null in A, 16 in B", "as it is written on the command line"
     ours = {"options": {"data": "sample"}}
     row = one(results("a", [1.0, 0.0, 1.0], **ours), results("b", [1.0, 1.0, 1.0], **ours))
     assert row.note == "sample items, not the benchmark"
