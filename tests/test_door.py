@@ -101,7 +101,7 @@ MISTAKES = [
     ("limit=1,2", "limit=1,2: limit is one value, not several"),
     ("engine=vllm,ray", "engine=vllm,ray: engine is one value, not several"),
     ("+limti=4", "limti: there is no such option; did you mean limit?"),
-    ("+wandb.project=x", "wandb.project: there is no such option"),
+    ("+wandb.project=x", "wandb.project: there is no such option; did you mean trackers.wandb.project?"),
     ("+experiment=foo", "experiment: there is no such option; there are stage, run, "),
     ("~judge", "'~judge' is no subcommand"),
     ("gsm8k.limit=2", "gsm8k.limit: there is no such option; did you mean tasks.gsm8k.limit?"),

@@ -10,7 +10,7 @@ from typing import Any
 
 from ochat_eval.config.job import Job
 from ochat_eval.engines.engine import Engine, Failure, Session, Work
-from ochat_eval.engines.vllm import with_loops_ended
+from ochat_eval.engines.vllm_session import with_loops_ended
 from ochat_eval.model.model import Model
 from ochat_eval.records import Request, Response, UserError
 from ochat_eval.terminal.say import say

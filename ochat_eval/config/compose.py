@@ -299,6 +299,7 @@ def _below(name: str, known: Sequence[str], schema: type) -> str:
             f"sampling={{{name}: …}}": name in SAMPLING,
             f"tasks.TASK.{name}": listed("task") or has(Task),
             f"tasks.{name}": "." in name and name.partition(".")[0] in names("task"),
+            f"trackers.{name}": "." in name and name.partition(".")[0] in names("track"),
         }
     shown = [place for place, has in places.items() if has]
     return f"; did you mean {' or '.join(shown)}?" if shown else nearest(name, known)

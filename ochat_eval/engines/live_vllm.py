@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from ochat_eval.engines.engine import Session, Work
 from ochat_eval.engines.live import Live
 from ochat_eval.engines.overlong import refuse_overlong
-from ochat_eval.engines.vllm import held_session
+from ochat_eval.engines.vllm_session import held_session
 from ochat_eval.model.chat import load_format
 
 

@@ -1,25 +1,17 @@
-"""vLLM's offline engine, driven so that each response comes out the moment it is finished."""
+"""vLLM's offline engine: its options, what the machine must have, and how it is loaded."""
 
 from __future__ import annotations
 
 import os
-import threading
-import time
-from collections import deque
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from ochat_eval.engines.engine import Engine, Failure, Session, Work
+from ochat_eval.engines.engine import Engine, Session, Work
 from ochat_eval.engines.guard import Guard
 from ochat_eval.engines.loops import loops_parameters
 from ochat_eval.engines.lora import check_adapters, load_adapters, lora_arguments
-from ochat_eval.engines.overlong import prompt_ids, refuse_overlong
-from ochat_eval.engines.speculation import (
-    check_speculation,
-    not_to_be_guessed,
-    speculation_arguments,
-)
+from ochat_eval.engines.overlong import refuse_overlong
+from ochat_eval.engines.speculation import check_speculation, speculation_arguments
 from ochat_eval.engines.vllm_build import (
     OURS,
     TRANSPORT,
@@ -34,21 +26,18 @@ from ochat_eval.engines.vllm_build import (
     settled,
     vllm_arguments,
 )
+from ochat_eval.engines.vllm_session import VllmSession
 from ochat_eval.model.adapter import adapters_of
 from ochat_eval.model.chat import load_format
 from ochat_eval.model.chat.format import ChatFormat
-from ochat_eval.model.chat.thinking import decoder
 from ochat_eval.model.context import context_of
 from ochat_eval.model.imports import importing
 from ochat_eval.model.model import Model
 from ochat_eval.model.weights import check_there, digest_of, prepare
-from ochat_eval.records import Request, Response, UserError
+from ochat_eval.records import UserError
 from ochat_eval.run import hardware
 from ochat_eval.run.identity import ADAPTER, STOP_LOOPS
 from ochat_eval.terminal.words import counted, nearest
-
-_WATCH_SECONDS = 0.2
-_COLLECT_SECONDS = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +113,7 @@ class Vllm(Engine):
                 os.environ["LD_PRELOAD"] = preload
         loops = loops_parameters(self.stop_loops)
         more = {"thinking_token_budget": work.model.thinking_budget, **loops}
-        session = _VllmSession(llm, chat, self.window, guard, more)
+        session = VllmSession(llm, chat, self.window, guard, more)
         try:
             session.adapters = load_adapters(llm, work.model, path)
         except UserError:
@@ -237,166 +226,3 @@ class Vllm(Engine):
             from vllm import LLM
 
         return LLM
-
-
-def with_loops_ended(session: Session, times: int) -> Session:
-    """As a session of this engine's, which keeps the model, but with `stop_loops`."""
-    assert isinstance(session, _VllmSession)
-    more = {**session._more, **loops_parameters(times)}
-    again = _VllmSession(session._llm, session._chat, session.window, None, more)
-    again.adapters = session.adapters
-    return again
-
-
-def held_session(llm: Any, chat: ChatFormat) -> Session:
-    """A session over a `vllm.LLM` that somebody else has loaded, and keeps when it is closed."""
-    return _VllmSession(llm, chat, None, None, {})
-
-
-class _VllmSession(Session):
-    def __init__(
-        self,
-        llm: Any,
-        chat: ChatFormat,
-        window: int | None,
-        guard: Guard | None,
-        more: Mapping[str, Any],
-    ):
-        """`guard`: None where the engine is not ours to end; `more`: parameters of every request's
-        sampling.
-
-        Attributes:
-            adapters: by name, what vLLM knows each by that a request may be for.
-        """
-        self.adapters: Mapping[str, Any] = {}
-        self._llm = llm
-        self._guard = guard
-        self._chat = chat
-        self._decode = decoder(llm.get_tokenizer())
-        self._more = more
-        self._engine = llm.llm_engine
-        config = self._engine.vllm_config
-        self._context: int = config.model_config.max_model_len
-        self._guesses = config.speculative_config is not None
-        self.window = window or 2 * config.scheduler_config.max_num_seqs
-        self._in_flight: dict[str, Request] = {}
-        self._cached = self._prompts = 0  # tokens of finished requests
-        self._ready: deque[Response | Failure] = deque()
-        self._closed = threading.Event()
-        resources = getattr(self._engine.engine_core, "resources", None)
-        if resources is not None:  # the engine has a process of its own
-            threading.Thread(target=self._watch, args=(resources,), daemon=True).start()
-
-    def _watch(self, resources: Any) -> None:
-        """Wakes `step` when the engine process dies; it would wait for its output for ever."""
-        from vllm.v1.engine.exceptions import EngineDeadError
-
-        while not self._closed.wait(_WATCH_SECONDS):
-            if resources.engine_dead:
-                self._engine.engine_core.outputs_queue.put_nowait(EngineDeadError())
-                return
-
-    def submit(self, request: Request) -> None:
-        ids = prompt_ids(request, self._chat, self._context)
-        if not isinstance(ids, list):
-            self._ready.append(ids)
-            return
-        room = self._context - len(ids)
-        from vllm import SamplingParams
-        from vllm.sampling_params import RequestOutputKind
-
-        sampling = request.sampling
-        if self._guesses and (reason := not_to_be_guessed(sampling, on_cpu())):
-            self._ready.append(Failure(*request.key, reason))
-            return
-        params = SamplingParams(
-            temperature=sampling.temperature,
-            top_p=sampling.top_p,
-            max_tokens=min(room, sampling.max_tokens or room),
-            seed=sampling.seed,
-            **sampling.beyond_usual(),
-            stop_token_ids=list(self._chat.stop_token_ids),
-            stop=list(self._chat.stop_texts),
-            **self._more,
-            ignore_eos=True,  # the chat format's own end of turn, and nothing else, ends it
-            output_kind=RequestOutputKind.FINAL_ONLY,
-        )
-        lora = None if request.adapter is None else self.adapters[request.adapter]
-        [given] = self._llm.enqueue(
-            {"prompt_token_ids": ids}, params, use_tqdm=False, lora_request=lora
-        )
-        self._in_flight[given.split("-")[0]] = request
-
-    def collect(self) -> list[Response | Failure]:
-        done = list(self._ready)
-        self._ready.clear()
-        until = time.monotonic() + _COLLECT_SECONDS
-        while not done and self._in_flight and time.monotonic() < until:
-            done = list(self._step())
-        return done
-
-    def _unfinished(self) -> list[int]:
-        """The tokens written so far, of each request in flight."""
-        states = self._engine.output_processor.request_states.values()
-        return [s.detokenizer.num_output_tokens() for s in states if s.detokenizer]
-
-    def unfinished_tokens(self) -> int:
-        return sum(self._unfinished())
-
-    def state(self) -> list[str]:
-        if self._prompts:
-            share = self._cached / self._prompts
-            return [f"{share:.0%} of prompts from cache"] if share else []
-        begun = self._unfinished()  # the first answers take a while
-        return [f"{sum(map(bool, begun)):,} of {len(begun):,} prompts read"] if begun else []
-
-    def _step(self) -> Iterator[Response | Failure]:
-        """One step of the engine: the loop of `vllm.LLM` itself, but nothing is held back."""
-        from vllm.v1.engine.exceptions import EngineDeadError
-
-        try:
-            outputs = self._engine.step()
-        except EngineDeadError as e:
-            raise UserError(
-                f"vLLM's engine process died with {counted(len(self._in_flight), 'request')} in "
-                "flight; what had finished is kept: run the same command again"
-            ) from e
-        except RuntimeError as e:  # torch's out of memory is one, too
-            raise UserError(
-                f"vLLM failed: {one_line(e)}; what had finished is kept: run it again, or with "
-                "less at a time (engine.max_num_seqs, engine.gpu_memory_utilization)"
-            ) from e
-        for output in outputs:
-            if not output.finished:
-                continue
-            request = self._in_flight.pop(output.request_id.split("-")[0])
-            [answer] = output.outputs
-            self._cached += output.num_cached_tokens or 0
-            self._prompts += len(output.prompt_token_ids)
-            if answer.finish_reason not in ("stop", "length", "repetition"):
-                yield Failure(*request.key, f"vLLM ended it with {answer.finish_reason!r}")
-                continue
-            response = Response(
-                request.id,
-                self._chat.clean(answer.text),
-                request.sample,
-                request.turn,
-                answer.finish_reason,
-                len(output.prompt_token_ids),
-                len(answer.token_ids),
-            )
-            stop = answer.stop_reason if isinstance(answer.stop_reason, str) else ""
-            yield self._chat.thinking.of_tokens(response, self._written(answer), self._decode, stop)
-
-    def _written(self, answer: Any) -> list[int]:
-        """The tokens of an answer without the one that ended it."""
-        ids = list(answer.token_ids)
-        return ids[:-1] if ids and ids[-1] in self._chat.stop_token_ids else ids
-
-    def close(self) -> None:
-        self._closed.set()
-        if self._guard is None:
-            self._engine.abort_request(list(self._in_flight))
-            return
-        self._engine.engine_core.shutdown()
-        self._guard.stand_down()

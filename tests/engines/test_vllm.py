@@ -21,7 +21,7 @@ from ochat_eval.config.compose import load
 from ochat_eval.engines.engine import Work
 from ochat_eval.engines.vllm import Vllm
 from ochat_eval.engines.vllm_build import vllm_arguments
-from ochat_eval.records import Message, Request, Response, Sampling
+from ochat_eval.records import Message, Request, Response, Sampling, UserError
 from tests.conftest import lines
 from tests.sandbox.test_workers import running
 from tests.serve.serving import make_tiny
@@ -182,6 +182,48 @@ def test_an_answer_that_repeats_itself_is_ended_where_that_is_asked_for(tmp_path
     assert found["robust"]["truncated"] == pytest.approx(cut / len(responses))
     other = cli(*options, "run=r")
     assert other.returncode == 2 and "stop_loops: 6 there, absent now" in other.stderr
+
+
+def test_what_came_while_the_disk_was_slow_is_written_together_also_before_an_engines_death(
+    tmp_path,
+):
+    work = Work(
+        model=load(make_tiny(tmp_path / "tiny")).model, items=lambda: [], seed=0,
+        truncate_overlong=False, say=print,
+    )  # fmt: skip
+    session = Vllm(in_process=False).start(work)
+    client = session._llm.llm_engine.engine_core
+
+    def ask(**tokens: int) -> None:
+        for name, number in tokens.items():
+            asked = (Message("user", "Say more."),)
+            session.submit(Request(name, 0, 0, asked, "GPT4 Correct", Sampling(max_tokens=number)))
+
+    def wait(steps: int) -> None:
+        until = time.monotonic() + 60
+        while client.outputs_queue.qsize() < steps:
+            assert time.monotonic() < until, "no steps"
+            time.sleep(0.05)
+
+    try:
+        ask(a=2, b=4, c=6)
+        wait(6)
+        found = [one.id for one in session.collect()]
+        assert found[:2] == ["a", "b"], "together"
+        while len(found) < 3:
+            found += [one.id for one in session.collect()]
+        ask(short=2, long=7000)
+        wait(3)
+        client.resources.engine_manager.processes[0].kill()
+        while not client.resources.engine_dead:
+            time.sleep(0.05)
+        assert [one.id for one in session.collect()] == ["short"]
+        for _ in range(2):
+            with pytest.raises(UserError, match="engine process died with 1 request in flight"):
+                while not session.collect():
+                    pass
+    finally:
+        session.close()
 
 
 def test_every_way_of_drawing_reaches_the_engine():

@@ -144,6 +144,8 @@ def test_an_average_with_a_missing_cell_is_a_dash(gone):
         made = table("model_card", summary(**missing))
         assert cells(made)["average"].score is None and cells(made)[gone].score is None
         assert rows_of(made)[0][2].startswith("–")
+        [column] = (c for c in made.columns if c.name == gone)
+        assert cells(made)["average"].marks == (f"no figure of {column.header}",)
 
 
 def test_a_rating_on_another_scale_is_no_figure():

@@ -267,7 +267,8 @@ def _average(columns: Sequence[Column], cells: Mapping[str, Cell]) -> Cell:
     for column in columns:
         cell = cells[column.name]
         if cell.score is None or cell.ci95 is None:
-            return Cell(None, marks=marks)
+            missing = ", ".join(c.header for c in columns if cells[c.name].ci95 is None)
+            return Cell(None, marks=(f"no figure of {missing}",))
         scores.append(cell.score * column.weight)
         errors.append(None if cell.stderr is None else cell.stderr * column.weight)
         ends.append((cell.ci95[0] * column.weight, cell.ci95[1] * column.weight))
