@@ -162,6 +162,8 @@ def _pairing_notes(a: TaskResults, b: TaskResults, pairing: Pairing) -> list[str
         if a.options[name] != b.options[name]:
             one, other = (json.dumps(run.options[name], ensure_ascii=False) for run in (a, b))
             notes.append(f"{name} {one} in A, {other} in B")
+    if a.other_judges(b):
+        notes.append(f"judged by {', '.join(a.judges)} in A, {', '.join(b.judges)} in B")
     if pairing.unlike:
         notes.append(f"{len(pairing.unlike):,} asked differently ({pairing.unlike[0]})")
     if pairing.unjudged:
@@ -208,6 +210,8 @@ def compare_figure(
         notes.append(f"{len(judged):,} of {b.of:,} items")
     if unread := len(b.outcomes) - len(judged):
         notes.append(f"{unread:,} not judged or unread")
+    if b.judges:
+        notes.append(f"judged by {', '.join(b.judges)}")
     below, above = ((2**0.5) * (found.score - found.lo), (2**0.5) * (found.hi - found.score))
     if figure_is_b:
         below, above = above, below

@@ -58,6 +58,11 @@ def combined(runs: Sequence[RunResults]) -> RunResults:
         if judged:
             for run in runs:
                 _must_be_whole(run.name, run.tasks[name])
+                if run.tasks[name].other_judges(task):
+                    raise UserError(
+                        f"{run.name} is no rerun of {first.name}: {name} is judged by "
+                        f"{', '.join(run.tasks[name].judges)}, not by {', '.join(task.judges)}"
+                    )
             tasks[name] = dataclasses.replace(
                 task,
                 outcomes={
@@ -128,6 +133,8 @@ def _task_json(task: TaskResults, runs: int) -> dict[str, Any]:
     made: dict[str, Any] = {
         name: getattr(task, name) for name in ("metric", "bounds", "scale", "asked", "of")
     }
+    if task.judges:
+        made["judges"] = task.judges
     for rule in RULES:
         psi, psi_unmatched = flip_rates(task, rule, runs) or (None, None)
         unmatched = [one.rules[rule].unmatched[0] for one in task.outcomes.values()]
@@ -208,6 +215,7 @@ class _Task:
     scale: float
     asked: int
     of: int
+    judges: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,7 @@ class TaskResults:
         outcomes: the items that have all their responses, by id; where it was stopped early, those
             that the deciding look saw.
         stopped: whether it was (`run.sequential`).
+        judges: who rated it, in which style; empty where nobody did, or nobody noted it.
     """
 
     name: str
@@ -89,6 +90,7 @@ class TaskResults:
     of: int
     outcomes: Mapping[str, Outcome]
     stopped: bool = False
+    judges: tuple[str, ...] = ()
 
     @property
     def to_mend(self) -> str:
@@ -96,6 +98,10 @@ class TaskResults:
         if self.stopped:
             return "it was stopped early, and its command without until= asks the rest"
         return "run its command again"
+
+    def other_judges(self, other: TaskResults) -> bool:
+        """Whether it is known that others rated it: ratings hang on the judge."""
+        return bool(self.judges and other.judges) and self.judges != other.judges
 
     @property
     def missing(self) -> int:

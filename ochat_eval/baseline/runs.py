@@ -24,6 +24,7 @@ from ochat_eval.records import RULES, Item, Response, Score, UserError
 from ochat_eval.run import store
 from ochat_eval.run.index import Index
 from ochat_eval.run.manifest import read_facts
+from ochat_eval.terminal.words import plain
 
 _LONGEST_ANSWER = 24
 
@@ -79,6 +80,7 @@ def read_run(folder: Path) -> RunResults:
         if name in looks
     }
     outcomes: dict[str, dict[str, Outcome]] = {name: {} for name in tasks}
+    judges: dict[str, set[str]] = {name: set() for name in tasks}
     with indexes(folder) as (responses, scores):
         for item in store.read_records(folder / store.ITEMS, Item):
             if item.task not in tasks:
@@ -90,6 +92,7 @@ def read_run(folder: Path) -> RunResults:
                 ours = scores.of(item.id)
                 check_scores(task, ours, folder)
                 outcomes[item.task][item.id] = outcome(task, item, given, ours)
+                judges[item.task] |= _judges(task, ours)
     return RunResults(
         name=folder.name,
         model=facts.model,
@@ -105,6 +108,7 @@ def read_run(folder: Path) -> RunResults:
                 of=facts.items[name].of,
                 outcomes=_cluster_names(outcomes[name]),
                 stopped=name in stopped,
+                judges=tuple(sorted(judges[name])),
             )
             for name, task in tasks.items()
         },
@@ -235,6 +239,12 @@ def outcome(task: Task, item: Item, given: Sequence[Response], scores: Sequence[
         rules=rules,
         unfinished=stats.mean([r.unfinished for r in given]),
     )
+
+
+def _judges(task: Task, scores: Sequence[Score]) -> set[str]:
+    """Who rated an item, in which style."""
+    details = [score.detail or {} for score in scores] if task.judged else []
+    return {plain(f"{one.get('judge')} ({one.get('style')})") for one in details}
 
 
 def check_scores(task: Task, scores: Sequence[Score], folder: Path) -> None:

@@ -97,6 +97,8 @@ def unlike_work(here: TaskResults, there: TaskResults, rule: Rule, part: bool) -
     if unjudged := [new.id for new, _ in pairs if not new.rules[rule].values]:
         number = counted(len(unjudged), "item is", "items are")
         yield f"{number} not judged, {unjudged[0]} the first"
+    if here.other_judges(there):
+        yield f"judged by {', '.join(here.judges)}, recorded by {', '.join(there.judges)}"
     if reread := [new.id for new, old in pairs if _read_otherwise(new, old, rule)]:
         yield (
             f"the rule {rule} reads {len(reread):,} unchanged responses otherwise than recorded, "

@@ -94,6 +94,8 @@ def _unfit(
     prompts = {id_: one.prompt for id_, one in here.outcomes.items()}
     if why := unfit(there, prompts, here.options):
         return why
+    if there is not None and here.other_judges(there):
+        return f"it is judged by {', '.join(there.judges)}"
     if not _is_read(here):
         return "not every answer is judged"
     least = controls + 2

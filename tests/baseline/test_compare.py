@@ -14,6 +14,9 @@ from ochat_eval.baseline import compare as c
 from ochat_eval.baseline import difference_formats, figures
 from ochat_eval.baseline.command import compare
 from ochat_eval.baseline.flips import Answer, Flip
+from ochat_eval.baseline.gate import gate_task
+from ochat_eval.baseline.policy import Policy
+from ochat_eval.baseline.recorded import combined
 from ochat_eval.baseline.results import Outcome, RunResults, TaskResults, Verdicts
 from ochat_eval.baseline.runs import prompt_digest, read
 from ochat_eval.baseline.sides import compare_sides
@@ -184,6 +187,25 @@ def test_a_rating_is_not_compared_with_a_win_rate():
     assert row.difference is None and "rating (1 to 10) in B" in row.note
     [row] = compare_sides(published, rated, RULES)
     assert row.difference.score == pytest.approx(-0.3)
+
+
+def test_ratings_of_different_judges_are_named_and_neither_gated_nor_reruns():
+    """MT-Bench's ratings move by a point from judge to judge: FAIL or PASS said nothing."""
+    rated = {"bounds": (1.0, 10.0), "scale": 1.0}
+    a, b, c_ = (
+        results(name, [7.0, 8.0, 9.0], **rated, judges=judges)
+        for name, judges in (("a", ("gpt-4 (graded)",)), ("b", ("local (graded)",)), ("c", ()))
+    )
+    assert "judged by gpt-4 (graded) in A, local (graded) in B" in one(a, b).note
+    assert "judged" not in one(a, a).note + one(a, c_).note
+    found = c.compare_figure(7.8, b.tasks["t"], "published")
+    assert "judged by local (graded)" in found.note
+    row = gate_task(b, a, "t", Policy(margin=50.0))
+    assert row.verdict == "REFUSED"
+    assert row.reason == "judged by local (graded), recorded by gpt-4 (graded)"
+    assert gate_task(c_, a, "t", Policy(margin=50.0)).verdict != "REFUSED", "nobody noted it"
+    with pytest.raises(UserError, match="b is no rerun of a: t is judged by local"):
+        combined([a, b])
 
 
 def test_random_answers_to_a_few_passages_are_seldom_called():

@@ -200,6 +200,11 @@ def test_an_unreadable_verdict_is_reported_bounded_and_never_asked_again(cli, tm
         if "unread" in line
     ]
     assert row["published"]["unread"] == [1.0] and row["id"] == IDS[0]
+    with FaultServer(default=answer("[[9]]")) as server:  # another judge is another measure
+        done = cli(*REPLAY, "run=other", *judge(server, "judge.served_name=strict"))
+        assert done.returncode == 0, done.stderr
+    gated = cli("gate", "other", "--against", "judged", "--margin", "50")
+    assert gated.returncode == 3 and "judged by strict (graded), recorded by" in gated.stdout
 
 
 def test_a_judge_that_fails_costs_its_own_verdicts_only_and_is_asked_again(cli, tmp_path):
