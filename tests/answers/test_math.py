@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import inspect
 import itertools
 import json
 import random
@@ -411,6 +412,35 @@ def test_two_stages_read_as_the_whole_parser_does() -> None:
 def test_two_stages_read_the_labels_as_the_whole_parser_does(real_data: Path) -> None:
     labels = {solution[slice(*last_boxed(solution))] for solution in _solutions(real_data)}
     _both_read(sorted(label for label in labels if len(label) < 60)[::7])
+
+
+def test_sympys_names_are_what_they_are_for_each_text_anew() -> None:
+    import sympy
+    from sympy.parsing import sympy_parser
+
+    verify(r"$\frac{x}{2}$", "0.5x")  # which has them kept
+    quick = sympy_parser.parse_expr
+    plain = inspect.getclosurevars(quick).nonlocals["plain"]
+    assert plain.__module__ == sympy_parser.__name__
+    quick("exec('pi = 3')")
+    assert quick("pi") == sympy.pi
+    for text in [
+        "2*x",
+        "max(x,3)",
+        "min(2,1)",
+        "S(1)/3",
+        "E",
+        "I*2",
+        "gamma(x)",
+        "abs(-x)",
+        "0.1",
+        "pi",
+        "sum",
+        "oo",
+        "x_1",
+    ]:
+        for more in ({}, {"evaluate": False}, {"local_dict": {"x": sympy.Symbol("y")}}):
+            assert sympy.srepr(quick(text, **more)) == sympy.srepr(plain(text, **more)), text
 
 
 def test_what_the_quick_prediction_takes_for_an_error_is_read() -> None:

@@ -11,8 +11,8 @@ from typing import Any
 
 from ochat_eval.answers.math.formula import some_point
 from ochat_eval.answers.math.grader import light
+from ochat_eval.answers.math.quick_parsing import parse_quickly
 from ochat_eval.answers.math.stated import Stated, stated
-from ochat_eval.answers.math.two_stage import parse_in_two_stages
 from ochat_eval.answers.statements import answer_part
 from ochat_eval.records import Reading
 
@@ -229,6 +229,6 @@ def _math_verify() -> Any:
     """The library, kept from telling on every call that its time limits are off."""
     import math_verify
 
-    parse_in_two_stages()
+    parse_quickly()
     logging.getLogger("math_verify").setLevel(logging.CRITICAL)
     return math_verify
