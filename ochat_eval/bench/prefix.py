@@ -26,7 +26,8 @@ SMALL_CACHE = 16_384
 """Tokens; some ten of the prefixes."""
 BLOCK = 128
 """Tokens of a block of the cache, which vLLM counts in blocks."""
-REQUESTS = 36
+REQUESTS = 54
+"""Two to each prefix, which is what there is to be shared."""
 SUITE_REQUESTS = 6
 
 Seconds = dict[str, list[float]]
